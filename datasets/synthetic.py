@@ -1,0 +1,34 @@
+"""``synthetic[:classes=10,channels=1,side=8,n=600]``: noisy class prototypes, for tests. Not for results."""
+
+import numpy as np
+
+from pfl_bench.api import (
+    ArrayDataset,
+    DataRequest,
+    RequestError,
+    hold_out,
+    make_dataset,
+    numpy_generator,
+    register_dataset,
+)
+
+DEFAULTS = {"classes": 10, "channels": 1, "side": 8, "n": 600}
+NOISE = 40.0  # standard deviation in grey levels
+
+
+@register_dataset("synthetic", source="generated", summary="Noisy class prototypes, for tests only")
+def load(request: DataRequest) -> ArrayDataset:
+    """Draw ``n`` images with equal class shares from fixed seeds and hold out a fixed fifth as test."""
+    options = dict(DEFAULTS)
+    for part in filter(None, request.argument.split(",")):
+        key, _, value = part.partition("=")
+        if key not in options or not value.isdigit() or int(value) < 1:
+            raise RequestError(f"synthetic: option {part!r} must be one of {', '.join(DEFAULTS)} = a positive number")
+        options[key] = int(value)
+    classes, n = options["classes"], options["n"]
+    rng = numpy_generator("synthetic", *options.values())
+    shape = (options["side"], options["side"], options["channels"])
+    prototypes = rng.uniform(60, 196, size=(classes, *shape))
+    labels = np.arange(n) % classes
+    images = np.clip(np.rint(prototypes[labels] + rng.normal(0, NOISE, size=(n, *shape))), 0, 255).astype(np.uint8)
+    return make_dataset("synthetic", hold_out("synthetic", images, labels, 0.2), classes=classes)

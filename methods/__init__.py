@@ -1,0 +1,1 @@
+"""The contestants: one file per method. Found by discovery; imported as ``pfl_bench.methods``."""

@@ -1,0 +1,75 @@
+"""Ditto: a personal model per client, regularised towards the federated one."""
+
+from typing import Any
+
+from pydantic import Field, NonNegativeFloat
+from torch import Tensor
+
+from pfl_bench.api import (
+    Apply,
+    Batch,
+    Federation,
+    LocalSgdConfig,
+    Method,
+    Params,
+    State,
+    Tensors,
+    UnsuitedError,
+    cross_entropy,
+    register_method,
+    squared_distance,
+    stacked,
+)
+
+
+@register_method("ditto", paper="Li et al. 2021, ICML, arXiv:2012.04221, algorithm 1")
+class Ditto(Method):
+    """w as in FedAvg; v_i <- v_i - lr (grad f_i(v_i) + lam (v_i - w)), with the w that was received.
+
+    A visit's local steps are divided between v_i and w, so that Ditto costs what the other methods cost.
+    """
+
+    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "lam": [0.05, 0.1, 1.0, 2.0]}
+
+    class Config(LocalSgdConfig):
+        """Local SGD for both models; the paper tunes lam between 0.05 and 2."""
+
+        lam: NonNegativeFloat = Field(1.0, description="pull towards the federated model; 0 is Local")
+        personal_share: float = Field(0.5, gt=0, lt=1, description="share of the local steps for the personal model")
+
+    def personal_loss(self, apply: Apply, params: Tensors, batch: Batch, server: Any) -> Tensor:
+        """The paper's objective h_i, eq. 1."""
+        return cross_entropy(apply, params, batch) + self.config.lam / 2 * squared_distance(params, server)
+
+    def init(self, fed: Federation) -> State:
+        """The federated model and a personal one per client."""
+        server = fed.init_params()
+        return State(server=server, personal=fed.per_client(server))
+
+    def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
+        """Personal steps towards the received model, then a round of federated averaging."""
+        personal_steps = round(self.config.personal_share * fed.local_steps)
+        server_steps = fed.local_steps - personal_steps
+        if not personal_steps or not server_steps:
+            raise UnsuitedError(f"local_steps={fed.local_steps} cannot be divided between Ditto's two models")
+        trained = fed.train(
+            state.personal.rows(cohort),
+            cohort,
+            self.config.sgd(),
+            loss=self.personal_loss,
+            aux=stacked(state.server, len(cohort)),
+            steps=personal_steps,
+        )
+        state.personal.set_rows(cohort, trained.params)
+        state.server = fed.train_and_average(state.server, cohort, self.config.sgd(), steps=server_steps)
+        return state
+
+    def global_params(self, fed: Federation, state: State) -> Params:
+        """The federated model w."""
+        server: Params = state.server
+        return server
+
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """The personal models v_i."""
+        personal: Params = state.personal.rows(clients)
+        return personal

@@ -1,0 +1,46 @@
+"""LG-FedAvg: personal lower layers under a shared top."""
+
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+
+
+@register_method("lg_fedavg", paper="Liang et al. 2020, arXiv:2001.01523, algorithm 1")
+class LgFedAvg(Method):
+    """Clients train everything; the server averages only the top ``shared_layers``, the rest stays local.
+
+    It starts from a partly trained FedAvg model: for the share ``warm_start`` of the budget it is FedAvg.
+    Unlike the authors' code, which reports each client's best test round, selection is on validation.
+    """
+
+    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "warm_start": [0.25, 0.5, 0.75]}
+
+    class Config(LocalSgdConfig):
+        """Local SGD, the split, and the warm start (the authors spend most of their rounds on it)."""
+
+        shared_layers: PositiveInt = Field(1, description="how many of the last layers are shared")
+        warm_start: float = Field(0.5, ge=0, le=1, description="share of the budget spent on FedAvg first")
+
+    def init(self, fed: Federation) -> State:
+        """The server's whole model; local layers come into being when the warm start ends."""
+        return State(server=fed.init_params(), local=None)
+
+    def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
+        """FedAvg during the warm start; then train all, average the top, keep the rest."""
+        if fed.progress < self.config.warm_start:
+            state.server = fed.train_and_average(state.server, cohort, self.config.sgd())
+            return state
+        if state.local is None:
+            below, state.server = fed.split(state.server, self.config.shared_layers)
+            state.local = fed.per_client(below)
+        start = state.local.rows(cohort) | fed.send(state.server, cohort)
+        trained = fed.train(start, cohort, self.config.sgd()).params
+        state.server = fed.average(fed.collect(trained.only(state.server)), cohort)
+        state.local.set_rows(cohort, trained)
+        return state
+
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Each client's local layers under the shared top."""
+        shared = fed.send(state.server, clients)
+        return shared if state.local is None else state.local.rows(clients) | shared

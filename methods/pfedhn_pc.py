@@ -1,0 +1,56 @@
+"""pFedHN-PC: the hypernetwork generates the body; a personal classifier stays on the client."""
+
+from dataclasses import replace
+
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from pfl_bench.api import Federation, Method, Params, State, register_method, zeros_like
+from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+from pfl_bench.methods.pfedhn import PFedHN
+
+
+@register_method("pfedhn_pc", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, section 3.3")
+class PFedHNPC(Method):
+    """As pFedHN for the body. Client i keeps its head and the head's momentum from visit to visit.
+
+    As in the official code the head's gradient is not clipped and the body's is, by its own norm.
+    """
+
+    search_space = PFedHN.search_space
+
+    class Config(PFedHN.Config):
+        """As pFedHN, but for the official code's larger learning rate."""
+
+        lr: PositiveFloat = 5e-2
+
+    def init(self, fed: Federation) -> State:
+        """Hypernetwork for the body on the server; head and head momentum on every client."""
+        config = self.config
+        body, head = fed.split(fed.init_params())
+        shapes = {name: tensor.shape for name, tensor in body.items()}
+        size = config.embedding or embedding_size(fed.clients)
+        phi = init_hypernetwork(fed, shapes, size, config.hidden, config.hidden_layers)
+        heads = fed.per_client(head)
+        return State(phi=phi, momentum=zeros_like(phi), heads=heads, head_momentum=zeros_like(heads))
+
+    def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
+        """Generate and send the body, train it with the head, step the hypernetwork, keep head and momentum."""
+        shapes = {name: shape for name, shape in fed.model.shapes.items() if name not in state.heads}
+        sent = fed.send_each(generate(state.phi, cohort, shapes))
+        trained = fed.train(
+            sent | state.heads.rows(cohort),
+            cohort,
+            replace(self.config.inner_sgd(), unclipped=frozenset(state.heads)),
+            momentum=state.head_momentum.rows(cohort),
+        )
+        delta = fed.collect({name: sent[name] - trained.params[name] for name in shapes})
+        update_hypernetwork_(state.phi, state.momentum, cohort, shapes, delta, self.config.outer_sgd())
+        state.heads.set_rows(cohort, trained.params)
+        state.head_momentum.set_rows(cohort, trained.momentum)
+        return state
+
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """The generated body under each client's stored head."""
+        shapes = {name: shape for name, shape in fed.model.shapes.items() if name not in state.heads}
+        return generate(state.phi, clients, shapes) | state.heads.rows(clients)

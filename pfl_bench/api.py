@@ -1,0 +1,63 @@
+"""The public interface: everything a method, a data set, a partition rule or a client model may use."""
+
+from .client_model import ClientModel, InputShape, register_model
+from .data import (
+    ArrayDataset,
+    Arrays,
+    DataRequest,
+    hold_out,
+    load_dataset,
+    make_dataset,
+    read_npz,
+    register_dataset,
+    stored_arrays,
+)
+from .errors import RequestError, UnsuitedError
+from .federation import Federation
+from .method import LocalSgdConfig, Method, MethodConfig, Moment, register_method
+from .params import Params, State, Tensors, squared_distance, stacked, zeros_like
+from .partitioner import Partition, RuleConfig, make_partition, register_partition
+from .seeds import numpy_generator, torch_generator
+from .training import Apply, Batch, Gradient, Sgd, Trained, cross_entropy, sgd_step_
+
+__all__ = [
+    "Apply",
+    "ArrayDataset",
+    "Arrays",
+    "Batch",
+    "ClientModel",
+    "DataRequest",
+    "Federation",
+    "Gradient",
+    "InputShape",
+    "LocalSgdConfig",
+    "Method",
+    "MethodConfig",
+    "Moment",
+    "Params",
+    "Partition",
+    "RequestError",
+    "RuleConfig",
+    "Sgd",
+    "State",
+    "Tensors",
+    "Trained",
+    "UnsuitedError",
+    "cross_entropy",
+    "hold_out",
+    "load_dataset",
+    "make_dataset",
+    "make_partition",
+    "numpy_generator",
+    "read_npz",
+    "register_dataset",
+    "register_method",
+    "register_model",
+    "register_partition",
+    "sgd_step_",
+    "squared_distance",
+    "stacked",
+    "stored_arrays",
+    "torch_generator",
+    "zeros_like",
+]

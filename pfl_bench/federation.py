@@ -1,0 +1,206 @@
+"""What a method sees of the world: clients it can send to, train and collect from. No test data in reach."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .backends import Backend
+from .client_model import ClientModel
+from .costs import Costs
+from .errors import UnsuitedError
+from .params import Params, Tensors, plain, stacked, zeros_like
+from .pool import ImagePool
+from .seeds import numpy_generator
+from .training import (
+    BatchMode,
+    BatchPlan,
+    GradientRule,
+    Loss,
+    Sgd,
+    Trained,
+    TrainRequest,
+    cross_entropy,
+    plan_batches,
+)
+
+Phase = Literal["train", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The training clients of one run, numbered ``0..clients-1``.
+
+    ``members[i]`` are client i's training samples in the pool. ``progress`` is the share of the budget spent
+    before this round. ``costs`` is the meter; in phase ``evaluate`` traffic is not metered.
+    """
+
+    model: ClientModel
+    backend: Backend
+    pool: ImagePool
+    members: tuple[np.ndarray, ...]
+    classes: int
+    seed: int
+    local_steps: int
+    batch_size: int
+    batch_mode: BatchMode
+    costs: Costs = field(default_factory=Costs)
+    round: int = 0
+    progress: float = 0.0
+    phase: Phase = "train"
+
+    @property
+    def clients(self) -> int:
+        """Number of training clients."""
+        return len(self.members)
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors live."""
+        return self.pool.images.device
+
+    @property
+    def everyone(self) -> Tensor:
+        """Ids of all training clients, ``[clients]``."""
+        return torch.arange(self.clients, device=self.device)
+
+    @property
+    def sizes(self) -> Tensor:
+        """Training samples per client, float32 ``[clients]``."""
+        return torch.tensor([float(len(own)) for own in self.members], device=self.device)
+
+    @property
+    def label_counts(self) -> Tensor:
+        """Training samples per client and class, int64 ``[clients, classes]``."""
+        labels = self.pool.labels.cpu().numpy()
+        rows = [np.bincount(labels[own], minlength=self.classes) for own in self.members]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def at(self, round: int, progress: float, phase: Phase, costs: Costs) -> "Federation":
+        """The same federation at another point of a run, with that run's meter."""
+        return replace(self, round=round, progress=progress, phase=phase, costs=costs)
+
+    def generator(self, *coordinates: int | str) -> np.random.Generator:
+        """Random numbers for the method's own use; its stream touches no other."""
+        return numpy_generator(self.seed, "method", *coordinates)
+
+    def init_params(self) -> Params:
+        """Initial client-model weights: the same for every method at the same seed."""
+        return self.model.init(self.seed, self.device)
+
+    def per_client(self, params: Tensors) -> Params:
+        """A copy of shared parameters for every client: ``[...] -> [clients, ...]``."""
+        return stacked(params, self.clients).map(torch.clone)
+
+    def split(self, params: Params, top_layers: int | None = None) -> tuple[Params, Params]:
+        """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
+        head = self.model.head if top_layers is None else self.model.top(top_layers)
+        return params.without(head), params.only(head)
+
+    def send(self, params: Tensors, cohort: Tensor) -> Params:
+        """Send shared parameters to every client of a cohort: ``[...] -> [c, ...]``. Metered."""
+        return self.send_each(stacked(params, len(cohort)))
+
+    def send_each(self, params: Tensors) -> Params:
+        """Send each client of a cohort its own parameters, ``[c, ...]``. Metered."""
+        if self.phase == "train":
+            self.costs.bytes_down += _bytes(params)
+        return Params(params)
+
+    def collect(self, params: Tensors) -> Params:
+        """Collect what the clients of a cohort upload, ``[c, ...]``. Metered."""
+        if self.phase == "train":
+            self.costs.bytes_up += _bytes(params)
+        return Params(params)
+
+    def average(self, params: Tensors, cohort: Tensor, weights: Literal["samples", "uniform"] = "samples") -> Params:
+        """Mean over a cohort, ``[c, ...] -> [...]``, weighted by training samples or equally."""
+        share = self.sizes[cohort] if weights == "samples" else torch.ones(len(cohort), device=self.device)
+        share = share / share.sum()
+        return Params({name: torch.tensordot(share, tensor, dims=1) for name, tensor in params.items()})
+
+    def train_and_average(
+        self, shared: Tensors, cohort: Tensor, sgd: Sgd, *, weights: Literal["samples", "uniform"] = "samples",
+        **request: Any,
+    ) -> Params:  # fmt: skip
+        """One round of federated averaging: send, train (arguments as for ``train``), collect, average."""
+        trained = self.train(self.send(shared, cohort), cohort, sgd, **request)
+        return self.average(self.collect(trained.params), cohort, weights)
+
+    def train(
+        self,
+        params: Params,
+        cohort: Tensor,
+        sgd: Sgd,
+        *,
+        steps: int | None = None,
+        loss: Loss = cross_entropy,
+        aux: Any = None,
+        rule: GradientRule | None = None,
+        memory: Any = None,
+        draws: int = 1,
+        gradients_per_step: int = 1,
+        trainable: frozenset[str] | None = None,
+        momentum: Params | None = None,
+        stream: str = "batches",
+    ) -> Trained:
+        """Train a cohort locally from stacked parameters ``[c, ...]``.
+
+        ``steps``: default, as many as the visit's allowance of ``local_steps`` mini-batch gradients affords.
+        ``draws``: independent batches per step, for rules that need several. ``gradients_per_step``: what one
+        step of the rule costs. ``momentum``: buffers to carry on from; missing names start at zero.
+        ``stream``: requests with the same stream in the same round see the same batches.
+        """
+        if steps is None:
+            steps = self.local_steps // gradients_per_step
+            if steps < 1:
+                raise UnsuitedError(
+                    f"local_steps={self.local_steps} is too few: one step of this method takes "
+                    f"{gradients_per_step} mini-batch gradients"
+                )
+        names = tuple(name for name in params if trainable is None or name in trainable)
+        plan = self._plan(cohort, steps, draws, stream)
+        request = TrainRequest(
+            params=params,
+            plan=plan,
+            sgd=sgd,
+            loss=loss,
+            rule=rule,
+            trainable=names,
+            aux=plain(aux),
+            memory=plain(memory),
+            momentum=zeros_like(params.only(names)) | (momentum or {}),
+        )
+        self._count(plan, gradients_per_step)
+        if not names:
+            return Trained(params, request.momentum, memory)
+        return self.backend.train(self.model, self.pool, request)
+
+    def _plan(self, cohort: Tensor, steps: int, draws: int, stream: str) -> BatchPlan:
+        each = [
+            plan_batches(
+                self.members[client],
+                steps,
+                draws,
+                self.batch_size,
+                self.batch_mode,
+                numpy_generator(self.seed, self.phase, stream, client, self.round),
+            )
+            for client in cohort.tolist()
+        ]
+        indices, sizes = (np.stack(column) for column in zip(*each, strict=True))
+        return BatchPlan(torch.from_numpy(indices).to(self.device), torch.from_numpy(sizes))
+
+    def _count(self, plan: BatchPlan, gradients_per_step: int) -> None:
+        gradients = plan.indices.shape[0] * plan.steps * gradients_per_step
+        if self.phase == "evaluate":
+            self.costs.adapt_steps += gradients
+            return
+        self.costs.local_steps += gradients
+        self.costs.samples += round(float(plan.sizes.double().mean()) * gradients)
+
+
+def _bytes(params: Tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in params.values())

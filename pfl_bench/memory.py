@@ -1,0 +1,28 @@
+"""Peak memory of one run, also where a worker process serves many runs."""
+
+import resource
+from pathlib import Path
+
+import torch
+
+
+def reset_peak_memory() -> None:
+    """Start counting anew; where the platform cannot (anything but Linux), peaks of earlier runs remain."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory in use since the last reset: of the device's allocator on a GPU, else of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,104 @@
+"""The contract of a method: explicit state, two metered calls, and what is to be evaluated when."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from .federation import Federation
+from .params import Params, State
+from .registry import METHODS
+from .training import Sgd
+
+Moment = Literal["global", "received", "adapted"]
+MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
+
+
+class MethodConfig(BaseModel):
+    """Base of a method's hyper-parameters: immutable; unknown fields, NaN and infinity are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    cohort: PositiveInt = Field(5, description="clients per round; the budget counts client visits, not rounds")
+
+
+class LocalSgdConfig(MethodConfig):
+    """Hyper-parameters of methods whose clients run plain SGD; the pFedHN protocol's, but for the tuned ``lr``."""
+
+    lr: PositiveFloat = Field(5e-3, description="local learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="local momentum, reset at every visit")
+    weight_decay: NonNegativeFloat = 5e-5
+    clip_norm: PositiveFloat = Field(50.0, description="largest norm of a client's gradient")
+
+    def sgd(self) -> Sgd:
+        """The optimiser spec."""
+        return Sgd(self.lr, self.momentum, self.weight_decay, self.clip_norm)
+
+
+class Method(ABC):
+    """A personalized federated learning method.
+
+    Subclasses say in ``moment`` at which moment their paper evaluates, and override the hook of that moment
+    and of any other that exists for them:
+
+    * ``global``: ``global_params``, the server's model;
+    * ``received``: ``client_params``, the shared part plus the stored personal part, before any local step;
+    * ``adapted``: ``adapt``, after local adaptation on the client's own training data.
+
+    A method that cannot take part in a scenario raises ``UnsuitedError``; the run is recorded as skipped.
+    """
+
+    name: ClassVar[str]
+    moment: ClassVar[Moment] = "received"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+
+    Config: type[MethodConfig] = MethodConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def init(self, fed: Federation) -> State:
+        """State before the first round."""
+
+    @abstractmethod
+    def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
+        """One round with the clients in ``cohort`` (int64 ``[c]``), who may train ``fed.local_steps`` each."""
+
+    def global_params(self, fed: Federation, state: State) -> Params:
+        """The server's model, shared parameters ``[...]``."""
+        raise NotImplementedError
+
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What these clients would use without a local step, stacked ``[c, ...]``."""
+        raise NotImplementedError
+
+    def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What these clients would use after adapting on their training data, stacked ``[c, ...]``.
+
+        Must not change ``state``. Steps taken here are counted apart from the budget.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def moments(cls) -> list[Moment]:
+        """The moments this method defines, in the order global, received, adapted."""
+        hooks = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
+        return [m for m in MOMENTS if getattr(cls, hooks[m]) is not getattr(Method, hooks[m])]
+
+
+M = TypeVar("M", bound=type[Method])
+
+
+def register_method(name: str, *, paper: str) -> Callable[[M], M]:
+    """Register a Method subclass as ``name``; ``paper`` is its reference."""
+
+    def enter(cls: M) -> M:
+        if cls.moment not in cls.moments():
+            raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r} but does not define its hook")
+        cls.name = name
+        return METHODS.register(name, paper=paper)(cls)
+
+    return enter

@@ -1,0 +1,1 @@
+"""Client models: one file per family, found by discovery."""

@@ -1,0 +1,47 @@
+"""The client network of the pFedHN paper: two 5x5 convolutions and three linear layers, no padding, no BatchNorm."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..client_model import InputShape, register_model
+
+
+class LeNet(nn.Module):
+    """conv(k) - pool - conv(2k) - pool - 120 - 84 - classes, with ReLU throughout.
+
+    ReLU comes after pooling, where it works on a quarter of the values: max(relu(x)) = relu(max(x)).
+    """
+
+    head = ("classifier",)
+
+    def __init__(self, input_shape: InputShape, classes: int, kernels: int) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
+        if min(sides) < 1:
+            raise ValueError(f"images of {height}x{width} pixels are too small; 16x16 is the least")
+        self.conv1 = nn.Conv2d(channels, kernels, 5)
+        self.conv2 = nn.Conv2d(kernels, 2 * kernels, 5)
+        self.fc1 = nn.Linear(2 * kernels * sides[0] * sides[1], 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.classifier = nn.Linear(84, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[B, classes]`` of images ``[B, C, H, W]``."""
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(x), 2))
+        x = F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
+        logits: Tensor = self.classifier(x)
+        return logits
+
+
+@register_model("lenet", summary="LeNet with 16 and 32 kernels (pFedHN, CIFAR: 121,182 weights for 10 classes)")
+def lenet(input_shape: InputShape, classes: int) -> nn.Module:
+    """The paper's CIFAR network; on one channel its grey variant."""
+    return LeNet(input_shape, classes, kernels=16)
+
+
+@register_model("lenet7", summary="LeNet with 7 and 14 kernels (pFedHN, MNIST)")
+def lenet7(input_shape: InputShape, classes: int) -> nn.Module:
+    """The paper's MNIST network."""
+    return LeNet(input_shape, classes, kernels=7)

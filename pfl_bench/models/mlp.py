@@ -1,0 +1,29 @@
+"""Small dense client models."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..client_model import InputShape, register_model
+
+
+class Mlp(nn.Module):
+    """One hidden ReLU layer on the flattened image."""
+
+    head = ("classifier",)
+
+    def __init__(self, input_shape: InputShape, classes: int, hidden: int) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        self.hidden = nn.Linear(channels * height * width, hidden)
+        self.classifier = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[B, classes]`` of images ``[B, C, H, W]``."""
+        logits: Tensor = self.classifier(F.relu(self.hidden(x.flatten(1))))
+        return logits
+
+
+@register_model("mlp", summary="64 hidden units")
+def mlp(input_shape: InputShape, classes: int) -> nn.Module:
+    """The client model of the suite ``quick``."""
+    return Mlp(input_shape, classes, hidden=64)

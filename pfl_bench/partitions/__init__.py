@@ -1,0 +1,1 @@
+"""Partition rules: one file each, found by discovery."""

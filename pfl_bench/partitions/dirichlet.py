@@ -1,0 +1,41 @@
+"""``dirichlet``: class shares drawn from a Dirichlet distribution (Hsu et al. 2019, arXiv:1909.06335)."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import PositiveFloat, PositiveInt
+
+from ..errors import RequestError
+from ..partitioner import RuleConfig, register_partition
+
+ATTEMPTS = 200
+
+
+class Dirichlet(RuleConfig):
+    """Small ``alpha`` is more skewed.
+
+    ``by="class"`` draws each class's division over the clients; ``by="client"`` draws each client's class
+    mixture and normalises per class, so that each class is divided completely (as pFedGP does). Tables are
+    redrawn until every client expects at least ``min_samples`` training samples.
+    """
+
+    alpha: PositiveFloat
+    by: Literal["class", "client"] = "class"
+    min_samples: PositiveInt = 10
+
+
+@register_partition("dirichlet", config=Dirichlet, summary="class shares from Dir(alpha)")
+def shares(config: Dirichlet, counts: np.ndarray, clients: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw share tables until every client has enough; RequestError after 200 attempts."""
+    for _ in range(ATTEMPTS):
+        if config.by == "class":
+            table = rng.dirichlet(np.full(clients, config.alpha), size=len(counts)).T
+        else:
+            table = rng.dirichlet(np.full(len(counts), config.alpha), size=clients)
+            table = table / np.maximum(table.sum(axis=0, keepdims=True), np.finfo(float).tiny)
+        if np.allclose(table.sum(axis=0), 1) and (table @ counts).min() >= config.min_samples:
+            return table
+    raise RequestError(
+        f"dirichlet: in {ATTEMPTS} draws with alpha={config.alpha} some of {clients} clients always got fewer than "
+        f"min_samples={config.min_samples} of {int(counts.sum())} samples; use a larger alpha or fewer clients"
+    )

@@ -1,0 +1,43 @@
+"""Images resident on the device, gathered and normalised by index."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImagePool:
+    """``images`` uint8 ``[N, H, W, C]`` and ``labels`` int64 ``[N]`` on one device; scale and shift per channel."""
+
+    images: Tensor
+    labels: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        images: np.ndarray,
+        labels: np.ndarray,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        device: torch.device,
+    ) -> "ImagePool":
+        """Wrap arrays without a copy on the CPU, so that workers share the object store's memory."""
+        with warnings.catch_warnings():  # Ray hands out read-only arrays; nothing here writes to them
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            held = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        spread = torch.tensor(std, dtype=torch.float32, device=device)
+        centre = torch.tensor(mean, dtype=torch.float32, device=device)
+        return cls(*held, scale=1 / (255 * spread), shift=centre / spread)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``[*shape, C, H, W]``, normalised float32, and labels ``[*shape]`` for an index tensor ``[*shape]``.
+
+        The channel axis is moved as a view: memory stays channels-last, which convolutions on CPU prefer.
+        """
+        x = self.images[indices].float().mul_(self.scale).sub_(self.shift)
+        return x.movedim(-1, -3), self.labels[indices]

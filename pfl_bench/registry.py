@@ -1,0 +1,158 @@
+"""Registries of methods, data sets, partition rules and client models.
+
+An entry arrives in one of three ways: from a module of the registry's own package (found by listing it,
+never by name), from another distribution through an entry-point group, or from a plug-in file. A module
+that fails to import spoils only itself: its half-made entries are withdrawn and the reason is kept.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import pkgutil
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from .errors import RequestError, one_line, unknown
+
+T = TypeVar("T")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One registered thing: its name, the object, what its author says of it, and where it comes from."""
+
+    name: str
+    value: T
+    info: Mapping[str, str]
+    origin: str
+
+
+class Registry(Generic[T]):
+    """Named entries of one kind, discovered on first use."""
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind, self.package, self.group = kind, package, group
+        self.broken: dict[str, str] = {}
+        self._entries: dict[str, Entry[T]] = {}
+        self._discovered = False
+
+    def register(self, name: str, *, origin: str | None = None, **info: str) -> Callable[[T], T]:
+        """Decorator that enters an object under ``name``; a used or malformed name is a RequestError.
+
+        ``origin`` is the defining module's name, where the object itself does not say it.
+        """
+        if not _NAME.fullmatch(name):
+            raise RequestError(f"{self.kind} name {name!r} must match {_NAME.pattern}")
+
+        def enter(value: T) -> T:
+            if name in self._entries:
+                raise RequestError(f"{self.kind} {name!r} is already registered by {self._entries[name].origin}")
+            module = sys.modules.get(origin or value.__module__)
+            self._entries[name] = Entry(name, value, dict(info), getattr(module, "__file__", None) or "?")
+            return value
+
+        return enter
+
+    def discover(self) -> None:
+        """Import the package's modules and the entry points, once."""
+        if self._discovered:
+            return
+        self._discovered = True
+        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            if not module.name.startswith("_"):
+                self._load(module.name, lambda m=module: importlib.import_module(f"{self.package}.{m.name}"))
+        for point in importlib.metadata.entry_points(group=self.group):
+            self._load(point.name, point.load)
+
+    def _load(self, name: str, load: Callable[[], Any]) -> None:
+        try:
+            with all_or_nothing():
+                load()
+        except Exception as error:
+            self.broken[name] = one_line(error)
+
+    def entry(self, name: str) -> Entry[T]:
+        """The entry called ``name``; an unknown name is a RequestError with the nearest one."""
+        self.discover()
+        if name in self._entries:
+            return self._entries[name]
+        if name in self.broken:
+            raise RequestError(f"{self.kind} {name!r} could not be loaded: {self.broken[name]}")
+        raise unknown(self.kind, name, self._entries)
+
+    def get(self, name: str) -> T:
+        """The object registered as ``name``."""
+        return self.entry(name).value
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self.discover()
+        return sorted(self._entries)
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        return iter([self.entry(name) for name in self.names()])
+
+
+METHODS: Registry[Any] = Registry("method", "pfl_bench.methods", "pfl_bench.methods")
+DATASETS: Registry[Any] = Registry("data set", "pfl_bench.datasets", "pfl_bench.datasets")
+PARTITIONS: Registry[Any] = Registry("partition rule", "pfl_bench.partitions", "pfl_bench.partitions")
+MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models")
+ALL: tuple[Registry[Any], ...] = (METHODS, DATASETS, PARTITIONS, MODELS)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """Withdraw every entry made inside the block if the block fails."""
+    before = [dict(registry._entries) for registry in ALL]
+    try:
+        yield
+    except BaseException:
+        for registry, entries in zip(ALL, before, strict=True):
+            registry._entries = entries
+        raise
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The text of a plug-in file; it travels to the workers, who may not see the driver's disk."""
+
+    path: str
+    source: str
+
+    @property
+    def module_name(self) -> str:
+        """A module name that no other plug-in text has."""
+        return "pfl_bench_plugin_" + hashlib.sha256((self.path + "\0" + self.source).encode()).hexdigest()[:16]
+
+
+def read_plugin(path: str | Path) -> Plugin:
+    """Read a plug-in file; one that is missing or no text is a RequestError."""
+    try:
+        return Plugin(str(path), Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"plug-in {str(path)!r} cannot be read: {one_line(error)}") from error
+
+
+def load_plugin(plugin: Plugin) -> None:
+    """Run a plug-in's text so that it registers its entries; the same text is run once per process."""
+    if plugin.module_name in sys.modules:
+        return
+    for registry in ALL:  # so that a used name is noticed
+        registry.discover()
+    module = types.ModuleType(plugin.module_name)
+    module.__file__ = plugin.path
+    sys.modules[plugin.module_name] = module
+    try:
+        with all_or_nothing():
+            exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[plugin.module_name]
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise RequestError(f"plug-in {plugin.path!r} could not be loaded{line}: {one_line(error)}") from error

@@ -1,0 +1,118 @@
+"""A suite: a named list of scenarios, methods, seeds and hyper-parameters in a TOML file."""
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from .errors import RequestError, one_line, unknown
+from .scenario import Scenario, read_scenario
+
+_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters"}
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Suite:
+    """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``."""
+
+    name: str
+    description: str
+    scenarios: tuple[Scenario, ...]
+    methods: str = "all"
+    seeds: str = "0-2"
+    hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def parse_suite(text: str, where: str) -> Suite:
+    """Read a suite from TOML text; every mistake is a RequestError that says where."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{where} is not TOML: {one_line(error)}") from error
+    for key in table:
+        if key not in _KEYS:
+            raise unknown(f"field in {where}", key, _KEYS)
+    for key, kind in (("name", str), ("scenario", list)):
+        if not isinstance(table.get(key), kind) or not table[key]:
+            raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", table["name"]):
+        raise RequestError(f"{where}: name={table['name']!r} must consist of letters, digits, '.', '_' and '-'")
+    scenarios = tuple(read_scenario(row, where) for row in table["scenario"])
+    ids = [scenario.id for scenario in scenarios]
+    if len(set(ids)) < len(ids):
+        raise RequestError(f"{where}: scenario id {max(ids, key=ids.count)!r} is used twice")
+    return Suite(
+        name=table["name"],
+        description=table.get("description", ""),
+        scenarios=scenarios,
+        methods=table.get("methods", "all"),
+        seeds=str(table.get("seeds", "0-2")),
+        hyperparameters=table.get("hyperparameters", {}),
+    )
+
+
+def builtin_suites() -> dict[str, Suite]:
+    """The suites that ship with the package, by name."""
+    folder = resources.files("pfl_bench.suites")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    suites = [parse_suite(file.read_text(encoding="utf-8"), file.name) for file in files]
+    return {suite.name: suite for suite in suites}
+
+
+def load_suite(name_or_file: str) -> Suite:
+    """A built-in suite by name, or one of your own by its ``.toml`` path."""
+    if name_or_file.endswith(".toml"):
+        try:
+            return parse_suite(Path(name_or_file).read_text(encoding="utf-8"), name_or_file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"suite file {name_or_file!r} cannot be read: {one_line(error)}") from error
+    suites = builtin_suites()
+    if name_or_file not in suites:
+        raise unknown("suite", name_or_file, suites)
+    return suites[name_or_file]
+
+
+def select_scenarios(scenarios: Sequence[Scenario], patterns: str | None) -> list[Scenario]:
+    """Scenarios whose id matches one of the comma-separated globs; a glob without a match is a RequestError."""
+    if patterns is None:
+        return list(scenarios)
+    chosen: list[Scenario] = []
+    for pattern in _items(patterns, "--scenarios"):
+        matching = [s for s in scenarios if fnmatch.fnmatchcase(s.id, pattern)]
+        if not matching:
+            raise unknown("scenario", pattern, [s.id for s in scenarios])
+        chosen += [s for s in matching if s not in chosen]
+    return chosen
+
+
+def parse_names(text: str, known: Sequence[str], kind: str) -> list[str]:
+    """``all`` or a comma-separated list of known names, each once."""
+    names = list(known) if text.strip() == "all" else _items(text, f"--{kind}s")
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return list(dict.fromkeys(names))
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-2`` or ``0,3,7-9``: non-negative whole numbers, each once, in the order given."""
+    seeds: list[int] = []
+    for item in _items(text, "--seeds"):
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", item)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last or last - first >= MOST_SEEDS:
+            raise RequestError(f"--seeds: {item!r} is not a number or a rising range such as 0-2")
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def _items(text: str, option: str) -> list[str]:
+    items = [item.strip() for item in text.split(",")]
+    if not all(items):
+        raise RequestError(f"{option}: {text!r} has an empty entry; give names separated by commas")
+    return items

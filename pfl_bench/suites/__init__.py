@@ -1,0 +1,1 @@
+"""The suites that ship with pfl-bench: one TOML file each."""
