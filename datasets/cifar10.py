@@ -1,7 +1,8 @@
 """Photographs, 32x32 RGB, 10 classes (Krizhevsky 2009)."""
 
 from pfl_bench.api import ArrayDataset, DataRequest, make_dataset, register_dataset, stored_arrays
-from pfl_bench.datasets._torchvision import fetch_images
+
+from ._torchvision import fetch_images
 
 
 @register_dataset("cifar10", source="Krizhevsky 2009", summary="Photographs, 32x32 RGB, 10 classes")

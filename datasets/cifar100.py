@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pfl_bench.api import ArrayDataset, Arrays, DataRequest, make_dataset, register_dataset, stored_arrays
-from pfl_bench.datasets._torchvision import fetch_images
+
+from ._torchvision import fetch_images
 
 
 def fetch(folder: Path) -> Arrays:

@@ -1,10 +1,15 @@
 """Fashion articles, 28x28 grey, 10 classes (Xiao et al. 2017, arXiv:1708.07747)."""
 
 from pfl_bench.api import ArrayDataset, DataRequest, make_dataset, register_dataset, stored_arrays
-from pfl_bench.datasets._torchvision import fetch_images
+
+from ._torchvision import fetch_images
 
 
-@register_dataset("fashion_mnist", source="Xiao et al. 2017, arXiv:1708.07747", summary="Fashion articles, 28x28 grey, 10 classes")
+@register_dataset(
+    "fashion_mnist",
+    source="Xiao et al. 2017, arXiv:1708.07747",
+    summary="Fashion articles, 28x28 grey, 10 classes",
+)
 def load(request: DataRequest) -> ArrayDataset:
     """Read ``fashion_mnist.npz``; torchvision fetches it once. Normalised with the usual channel statistics."""
     arrays = stored_arrays("fashion_mnist", request, lambda folder: fetch_images("FashionMNIST", folder))

@@ -1,7 +1,8 @@
 """Handwritten digits, 28x28 grey, 10 classes (LeCun et al. 1998)."""
 
 from pfl_bench.api import ArrayDataset, DataRequest, make_dataset, register_dataset, stored_arrays
-from pfl_bench.datasets._torchvision import fetch_images
+
+from ._torchvision import fetch_images
 
 
 @register_dataset("mnist", source="LeCun et al. 1998", summary="Handwritten digits, 28x28 grey, 10 classes")

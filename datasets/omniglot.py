@@ -18,7 +18,8 @@ from pfl_bench.api import (
     register_dataset,
     stored_arrays,
 )
-from pfl_bench.datasets._torchvision import torchvision_class
+
+from ._torchvision import torchvision_class
 
 SIDE = 28
 TEST_DRAWINGS = 3

@@ -4,7 +4,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor
 
 from pfl_bench.api import Federation, Method, MethodConfig, Params, Sgd, State, register_method, zeros_like
-from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+
+from ._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
 
 
 @register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1")

@@ -6,8 +6,9 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from pfl_bench.api import Federation, Method, Params, State, register_method, zeros_like
-from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
-from pfl_bench.methods.pfedhn import PFedHN
+
+from ._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+from .pfedhn import PFedHN
 
 
 @register_method("pfedhn_pc", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, section 3.3")

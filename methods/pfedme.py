@@ -61,7 +61,12 @@ class PFedMe(Method):
         start = fed.send(state.server, cohort)
         steps = self.config.inner_steps
         trained = fed.train(
-            start, cohort, Sgd(self.config.lr), rule=self.proximal_step, memory=start, gradients_per_step=steps
+            start,
+            cohort,
+            Sgd(self.config.lr),
+            rule=self.proximal_step,
+            memory=start,
+            gradients_per_step=steps,
         )
         mean = fed.average(fed.collect(trained.params), cohort, "uniform")
         beta = self.config.beta

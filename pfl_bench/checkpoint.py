@@ -42,7 +42,9 @@ def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: 
     if kind == "list":
         return [_put_together(item, tensors, device) for item in value]
     items = {key: _put_together(item, tensors, device) for key, item in value.items()}
-    return {"State": lambda: State(**items), "Params": lambda: Params(items), "dict": lambda: items}[kind]()
+    if kind == "State":
+        return State(**items)
+    return Params(items) if kind == "Params" else items
 
 
 def dumps(tree: Any) -> bytes:

@@ -1,6 +1,7 @@
 """Data sets as arrays: what a source must deliver, how it is checked, stored and read."""
 
 import hashlib
+import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
@@ -71,11 +72,37 @@ def register_dataset(
 
 
 def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True) -> ArrayDataset:
-    """Load ``NAME`` or ``NAME:ARGUMENT``; every problem with the name or the data is a RequestError."""
+    """Load ``NAME`` or ``NAME:ARGUMENT``; every problem with the name or the data is a RequestError.
+
+    The SHA-256 of a fetched data set is recorded beside it and compared at every later load.
+    """
     name, _, argument = spec.partition(":")
     source = DATASETS.get(name)
-    dataset: ArrayDataset = source(DataRequest(data_dir or default_data_dir(), argument, download))
+    folder = data_dir or default_data_dir()
+    fetched = not (folder / f"{name}.npz").exists()
+    dataset: ArrayDataset = source(DataRequest(folder, argument, download))
+    if fetched and (folder / f"{name}.npz").exists():
+        record_hash(dataset, folder)
+    check_hash(dataset, folder)
     return dataset
+
+
+def record_hash(dataset: ArrayDataset, data_dir: Path) -> None:
+    """Record a data set's SHA-256 in ``<data-dir>/<name>.json``."""
+    (data_dir / f"{dataset.name}.json").write_text(json.dumps({"sha256": dataset.sha256}) + "\n", encoding="utf-8")
+
+
+def check_hash(dataset: ArrayDataset, data_dir: Path) -> None:
+    """RequestError if a SHA-256 is recorded for this data set and it is another one."""
+    record = data_dir / f"{dataset.name}.json"
+    if not record.is_file():
+        return
+    try:
+        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{dataset.name}: {record} is damaged; remove it to accept the data as it is") from error
+    if expected != dataset.sha256:
+        raise RequestError(f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {expected}")
 
 
 def content_hash(arrays: Arrays) -> str:

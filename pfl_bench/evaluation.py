@@ -75,7 +75,7 @@ def score(
     for start in range(0, len(clients), per_chunk):
         chosen = clients[start : start + per_chunk]
         x, y = data.pool.gather(data.indices[chosen])
-        rows = params.map(lambda tensor, start=start: tensor[start : start + per_chunk])
+        rows = Params({name: tensor[start : start + per_chunk] for name, tensor in params.items()})
         logits = backend.logits(model, rows, x)
         real = data.real[chosen]
         correct.append(((logits.argmax(-1) == y) & real).sum(1))
@@ -84,9 +84,7 @@ def score(
     return torch.cat(correct), torch.cat(losses)
 
 
-def evaluate(
-    model: ClientModel, backend: Backend, params: Params, data: EvaluationSet, clients: Tensor
-) -> Scores:
+def evaluate(model: ClientModel, backend: Backend, params: Params, data: EvaluationSet, clients: Tensor) -> Scores:
     """``score`` as NumPy arrays with the sample counts."""
     correct, losses = score(model, backend, params, data, clients)
     total = data.real[clients].sum(1).cpu().numpy()

@@ -83,7 +83,7 @@ class Partition:
 
     def save(self, path: Path) -> None:
         """Export to an ``.npz`` (index arrays, client sizes, the hash)."""
-        arrays: dict[str, np.ndarray] = {"novel": np.int64(self.novel), "sha256": np.asarray(self.sha256())}
+        arrays: dict[str, np.ndarray] = {"novel": np.asarray(self.novel), "sha256": np.asarray(self.sha256())}
         for split in SPLITS:
             parts = getattr(self, split)
             arrays[f"{split}_indices"] = np.concatenate(parts)
@@ -96,9 +96,7 @@ class Partition:
         arrays = read_npz(path, "partition")
         try:
             parts = {
-                split: tuple(
-                    np.split(arrays[f"{split}_indices"], np.cumsum(arrays[f"{split}_sizes"])[:-1].astype(int))
-                )
+                split: tuple(np.split(arrays[f"{split}_indices"], np.cumsum(arrays[f"{split}_sizes"])[:-1].astype(int)))
                 for split in SPLITS
             }
             partition = cls(**parts, novel=int(arrays["novel"]))

@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -67,7 +68,7 @@ class Registry(Generic[T]):
         self._discovered = True
         for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
             if not module.name.startswith("_"):
-                self._load(module.name, lambda m=module: importlib.import_module(f"{self.package}.{m.name}"))
+                self._load(module.name, partial(importlib.import_module, f"{self.package}.{module.name}"))
         for point in importlib.metadata.entry_points(group=self.group):
             self._load(point.name, point.load)
 

@@ -38,7 +38,12 @@ class RunSpec:
     @cached_property
     def id(self) -> str:
         """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed."""
-        content = [self.method, self.config.model_dump(mode="json"), self.scenario.model_dump(mode="json"), self.seed]
+        content = [
+            self.method,
+            self.config.model_dump(mode="json"),
+            self.scenario.model_dump(mode="json"),
+            self.seed,
+        ]
         return f"{self.method}-s{self.seed}-{_digest(content)[:12]}"
 
 

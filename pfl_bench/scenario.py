@@ -50,7 +50,11 @@ class Scenario(BaseModel):
             return self
         visits = max(1, round(self.visits * factor))
         return self.model_copy(
-            update={"id": f"{self.id}@{factor:g}x", "visits": visits, "budget_scale": self.budget_scale * factor}
+            update={
+                "id": f"{self.id}@{factor:g}x",
+                "visits": visits,
+                "budget_scale": self.budget_scale * factor,
+            }
         )
 
     def at_precision(self, precision: Literal["fp32", "bf16"]) -> "Scenario":

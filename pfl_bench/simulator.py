@@ -123,9 +123,7 @@ def build_federation(
     )
 
 
-def _build_arena(
-    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options
-) -> _Arena:
+def _build_arena(spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options) -> _Arena:
     device = torch.device(options.device)
     fed = build_federation(spec, dataset, partition, device, options.backend)
     unseen = ImagePool.of(dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, device)

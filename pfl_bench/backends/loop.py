@@ -20,9 +20,7 @@ def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained
     return Trained(_stack_params(params), _stack_params(momentum), _stack_trees(memory))
 
 
-def _train_one(
-    model: ClientModel, pool: ImagePool, request: TrainRequest, position: int
-) -> tuple[Params, Params, Any]:
+def _train_one(model: ClientModel, pool: ImagePool, request: TrainRequest, position: int) -> tuple[Params, Params, Any]:
     params = request.params.map(lambda tensor: tensor[position].clone())
     momentum = request.momentum.map(lambda tensor: tensor[position].clone())
     aux, memory = (
@@ -49,7 +47,12 @@ def _train_one(
 
 
 def _direction(
-    gradient: Gradient, params: Params, batches: tuple[Batch, ...], aux: Any, memory: Any, request: TrainRequest
+    gradient: Gradient,
+    params: Params,
+    batches: tuple[Batch, ...],
+    aux: Any,
+    memory: Any,
+    request: TrainRequest,
 ) -> tuple[Mapping[str, Tensor], Any]:
     if request.rule is None:
         return gradient(params, batches[0]), memory
@@ -68,4 +71,4 @@ def _stack_trees(trees: list[Any]) -> Any:
 
 def logits(model: ClientModel, params: Params, x: Tensor) -> Tensor:
     """Logits of every client on its own images, one client at a time."""
-    return torch.stack([model.apply(params.map(lambda t, i=i: t[i]), x[i]) for i in range(len(x))])
+    return torch.stack([model.apply({k: p[i] for k, p in params.items()}, x[i]) for i in range(len(x))])

@@ -25,6 +25,7 @@ def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained
         for draw in range(indices.shape[2]):
             x, y = pool.gather(indices[:, step, draw])
             batches.append(Batch(x, y, real[:, step, draw].to(x.dtype)))
+        direction: Mapping[str, Tensor]
         if request.rule is None:
             direction = _plain_gradient(model, request, params, batches[0], aux)
         else:

@@ -1,0 +1,128 @@
+"""The program: its commands, and errors as one line."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import typer.main
+
+from ..errors import RequestError, one_line
+
+app = typer.Typer(
+    help="Benchmark suite for personalized federated learning.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Fetch and check data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plug-in file. Repeatable.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where data sets lie; default $PFL_BENCH_DATA, else the cache.")]
+Out = Annotated[Path, typer.Option(help="Folder of the results.")]
+
+
+@app.command()
+def run(
+    methods: Annotated[str | None, typer.Option(help="'all' or a comma-separated list.")] = None,
+    suite: Annotated[str | None, typer.Option(help="A suite by name, or a .toml file.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs on scenario ids.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="For example 0-2 or 0,3,7.")] = None,
+    out: Out = Path("results"),
+    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, loop, vmap or graph.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    budget_scale: Annotated[float, typer.Option(help="Multiply the client visits.")] = 1.0,
+    data_dir: DataDir = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")] = None,
+    plugin: Plugins = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
+) -> int:
+    """Run methods on scenarios; without options the suite quick with every method and three seeds."""
+    from .run import RunRequest, run_request
+
+    return run_request(
+        RunRequest(
+            methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, precision,
+            budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
+        )
+    )  # fmt: skip
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, datasets, scenarios or suites.")],
+    plugin: Plugins = None,
+) -> int:
+    """Show what there is."""
+    from .list import list_things
+
+    return list_things(what, plugin or [])
+
+
+@app.command()
+def leaderboard(
+    suite: Annotated[str, typer.Option(help="The suite's name or file.")] = "quick",
+    out: Out = Path("results"),
+    format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex.")] = "csv",
+) -> int:
+    """Rebuild a suite's leaderboard from its finished runs."""
+    from .leaderboard import rebuild
+
+    return rebuild(suite, out, format)
+
+
+@app.command()
+def check(method: Annotated[str, typer.Argument(help="A method's name, or all.")], plugin: Plugins = None) -> int:
+    """Test whether a method is a fair entrant."""
+    from .check import check_methods
+
+    return check_methods(method, plugin or [])
+
+
+@data_app.command()
+def prepare(name: str, data_dir: DataDir = None) -> int:
+    """Fetch a data set, unless it is there already."""
+    from .data import prepare_dataset
+
+    return prepare_dataset(name, data_dir)
+
+
+@data_app.command()
+def verify(name: str, data_dir: DataDir = None) -> int:
+    """Check a data set's file and its SHA-256; fetches nothing."""
+    from .data import verify_dataset
+
+    return verify_dataset(name, data_dir)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Execute one command and return its exit status; a wrong request becomes one line on stderr and 2."""
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(args=list(arguments), prog_name="pfl-bench", standalone_mode=False)
+    except RequestError as error:
+        return _refuse(str(error))
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        return _refuse(one_line(error), status=1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of the command-line parser's own
+            raise
+        return _refuse(error.format_message()) if error.format_message() else 2
+    return status if isinstance(status, int) else 0
+
+
+def _refuse(message: str, status: int = 2) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return status

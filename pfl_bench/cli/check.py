@@ -1,0 +1,26 @@
+"""The command ``check``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..conformance import CHECKS, run_check
+from ..registry import METHODS
+from ..suite import parse_names
+from .run import load_plugins
+from .tables import make_console
+
+
+def check_methods(method: str, plugins: Sequence[Path]) -> int:
+    """Run every conformance check on a method, or on all. Returns 1 if one fails."""
+    console = make_console()
+    loaded = load_plugins(plugins)
+    failed = 0
+    for name in parse_names(method, METHODS.names(), "method"):
+        console.print(f"{name} ({METHODS.entry(name).info['paper']})", markup=False)
+        for check in CHECKS:
+            complaint = run_check(check, name, loaded)
+            failed += complaint is not None
+            verdict = "ok    " if complaint is None else "FAILED"
+            console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)
+    console.print("all checks passed" if not failed else f"{failed} checks failed")
+    return 1 if failed else 0

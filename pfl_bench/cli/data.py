@@ -1,0 +1,31 @@
+"""The commands ``data prepare`` and ``data verify``."""
+
+from pathlib import Path
+
+from ..data import ArrayDataset, default_data_dir, load_dataset, record_hash
+from .tables import make_console
+
+
+def prepare_dataset(name: str, data_dir: Path | None) -> int:
+    """Fetch what is missing, check it, and record its SHA-256 beside it."""
+    folder = data_dir or default_data_dir()
+    dataset = load_dataset(name, folder)
+    if (folder / f"{name}.npz").exists():
+        record_hash(dataset, folder)
+    _describe(name, dataset)
+    return 0
+
+
+def verify_dataset(name: str, data_dir: Path | None) -> int:
+    """Read a data set without the network, check it, and compare its SHA-256 with the recorded one."""
+    _describe(name, load_dataset(name, data_dir, download=False))
+    return 0
+
+
+def _describe(name: str, dataset: ArrayDataset) -> None:
+    channels, height, width = dataset.input_shape
+    make_console().print(
+        f"{name}: {len(dataset.train_labels)} train and {len(dataset.test_labels)} test images, "
+        f"{height}x{width}x{channels}, {dataset.classes} classes, SHA-256 {dataset.sha256}",
+        soft_wrap=True,
+    )

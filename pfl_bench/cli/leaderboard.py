@@ -1,0 +1,26 @@
+"""The command ``leaderboard``."""
+
+from pathlib import Path
+
+from ..errors import RequestError, unknown
+from ..leaderboard.render import FORMATS, write_leaderboard
+from ..ledger import check_writable
+from .tables import make_console, print_leaderboard
+
+
+def rebuild(suite: str, out: Path, formats: str) -> int:
+    """Rebuild the tables of ``<out>/<suite>`` from its runs and print them."""
+    console = make_console()
+    wanted = tuple(part.strip() for part in formats.split(","))
+    for name in wanted:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS)
+    folder = out / (Path(suite).stem if suite.endswith(".toml") else suite)
+    if not (folder / "runs").is_dir():
+        there = sorted(path.parent.name for path in out.glob("*/runs")) or ["(none)"]
+        raise RequestError(f"--suite: no runs in {folder}; suites with runs in {out}: {', '.join(there)}")
+    check_writable(folder)
+    table, written = write_leaderboard(folder, wanted)
+    print_leaderboard(console, table, set(table["scenario"]))
+    console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
+    return 0

@@ -1,0 +1,141 @@
+"""The command ``run``."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from ..client_model import Precision
+from ..data import default_data_dir
+from ..errors import RequestError, unknown
+from ..executors import Executor
+from ..leaderboard.render import write_leaderboard
+from ..ledger import Ledger, check_writable
+from ..registry import METHODS, Plugin, load_plugin, read_plugin
+from ..runner import Outcome, Plan, execute, make_plan, resolve_device
+from ..runspec import parse_overrides, plan_runs
+from ..scenario import Scenario
+from ..simulator import Options
+from ..suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
+from .progress import RunProgress
+from .tables import make_console, print_leaderboard
+
+ADHOC = "adhoc"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user typed."""
+
+    methods: str | None
+    suite: str | None
+    scenarios: str | None
+    seeds: str | None
+    out: Path
+    executor: str
+    workers: int | None
+    address: str | None
+    device: str
+    backend: str
+    precision: str
+    budget_scale: float
+    data_dir: Path | None
+    settings: tuple[str, ...]
+    plugins: tuple[Path, ...]
+    fresh: bool
+
+
+def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
+    """Read and run plug-in files."""
+    plugins = tuple(read_plugin(path) for path in paths)
+    for plugin in plugins:
+        load_plugin(plugin)
+    return plugins
+
+
+def _suite(request: RunRequest) -> Suite:
+    """The suite asked for; scenarios without a suite are looked up in all built-in ones and called adhoc."""
+    if request.suite is not None:
+        return load_suite(request.suite)
+    if request.scenarios is None:
+        return load_suite("quick")
+    suites = builtin_suites().values()
+    return Suite(ADHOC, "", tuple(scenario for suite in suites for scenario in suite.scenarios))
+
+
+def _scenarios(suite: Suite, request: RunRequest) -> list[Scenario]:
+    if not (math.isfinite(request.budget_scale) and request.budget_scale > 0):
+        raise RequestError(f"--budget-scale: {request.budget_scale} must be a positive number")
+    if request.precision not in get_args(Precision):
+        raise unknown("precision", request.precision, get_args(Precision))
+    chosen = select_scenarios(suite.scenarios, request.scenarios)
+    precision: Precision = "bf16" if request.precision == "bf16" else "fp32"
+    return [scenario.scaled(request.budget_scale).at_precision(precision) for scenario in chosen]
+
+
+def _executor(request: RunRequest, device: str) -> Executor:
+    if request.executor == "serial":
+        from ..executors.serial import SerialExecutor
+
+        if request.address is not None:
+            raise RequestError("--address is for --executor ray")
+        return SerialExecutor()
+    if request.executor == "ray":
+        from ..executors.ray import RayExecutor, check_address
+
+        if request.address is not None:
+            check_address(request.address)
+        return RayExecutor(request.workers, request.address, device)
+    raise unknown("executor", request.executor, ["ray", "serial"])
+
+
+def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan:
+    suite = _suite(request)
+    methods = parse_names(request.methods or suite.methods, METHODS.names(), "method")
+    seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
+    overrides = parse_overrides(request.settings, methods)
+    runs = plan_runs(methods, _scenarios(suite, request), seeds, suite.hyperparameters, overrides)
+    options = Options(device=device, backend=request.backend)
+    return make_plan(suite.name, runs, request.data_dir or default_data_dir(), options, plugins)
+
+
+def run_request(request: RunRequest) -> int:
+    """Check the request, run what is missing, print the table. Returns the exit status."""
+    console = make_console()
+    plugins = load_plugins(request.plugins)
+    for name, reason in METHODS.broken.items():
+        warnings.warn(f"method {name!r} is left out, it could not be loaded: {reason}", stacklevel=1)
+    check_writable(request.out)
+    device = resolve_device(request.device)
+    executor = _executor(request, device)
+    plan = _plan(request, plugins, device)
+    ledger = Ledger(request.out / plan.suite)
+    with ledger.lock():
+        try:
+            with RunProgress(console, plan.runs, ledger) as progress:
+                outcome = execute(plan, ledger, executor, progress.listen, request.fresh)
+        except KeyboardInterrupt:
+            finished = sum(ledger.is_final(run.id) for run in plan.runs)
+            console.print(
+                f"\nInterrupted: {finished} of {len(plan.runs)} runs are finished and kept in {ledger.folder}. "
+                "The same command goes on from there."
+            )
+            return 130
+        table, written = write_leaderboard(ledger.folder)
+    _report(console, plan, outcome)
+    print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
+    console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
+    return 1 if outcome.failed else 0
+
+
+def _report(console: Console, plan: Plan, outcome: Outcome) -> None:
+    if outcome.reused:
+        console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
+    for method in sorted(outcome.edited):
+        console.print(f"Note: the file of method {method!r} has changed since some of those runs; see --fresh.")
+    for run_id, reason in outcome.failed.items():
+        console.print(f"Failed: {run_id}: {reason}", markup=False, soft_wrap=True)

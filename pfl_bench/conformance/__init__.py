@@ -1,0 +1,6 @@
+"""stub"""
+
+CHECKS = []
+
+
+def run_check(*a): ...

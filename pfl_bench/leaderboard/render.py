@@ -1,0 +1,112 @@
+"""The leaderboard as CSV, Markdown, LaTeX and plain columns for the terminal."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from .frame import read_runs
+from .table import leaderboard
+
+HEADERS = (
+    "rank", "method", "accuracy", "95 % interval", "worst decile", "last", "moment", "MB down", "MB up", "seconds",
+    "seeds",
+)  # fmt: skip
+
+
+def _number(value: object, digits: int) -> str:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    return "-" if math.isnan(number) else f"{number:.{digits}f}"
+
+
+def display_rows(table: pd.DataFrame) -> list[list[str]]:
+    """The leaderboard's rows as text under ``HEADERS``; failures stand in the last column."""
+    rows = []
+    for row in table.to_dict("records"):
+        interval = "-"
+        if not pd.isna(row["ci_low"]):
+            interval = f"{_number(row['ci_low'], 2)} to {_number(row['ci_high'], 2)}"
+        troubles = [f"{row[s]} {s}" for s in ("failed", "diverged", "skipped", "unfinished") if row[s]]
+        spread = "" if pd.isna(row["accuracy_std"]) else f" ± {row['accuracy_std']:.2f}"
+        rows.append(
+            [
+                "-" if pd.isna(row["rank"]) else str(row["rank"]),
+                row["method"] + (f" ({row['variant']})" if row["variant"] else ""),
+                _number(row["accuracy_mean"], 2) + spread,
+                interval,
+                _number(row["worst_decile"], 2),
+                _number(row["last_accuracy"], 2),
+                str(row["moment"] or "-"),
+                _number(_mega(row["bytes_down"]), 1),
+                _number(_mega(row["bytes_up"]), 1),
+                _number(row["seconds"], 1),
+                ", ".join([str(row["seeds"]), *troubles]),
+            ]
+        )
+    return rows
+
+
+def _mega(value: object) -> float:
+    return float(value) / 1e6 if isinstance(value, int | float) else math.nan
+
+
+def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The leaderboard cut by scenario, under titles that state the budget."""
+    parts = {}
+    for (scenario, visits, steps), part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
+        scale = part["budget_scale"].iloc[0]
+        share = "" if scale == 1 else f", {scale:.4g} x the full budget"
+        parts[f"{scenario}: {visits} client visits x {steps} local steps{share}"] = part
+    return parts
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """GitHub-flavoured tables, one per scenario. Accuracies are percent on test data, mean ± std over seeds."""
+    lines = []
+    for title, part in titles(table).items():
+        lines += [f"### {title}", "", _md_row(HEADERS), "|" + "---|" * len(HEADERS)]
+        lines += [_md_row([cell.replace("|", "\\|") for cell in row]) for row in display_rows(part)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _md_row(cells: list[str] | tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+_TEX = str.maketrans({c: "\\" + c for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "±": r"$\pm$"} |
+                     {"\\": r"\textbackslash{}"})  # fmt: skip
+
+
+def to_latex(table: pd.DataFrame) -> str:
+    """One ``tabular`` per scenario, with the rules of the package booktabs."""
+    lines = []
+    for title, part in titles(table).items():
+        head = " & ".join(text.translate(_TEX) for text in HEADERS)
+        lines += [f"% {title}", r"\begin{tabular}{rlrrrrlrrrl}", r"\toprule", head + r" \\", r"\midrule"]
+        lines += [" & ".join(cell.translate(_TEX) for cell in row) + r" \\" for row in display_rows(part)]
+        lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(lines)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """All columns; numbers to six significant digits."""
+    text: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text
+
+
+FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+
+
+def write_leaderboard(folder: Path, formats: tuple[str, ...] = ("csv",)) -> tuple[pd.DataFrame, list[Path]]:
+    """Aggregate a ledger; write ``leaderboard.<format>`` and ``runs.csv`` into its folder. Returns both."""
+    runs = read_runs(folder)
+    table = leaderboard(runs)
+    written = []
+    texts = {f"leaderboard.{name}": FORMATS[name](table) for name in formats} | {"runs.csv": to_csv(runs)}
+    for name, text in texts.items():
+        beside = folder / f".{name}.new"
+        beside.write_text(text, encoding="utf-8")
+        written.append(beside.replace(folder / name))
+    return table, written
