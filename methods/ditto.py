@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from pfl_bench.api import (
+    LEARNING_RATES,
     Apply,
     Batch,
     Federation,
@@ -29,7 +30,7 @@ class Ditto(Method):
     A visit's local steps are divided between v_i and w, so that Ditto costs what the other methods cost.
     """
 
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "lam": [0.05, 0.1, 1.0, 2.0]}
+    search_space = {"lr": LEARNING_RATES, "lam": [0.05, 0.1, 1.0, 2.0]}
 
     class Config(LocalSgdConfig):
         """Local SGD for both models; the paper tunes lam between 0.05 and 2."""

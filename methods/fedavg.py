@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
 
 
 @register_method("fedavg", paper="McMahan et al. 2017, AISTATS, arXiv:1602.05629, algorithm 1")
@@ -10,7 +10,7 @@ class FedAvg(Method):
     """w_i <- SGD(w) on every client of the cohort; w <- sum_i n_i w_i / sum_i n_i."""
 
     moment = "global"
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"lr": LEARNING_RATES}
 
     class Config(LocalSgdConfig):
         """Plain local SGD."""

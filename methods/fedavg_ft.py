@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
 
 
 @register_method("fedavg_ft", paper="FedAvg, then local fine-tuning; e.g. Cheng et al. 2021, arXiv:2108.07313")
@@ -11,7 +11,7 @@ class FedAvgFineTuned(Method):
     """Train as FedAvg; before an evaluation every client runs SGD from the server's model on its own data."""
 
     moment = "adapted"
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"lr": LEARNING_RATES}
 
     class Config(LocalSgdConfig):
         """Plain local SGD, also for fine-tuning."""

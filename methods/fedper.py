@@ -3,14 +3,14 @@
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
 
 
 @register_method("fedper", paper="Arivazhagan et al. 2019, arXiv:1912.00818, algorithms 1 and 2")
 class FedPer(Method):
     """Clients train body and head jointly; the server averages the bodies, heads stay where they are."""
 
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"lr": LEARNING_RATES}
 
     class Config(LocalSgdConfig):
         """Local SGD; the paper personalises the last 1 to 4 blocks."""

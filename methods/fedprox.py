@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from pfl_bench.api import (
+    LEARNING_RATES,
     Apply,
     Batch,
     Federation,
@@ -26,7 +27,7 @@ class FedProx(Method):
     """Clients minimise F_i(theta) + mu/2 ||theta - w||^2; the server averages as FedAvg does."""
 
     moment = "global"
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "mu": [1e-3, 1e-2, 1e-1, 1.0]}
+    search_space = {"lr": LEARNING_RATES, "mu": [1e-3, 1e-2, 1e-1, 1.0]}
 
     class Config(LocalSgdConfig):
         """Local SGD plus the proximal weight; the paper tunes mu over 0.001, 0.01, 0.1 and 1."""

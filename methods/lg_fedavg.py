@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
 
 
 @register_method("lg_fedavg", paper="Liang et al. 2020, arXiv:2001.01523, algorithm 1")
@@ -14,7 +14,7 @@ class LgFedAvg(Method):
     Unlike the authors' code, which reports each client's best test round, selection is on validation.
     """
 
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "warm_start": [0.25, 0.5, 0.75]}
+    search_space = {"lr": LEARNING_RATES, "warm_start": [0.25, 0.5, 0.75]}
 
     class Config(LocalSgdConfig):
         """Local SGD, the split, and the warm start (the authors spend most of their rounds on it)."""

@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-from pfl_bench.api import Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
 
 
 @register_method("local", paper="no collaboration")
 class Local(Method):
     """theta_i <- SGD on client i's data, from a common initial model; nothing is sent."""
 
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"lr": LEARNING_RATES}
 
     class Config(LocalSgdConfig):
         """Plain local SGD."""

@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from pfl_bench.api import (
+    LEARNING_RATES,
     Batch,
     Federation,
     Gradient,
@@ -28,7 +29,7 @@ class PerFedAvg(Method):
     """
 
     moment = "adapted"
-    search_space = {"alpha": [0.1, 0.05, 0.01, 0.005], "beta": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"beta": LEARNING_RATES, "alpha": [0.1, 0.05, 0.01, 0.005]}
 
     class Config(MethodConfig):
         """The paper's names."""

@@ -15,7 +15,7 @@ class PFedHN(Method):
     The model is evaluated as generated, without a local step.
     """
 
-    search_space = {"lr": [0.1, 0.05, 0.01, 0.005], "inner_lr": [0.05, 0.01, 0.005, 0.001]}
+    search_space = {"lr": [0.1, 0.05, 0.02, 0.01], "inner_lr": [0.1, 0.05, 0.01, 0.005]}
 
     class Config(MethodConfig):
         """The official code's defaults; one client per round."""

@@ -27,7 +27,7 @@ class PFedMe(Method):
     every client does, and only a sample is aggregated): the budget counts every client that trains.
     """
 
-    search_space = {"lr": [0.05, 0.01, 0.005], "personal_lr": [0.05, 0.01, 0.005, 0.001], "lam": [5.0, 15.0]}
+    search_space = {"lr": [0.05, 0.02, 0.01, 0.005], "personal_lr": [0.1, 0.05, 0.01, 0.005], "lam": [5.0, 15.0]}
 
     class Config(MethodConfig):
         """The authors' defaults."""

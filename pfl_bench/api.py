@@ -14,13 +14,14 @@ from .data import (
 )
 from .errors import RequestError, UnsuitedError
 from .federation import Federation
-from .method import LocalSgdConfig, Method, MethodConfig, Moment, register_method
+from .method import LEARNING_RATES, LocalSgdConfig, Method, MethodConfig, Moment, register_method
 from .params import Params, State, Tensors, squared_distance, stacked, zeros_like
 from .partitioner import Partition, RuleConfig, make_partition, register_partition
 from .seeds import numpy_generator, torch_generator
 from .training import Apply, Batch, Gradient, Sgd, Trained, cross_entropy, sgd_step_
 
 __all__ = [
+    "LEARNING_RATES",
     "Apply",
     "ArrayDataset",
     "Arrays",

@@ -16,6 +16,10 @@ Moment = Literal["global", "received", "adapted"]
 MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
 
 
+LEARNING_RATES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
+"""The common grid for a local learning rate; wider than the pFedHN paper's, which is 0.1 to 0.005."""
+
+
 class MethodConfig(BaseModel):
     """Base of a method's hyper-parameters: immutable; unknown fields, NaN and infinity are errors."""
 
@@ -53,6 +57,7 @@ class Method(ABC):
     name: ClassVar[str]
     moment: ClassVar[Moment] = "received"
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Values to try per hyper-parameter, for ``pfl_bench.tuning``."""
 
     Config: type[MethodConfig] = MethodConfig
 

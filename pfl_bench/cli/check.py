@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..conformance import CHECKS, run_check
+from ..conformance import CHECKS, Context, run_check
 from ..registry import METHODS
 from ..suite import parse_names
 from .run import load_plugins
@@ -15,10 +15,12 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
     console = make_console()
     loaded = load_plugins(plugins)
     failed = 0
-    for name in parse_names(method, METHODS.names(), "method"):
+    names = parse_names(method, METHODS.names(), "method")
+    context = Context(tuple(names), loaded)
+    for name in names:
         console.print(f"{name} ({METHODS.entry(name).info['paper']})", markup=False)
         for check in CHECKS:
-            complaint = run_check(check, name, loaded)
+            complaint = run_check(check, name, context)
             failed += complaint is not None
             verdict = "ok    " if complaint is None else "FAILED"
             console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)

@@ -1,6 +1,6 @@
-"""stub"""
+"""The conformance kit: whether a method is a fair entrant. ``pfl-bench check`` and the test suite run the same checks."""
 
-CHECKS = []
+from .checks import CHECKS
+from .kit import Check, Context, run_check
 
-
-def run_check(*a): ...
+__all__ = ["CHECKS", "Check", "Context", "run_check"]
