@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 
 class RequestError(ValueError):
     """A wrong request. Its text is one line; the command line prints it and exits with status 2."""
@@ -28,3 +30,10 @@ def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic on one line: field, value and what is wrong."""
+    problem = error.errors()[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "value"
+    return f"{field}={problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

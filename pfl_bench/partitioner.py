@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .data import ArrayDataset, read_npz, write_npz
-from .errors import RequestError
+from .errors import RequestError, first_problem
 from .registry import PARTITIONS
 from .seeds import numpy_generator
 
@@ -29,6 +29,11 @@ class RuleConfig(BaseModel):
     """Base of a rule's parameters: immutable, unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @property
+    def truncates(self) -> bool:
+        """Whether each client gets its share of a stratum rounded down, the rest going to nobody."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -139,12 +144,17 @@ def make_partition(
     if not 0 <= novel < clients:
         raise RequestError(f"novel: {novel} clients left out of {clients}; at least one must train")
     rule: Rule = PARTITIONS.get(rule_name)
-    config = rule.config(**parameters)
+    try:
+        config = rule.config(**parameters)
+    except ValidationError as error:
+        raise RequestError(f"partition rule {rule_name}: {first_problem(error)}") from error
     strata = _strata(rule.strata, dataset)
     counts = np.bincount(strata["train"], minlength=int(strata["train"].max()) + 1)
     rng = numpy_generator(seed, "partition", rule_name)
     shares = rule.shares(config, counts, clients, rng)
-    partition = Partition(**_cut(shares, dataset, strata, numpy_generator(seed, "partition", "samples")), novel=novel)
+    partition = Partition(
+        **_cut(shares, config.truncates, dataset, strata, numpy_generator(seed, "partition", "samples")), novel=novel
+    )
     partition.check(dataset)
     return partition
 
@@ -160,7 +170,11 @@ def _strata(kind: Strata, dataset: ArrayDataset) -> dict[str, np.ndarray]:
 
 
 def _cut(
-    shares: np.ndarray, dataset: ArrayDataset, strata: dict[str, np.ndarray], rng: np.random.Generator
+    shares: np.ndarray,
+    truncate: bool,
+    dataset: ArrayDataset,
+    strata: dict[str, np.ndarray],
+    rng: np.random.Generator,
 ) -> dict[str, tuple[np.ndarray, ...]]:
     """Hold validation out of every class, shuffle each stratum of each split and cut it by the shares."""
     held_out = np.zeros(len(dataset.train_labels), dtype=bool)
@@ -172,15 +186,22 @@ def _cut(
         "validation": (strata["train"], np.flatnonzero(held_out)),
         "test": (strata["test"], np.arange(len(dataset.test_labels))),
     }
-    ends = np.cumsum(shares, axis=0)
-    ends[np.abs(ends - 1) < 1e-9] = 1.0  # rounding errors must not lose the last sample
     parts: dict[str, tuple[np.ndarray, ...]] = {}
     for split, (stratum_of, candidates) in rows.items():
         owned: list[list[np.ndarray]] = [[] for _ in range(len(shares))]
         for stratum in range(shares.shape[1]):
             members = rng.permutation(candidates[stratum_of[candidates] == stratum])
-            cuts = np.rint(ends[:, stratum] * len(members)).astype(int)
+            cuts = _cuts(shares[:, stratum], len(members), truncate)
             for client, part in enumerate(np.split(members, cuts)[: len(shares)]):
                 owned[client].append(part)
         parts[split] = tuple(np.sort(np.concatenate(pieces)) for pieces in owned)
     return parts
+
+
+def _cuts(shares: np.ndarray, count: int, truncate: bool) -> np.ndarray:
+    """Where to cut ``count`` samples for clients with these shares; rounding errors lose no sample."""
+    if truncate:
+        return np.cumsum(np.floor(shares * count + 1e-9).astype(int))
+    ends = np.cumsum(shares)
+    ends[np.abs(ends - 1) < 1e-9] = 1.0
+    return np.rint(ends * count).astype(int)

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import RequestError, unknown
+from .errors import RequestError, first_problem, unknown
 from .method import Method, MethodConfig
 from .registry import METHODS
-from .scenario import Scenario, first_problem
+from .scenario import Scenario
 
 Overrides = Mapping[str, Mapping[str, Any]]
 

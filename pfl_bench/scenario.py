@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
-from .errors import RequestError
+from .errors import RequestError, first_problem
 
 
 class PartitionSpec(BaseModel):
@@ -40,7 +40,7 @@ class Scenario(BaseModel):
     batch_size: PositiveInt
     batches: Literal["fresh", "epoch"] = "fresh"
     eval_every: PositiveInt = Field(description="client visits between evaluations")
-    adapt_every: PositiveInt | None = Field(None, description="as eval_every, for models that adapt first")
+    adapt_every: PositiveInt | None = Field(default=None, description="as eval_every, for models that adapt first")
     precision: Literal["fp32", "bf16"] = "fp32"
     budget_scale: PositiveFloat = 1.0
 
@@ -67,13 +67,6 @@ class Scenario(BaseModel):
     def base_id(self) -> str:
         """The id without what ``scaled`` and ``at_precision`` appended."""
         return self.id.split("@")[0].split("+")[0]
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic on one line: field, value and what is wrong."""
-    problem = error.errors()[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "value"
-    return f"{field}={problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def read_scenario(table: dict[str, Any], where: str | Path) -> Scenario:

@@ -1,4 +1,4 @@
-"""The conformance kit: whether a method is a fair entrant. ``pfl-bench check`` and the test suite run the same checks."""
+"""The conformance kit: is a method a fair entrant? ``pfl-bench check`` and the tests run the same checks."""
 
 from .checks import CHECKS
 from .kit import Check, Context, run_check

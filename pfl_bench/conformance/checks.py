@@ -25,7 +25,7 @@ from .kit import (
     tiny_arena,
 )
 
-TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+RTOL, ATOL = 1e-3, 1e-4
 """Back-ends sum in different orders; after a tiny run every state tensor must agree to this."""
 
 VARIETY = [
@@ -76,7 +76,7 @@ def same_on_backends(method: str, context: Context) -> None:
         for name in ("loop", "vmap")
     )
     for a, b in zip(tensors_of(state_of(loop)), tensors_of(state_of(vmap)), strict=True):
-        if not torch.allclose(a, b, **TOLERANCE):
+        if not torch.allclose(a, b, rtol=RTOL, atol=ATOL):
             raise CheckFailedError(f"loop and vmap differ by up to {(a - b).abs().max():.2g} in a state tensor")
 
 

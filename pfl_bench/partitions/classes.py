@@ -15,13 +15,19 @@ class Classes(RuleConfig):
     classes: PositiveInt
     variant: Literal["code", "paper"] = "code"
 
+    @property
+    def truncates(self) -> bool:
+        """The official code rounds every client's count down."""
+        return self.variant == "code"
+
 
 @register_partition("classes", config=Classes, summary="k classes per client, shares drawn from U(0.4, 0.6)")
 def shares(config: Classes, counts: np.ndarray, clients: int, rng: np.random.Generator) -> np.ndarray:
     """Clients pick, one class at a time, among the classes with the most free slots; ties at random.
 
     Each slot is worth U(0.4, 0.6), normalised over the class. Variant ``code`` makes ``floor(k n / C) + 1``
-    slots per class, of which at least one per class stays free: part of the data is assigned to nobody.
+    slots per class, of which at least one per class stays free, and rounds counts down: part of the data is
+    assigned to nobody.
     Variant ``paper`` normalises over the slots that were taken: everything is assigned.
     """
     n_classes = len(counts)

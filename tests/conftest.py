@@ -1,0 +1,45 @@
+"""Shared fixtures. Tests never need the network, a GPU or a prepared data folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["PFL_BENCH_DATA"] = "/nonexistent/pfl-bench-tests"  # nothing may be read from the user's data
+
+
+@pytest.fixture(autouse=True)
+def clean_registries():
+    """Plug-ins that a test registers are gone after it."""
+    import sys
+
+    from pfl_bench.registry import ALL
+
+    for registry in ALL:
+        registry.discover()
+    before = [(dict(registry._entries), dict(registry.broken)) for registry in ALL]
+    modules = set(sys.modules)
+    yield
+    for registry, (entries, broken) in zip(ALL, before, strict=True):
+        registry._entries, registry.broken = entries, broken
+    for name in set(sys.modules) - modules:
+        if name.startswith("pfl_bench_plugin_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def cli(capsys, tmp_path, monkeypatch):
+    """Run the command line in an empty folder; returns (status, stdout, stderr)."""
+    from pfl_bench.cli.app import run_command_line
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = run_command_line(list(arguments))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+PLUGINS = Path(__file__).parent / "plugins"

@@ -1,0 +1,90 @@
+import importlib.metadata
+import sys
+import types
+
+import pytest
+
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS, Plugin, Registry, load_plugin, read_plugin
+
+
+def test_discovery_finds_every_method_file():
+    assert {"local", "fedavg", "fedavg_ft", "fedprox", "per_fedavg", "fedper", "lg_fedavg", "pfedme", "ditto",
+            "pfedhn", "pfedhn_pc"} == set(METHODS.names())  # fmt: skip
+    assert not METHODS.broken
+
+
+def test_broken_module_spoils_only_itself(tmp_path, monkeypatch):
+    package = tmp_path / "pretend_pkg"
+    package.mkdir()
+    head = "from pretend_registry import R\n"
+    (package / "__init__.py").write_text("")
+    (package / "good.py").write_text(head + "@R.register('good')\nclass Good: pass\n")
+    (package / "bad.py").write_text(head + "@R.register('half')\nclass Half: pass\nimport no_such_module\n")
+    holder = types.ModuleType("pretend_registry")
+    holder.R = Registry("thing", "pretend_pkg", "pretend_pkg.things")
+    monkeypatch.setitem(sys.modules, "pretend_registry", holder)
+    monkeypatch.syspath_prepend(tmp_path)
+    from pfl_bench import registry as module
+
+    monkeypatch.setattr(module, "ALL", (holder.R,))
+    assert holder.R.names() == ["good"], "the half-registered entry must be withdrawn"
+    with pytest.raises(RequestError, match="'bad' could not be loaded.*no_such_module"):
+        holder.R.get("bad")
+
+
+def test_entry_points_are_loaded(monkeypatch):
+    class Point:
+        name = "elsewhere"
+
+        def load(self):
+            METHODS.register("from_elsewhere", paper="x")(type("M", (), {}))
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point()])
+    monkeypatch.setattr(METHODS, "_discovered", False)
+    assert "from_elsewhere" in METHODS.names()
+
+
+def test_duplicate_and_malformed_names_are_refused():
+    with pytest.raises(RequestError, match=r"'fedavg' is already registered by .*fedavg\.py"):
+        METHODS.register("fedavg", paper="x")(type("M", (), {}))
+    with pytest.raises(RequestError, match="'Fed Avg' must match"):
+        METHODS.register("Fed Avg", paper="x")
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(RequestError, match="unknown method 'fedavgg': did you mean 'fedavg'"):
+        METHODS.get("fedavgg")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def (", "could not be loaded, line 1: SyntaxError"),
+        ("import no_such_module", "ModuleNotFoundError"),
+        (
+            "from pfl_bench.registry import METHODS\n@METHODS.register('fedavg', paper='')\nclass M: pass",
+            "'fedavg' is already registered",
+        ),
+    ],
+)
+def test_broken_plugin_is_one_line_and_registers_nothing(text, message):
+    before = METHODS.names()
+    with pytest.raises(RequestError, match=message) as caught:
+        load_plugin(Plugin("p.py", text))
+    assert "\n" not in str(caught.value)
+    assert METHODS.names() == before
+
+
+def test_missing_plugin_file():
+    with pytest.raises(RequestError, match=r"plug-in 'gone\.py' cannot be read: FileNotFoundError"):
+        read_plugin("gone.py")
+
+
+def test_plugin_loads_once_per_text():
+    plugin = Plugin(
+        "p.py", "from pfl_bench.registry import METHODS\n@METHODS.register('mine', paper='')\nclass M: pass"
+    )
+    load_plugin(plugin)
+    load_plugin(plugin)
+    assert "mine" in METHODS.names()
