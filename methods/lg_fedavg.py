@@ -1,6 +1,6 @@
 """LG-FedAvg: personal lower layers under a shared top."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
@@ -19,7 +19,7 @@ class LgFedAvg(Method):
     class Config(LocalSgdConfig):
         """Local SGD, the split, and the warm start (the authors spend most of their rounds on it)."""
 
-        shared_layers: PositiveInt = Field(1, description="how many of the last layers are shared")
+        shared_layers: NonNegativeInt = Field(1, description="how many of the last layers are shared")
         warm_start: float = Field(0.5, ge=0, le=1, description="share of the budget spent on FedAvg first")
 
     def init(self, fed: Federation) -> State:

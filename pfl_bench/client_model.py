@@ -81,12 +81,12 @@ def make_model(name: str, input_shape: InputShape, classes: int, precision: Prec
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights; do not disturb the caller's stream
             module = factory(input_shape, classes)
+            if any(True for _ in module.buffers()):
+                raise ValueError("it has buffers (BatchNorm?), which are not supported")
             with torch.no_grad():
                 module(torch.zeros(1, *input_shape))
     except (RuntimeError, ValueError) as error:
         raise RequestError(f"client model {name!r} does not fit images of shape {input_shape}: {error}") from error
-    if any(True for _ in module.buffers()):
-        raise RequestError(f"client model {name!r} has buffers (BatchNorm?), which are not supported")
     children = [child for child, part in module.named_children() if any(True for _ in part.parameters())]
     layers = tuple(
         tuple(f"{child}.{parameter}" for parameter, _ in module.get_submodule(child).named_parameters())

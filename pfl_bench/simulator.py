@@ -150,10 +150,11 @@ def simulate(
     method: Method = METHODS.get(spec.method)(spec.config)
     run = _Run(State(), Costs())
     try:
-        if resume_from is None:
+        resumed = _resume(resume_from, arena.fed.device)
+        if resumed is None:
             run.state = method.init(arena.fed)
         else:
-            run = _Run.loads(resume_from, arena.fed.device)
+            run = resumed
             yield Progress(run.visits, None)
         saved = time.monotonic()
         while run.visits < spec.scenario.visits:
@@ -167,6 +168,16 @@ def simulate(
         yield RunResult("skipped", str(error))
     except DivergedError as error:
         yield _result("diverged", str(error), run, method, arena)
+
+
+def _resume(data: bytes | None, device: torch.device) -> _Run | None:
+    """The run in a checkpoint, or None to start over: there is none, or it is damaged."""
+    if data is None:
+        return None
+    try:
+        return _Run.loads(data, device)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""pFedHN against finite differences and against the official code's rules (paper_pfedhn.md, sections 2 and 3)."""
+
+import pytest
+import torch
+from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+
+from pfl_bench.api import Params, Sgd, zeros_like
+
+from .test_identities import Trace
+
+
+@pytest.mark.parametrize(("clients", "size"), [(10, 3), (50, 13), (100, 26), (3, 1)])
+def test_embedding_size(clients, size):
+    assert embedding_size(clients) == size
+
+
+@pytest.mark.parametrize("cohort", [[2], [0, 2]])
+def test_update_is_the_vector_jacobian_product(cohort):
+    """Moving phi by -lr g must change <theta_i, delta_i>, averaged over the cohort, by -lr |g|^2."""
+    fed = Trace("pfedhn", rounds=0).fed
+    shapes = {"w": torch.Size([4, 3]), "b": torch.Size([3])}
+    phi = init_hypernetwork(fed, shapes, embedding=3, hidden=7, hidden_layers=2).map(torch.Tensor.double)
+    clients = torch.tensor(cohort)
+    torch.manual_seed(0)
+    delta = {name: torch.randn(len(cohort), *shape, dtype=torch.float64) for name, shape in shapes.items()}
+
+    def inner(at):
+        theta = generate(at, clients, shapes)
+        return sum((theta[name] * delta[name]).sum() for name in shapes).item() / len(cohort)
+
+    moved = phi.map(torch.clone)
+    update_hypernetwork_(moved, zeros_like(phi), clients, shapes, delta, Sgd(1.0))
+    epsilon = 1e-6
+    for name in phi:
+        flat = phi[name].view(-1)
+        for position in range(0, len(flat), max(1, len(flat) // 5)):
+            values = []
+            for sign in (1, -1):
+                shifted = phi.map(torch.clone)
+                shifted[name].view(-1)[position] += sign * epsilon
+                values.append(inner(shifted))
+            slope = (values[0] - values[1]) / (2 * epsilon)
+            step = (moved[name] - phi[name]).view(-1)[position].item()
+            assert step == pytest.approx(-slope, abs=1e-6), f"{name}[{position}]: descend, do not ascend"
+
+
+def test_update_moves_the_generated_model_towards_the_trained_one():
+    fed = Trace("pfedhn", rounds=0).fed
+    shapes = fed.model.shapes
+    phi = init_hypernetwork(fed, shapes, 3, 20, 1)
+    clients = torch.tensor([1])
+    theta = generate(phi, clients, shapes)
+    target = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in theta.items()}
+    delta = {name: theta[name] - target[name] for name in theta}
+    before = sum((d**2).sum() for d in delta.values())
+    update_hypernetwork_(phi, zeros_like(phi), clients, shapes, delta, Sgd(1e-2))
+    after = sum(((generate(phi, clients, shapes)[n] - target[n]) ** 2).sum() for n in target)
+    assert after < before
+
+
+def test_hypernetwork_size_of_the_paper():
+    """12.272 M weights for 50 clients on CIFAR-10 (section 4)."""
+    from pfl_bench.client_model import make_model
+
+    model = make_model("lenet", (3, 32, 32), 10)
+    fed = Trace("pfedhn", rounds=0).fed
+    phi = init_hypernetwork(fed, model.shapes, 13, 100, 3)
+    weights = sum(t.numel() for name, t in phi.items() if name != "embedding") + 50 * 13
+    assert weights == pytest.approx(12.272e6, rel=1e-4)
+
+
+def test_only_the_client_model_travels():
+    trace = Trace("pfedhn", rounds=3)
+    assert trace.fed.costs.bytes_down == trace.fed.costs.bytes_up == 3 * 4 * trace.fed.model.size
+    body = Trace("pfedhn_pc", rounds=3)
+    head = sum(t.numel() for t in body.fed.init_params().only(body.fed.model.head).values())
+    assert body.fed.costs.bytes_up == 3 * 4 * (body.fed.model.size - head)
+
+
+def test_unvisited_embeddings_only_decay():
+    trace = Trace("pfedhn", rounds=0)
+    embeddings = trace.state.phi["embedding"].clone()
+    trace.method.round(trace.fed, trace.state, torch.tensor([2]))
+    moved = (trace.state.phi["embedding"] - embeddings).abs().amax(1)
+    decay = 1e-2 * 1e-3 * embeddings.abs().amax(1)
+    others = [0, 1, 3, 4, 5]
+    torch.testing.assert_close(moved[others], decay[others], rtol=0.05, atol=1e-7)
+    assert moved[2] > 10 * decay[2]
+
+
+def test_personal_head_and_its_momentum_persist():
+    trace = Trace("pfedhn_pc", rounds=0)
+    cohort = torch.tensor([1])
+    heads = trace.state.heads.map(torch.clone)
+    trace.method.round(trace.fed, trace.state, cohort)
+    momentum = trace.state.head_momentum.map(torch.clone)
+    for name in heads:
+        assert not torch.equal(trace.state.heads[name][1], heads[name][1])
+        assert torch.equal(trace.state.heads[name][0], heads[name][0]), "other clients keep theirs"
+        assert momentum[name][1].abs().sum() > 0 and momentum[name][0].abs().sum() == 0
+    reset = Params({n: torch.zeros_like(t) for n, t in momentum.items()})
+    states = []
+    for buffers in (momentum, reset):
+        twin = Trace("pfedhn_pc", rounds=0)
+        twin.method.round(twin.fed, twin.state, cohort)
+        twin.state.head_momentum = buffers.map(torch.clone)
+        twin.method.round(twin.fed.at(1, 0.5, "train", twin.fed.costs), twin.state, cohort)
+        states.append(twin.state.heads)
+    assert any(not torch.equal(states[0][n], states[1][n]) for n in heads), "momentum is carried on"

@@ -1,0 +1,135 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfl_bench.leaderboard.frame import read_runs
+from pfl_bench.leaderboard.render import display_rows, to_csv, to_latex, to_markdown, write_leaderboard
+from pfl_bench.leaderboard.table import confidence_interval, leaderboard
+from pfl_bench.ledger import Ledger
+
+
+def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=None, **changes):
+    best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": accuracy - 10,
+            "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0, "visits": 30}  # fmt: skip
+    return {
+        "suite": "s",
+        "method": method,
+        "config": config or {"lr": 0.1},
+        "config_hash": str(hash(json.dumps(config or {})) % 1000),
+        "seed": seed,
+        "status": status,
+        "reason": "",
+        "scenario": {"id": "sc-v1", "visits": 100, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"},
+        "official_moment": "global",
+        "summary": {"global": {"best": best, "last": {"accuracy": accuracy - 1}}} if status == "finished" else {},
+        "costs": {
+            "bytes_down": 2_000_000,
+            "bytes_up": 1_000_000,
+            "local_steps": 500,
+            "samples": 4000,
+            "adapt_steps": 0,
+            "train_seconds": 1.5,
+            "eval_seconds": 0.5,
+        },  # fmt: skip
+        "peak_memory_bytes": 10,
+        **changes,
+    }
+
+
+def folder_with(tmp_path, *records):
+    ledger = Ledger(tmp_path)
+    with ledger.lock():
+        for position, one in enumerate(records):
+            ledger.save(f"run{position}", one)
+    return tmp_path
+
+
+def test_means_intervals_and_ranks(tmp_path):
+    runs = read_runs(folder_with(
+        tmp_path,
+        record("b", 0, 60.0), record("b", 1, 62.0), record("b", 2, 64.0),
+        record("a", 0, 62.0), record("a", 1, 62.001),
+        record("c", 0, 10.0), record("c", 1, status="failed", reason="disk"),
+    ))  # fmt: skip
+    table = leaderboard(runs).set_index("method")
+    assert table.loc["b", "accuracy_mean"] == pytest.approx(62.0)
+    assert table.loc["b", "accuracy_std"] == pytest.approx(2.0)
+    half = 4.302652729911275 * 2 / np.sqrt(3)  # t of 2 degrees of freedom at 97.5 %
+    assert (table.loc["b", "ci_low"], table.loc["b", "ci_high"]) == pytest.approx((62 - half, 62 + half))
+    assert table["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}, "ties share a rank"
+    assert (table.loc["c", "seeds"], table.loc["c", "failed"], table.loc["c", "reason"]) == (1, 1, "disk")
+    assert np.isnan(table.loc["c", "ci_low"]), "one seed has no interval"
+    assert table.loc["a", "runs"] == "run3 run4", "every cell leads back to its runs"
+    assert table.loc["a", "seconds"] == pytest.approx(2.0)
+
+
+def test_configurations_are_told_apart(tmp_path):
+    runs = read_runs(folder_with(
+        tmp_path, record(config={"lr": 0.1, "m": 1}), record(config={"lr": 0.2, "m": 1}), record("other"),
+    ))  # fmt: skip
+    table = leaderboard(runs)
+    assert set(table["variant"]) == {"lr=0.1", "lr=0.2", ""}
+
+
+def test_a_failed_method_stays_in_the_table(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("x", status="diverged", reason="NaN"), record("y"))))
+    assert table["method"].tolist() == ["y", "x"]
+    assert pd.isna(table["rank"].iloc[1])
+    assert "0, 1 diverged" in display_rows(table)[1][-1]
+
+
+def test_foreign_and_damaged_folders_are_left_out(tmp_path):
+    folder_with(tmp_path, record(), record(seed=1))
+    (tmp_path / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status": "finished"}')
+    (tmp_path / "runs" / "notes").mkdir()
+    (tmp_path / "runs" / "file.txt").write_text("x")
+    assert read_runs(tmp_path)["run_id"].tolist() == ["run0"]
+    assert leaderboard(read_runs(tmp_path / "empty")).empty
+
+
+def test_renderings(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a_b", 0, 50.0), record("a_b", 1, 52.0))))
+    markdown, latex = to_markdown(table), to_latex(table)
+    assert "### sc-v1: 100 client visits x 5 local steps, 0.1 x the full budget" in markdown
+    assert "| 1 | a_b | 51.00 ± 1.41 |" in markdown
+    assert r"a\_b & 51.00 $\pm$ 1.41" in latex and latex.count(r"\\") == 2 and r"\toprule" in latex
+    back = pd.read_csv(__import__("io").StringIO(to_csv(table)))
+    assert back["accuracy_mean"].iloc[0] == pytest.approx(51.0)
+    assert back.columns[:3].tolist() == ["scenario", "rank", "method"]
+
+
+def test_files_are_written_and_rebuilt_identically(tmp_path):
+    folder_with(tmp_path, record(), record(seed=1, accuracy=55.0))
+    _, written = write_leaderboard(tmp_path, ("csv", "md", "tex"))
+    assert sorted(p.name for p in written) == ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "runs.csv"]
+    texts = [p.read_text() for p in written]
+    assert texts == [p.read_text() for p in write_leaderboard(tmp_path, ("csv", "md", "tex"))[1]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=10))
+def test_interval_holds_the_mean_and_ignores_order(values):
+    array = np.asarray(values)
+    low, high = confidence_interval(array)
+    assert low - 1e-9 <= array.mean() <= high + 1e-9
+    assert confidence_interval(array[::-1]) == pytest.approx((low, high))
+
+
+def test_interval_covers_the_truth_in_95_of_100_cases():
+    rng = np.random.default_rng(0)
+    hits = [low <= 50 <= high for low, high in (confidence_interval(rng.normal(50, 3, 3)) for _ in range(4000))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+
+
+def test_needs_neither_torch_nor_ray():
+    code = (
+        "import sys, pfl_bench.leaderboard.render, pfl_bench.leaderboard.table, pfl_bench.ledger;"
+        "sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
