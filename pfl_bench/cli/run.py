@@ -95,7 +95,7 @@ def _executor(request: RunRequest, device: str) -> Executor:
 
 def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan:
     suite = _suite(request)
-    methods = parse_names(request.methods or suite.methods, METHODS.names(), "method")
+    methods = parse_names(suite.methods if request.methods is None else request.methods, METHODS.names(), "method")
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
     overrides = parse_overrides(request.settings, methods)
     runs = plan_runs(methods, _scenarios(suite, request), seeds, suite.hyperparameters, overrides)

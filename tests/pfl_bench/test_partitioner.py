@@ -12,7 +12,7 @@ def labelled(per_class_train: int, per_class_test: int, classes: int, groups: in
     """A data set of which only labels and groups matter."""
     train = np.tile(np.arange(classes), per_class_train)
     test = np.tile(np.arange(classes), per_class_test)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "train_images": np.zeros((len(train), 1, 1), np.uint8),
         "train_labels": train,
         "test_images": np.zeros((len(test), 1, 1), np.uint8),

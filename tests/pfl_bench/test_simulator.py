@@ -154,6 +154,6 @@ def test_the_federation_holds_no_test_data():
 
     arena = tiny_arena()
     fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"))
-    reachable = [value for value in vars(fed.pool).values()] + list(fed.members)
+    reachable = list(vars(fed.pool).values()) + list(fed.members)
     assert not any(len(value) == len(arena.dataset.test_labels) for value in reachable if value.ndim)
     assert not any("test" in name or "validation" in name for name in vars(fed))

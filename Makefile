@@ -1,0 +1,36 @@
+# make run    environment, then the quick suite with every method
+# make test   environment, then the tests
+# make lint   ruff and mypy
+# make bench  speed of the simulator (pytest-benchmark)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint bench format clean
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/.ready
+	$(BIN)/python -m pfl_bench run --methods all
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy pfl_bench methods datasets tests
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
