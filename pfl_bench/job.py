@@ -70,6 +70,8 @@ def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event | Failure]:
     """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # results must not depend on how many workers share the machine
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
         for event in simulate(job.spec, dataset, job.partition, job.options, job.resume_from):
             if isinstance(event, RunResult):

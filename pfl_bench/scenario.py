@@ -1,6 +1,5 @@
 """A scenario: data set + partition + number of clients + client model + budget, with a versioned id."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,11 +61,6 @@ class Scenario(BaseModel):
         if precision == self.precision:
             return self
         return self.model_copy(update={"id": f"{self.id}+{precision}", "precision": precision})
-
-    @cached_property
-    def base_id(self) -> str:
-        """The id without what ``scaled`` and ``at_precision`` appended."""
-        return self.id.split("@")[0].split("+")[0]
 
 
 def read_scenario(table: dict[str, Any], where: str | Path) -> Scenario:

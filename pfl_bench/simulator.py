@@ -28,6 +28,7 @@ from .seeds import numpy_generator
 
 Status = Literal["finished", "diverged", "skipped"]
 Row = dict[str, Any]
+PROGRESS_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,12 @@ def simulate(
         else:
             run = resumed
             yield Progress(run.visits, None)
-        saved = time.monotonic()
+        saved = reported = time.monotonic()
         while run.visits < spec.scenario.visits:
             evaluated = _advance(run, method, arena, spec)
-            yield Progress(run.visits, evaluated)
+            if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
+                yield Progress(run.visits, evaluated)
+                reported = time.monotonic()
             if time.monotonic() - saved >= options.checkpoint_seconds and run.visits < spec.scenario.visits:
                 yield Checkpoint(run.dumps())
                 saved = time.monotonic()

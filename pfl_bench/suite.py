@@ -40,6 +40,10 @@ def parse_suite(text: str, where: str) -> Suite:
     for key, kind in (("name", str), ("scenario", list)):
         if not isinstance(table.get(key), kind) or not table[key]:
             raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
+    kinds = {"methods": str, "description": str, "seeds": str | int, "hyperparameters": dict}
+    for key, allowed in kinds.items():
+        if key in table and not isinstance(table[key], allowed):
+            raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", table["name"]):
         raise RequestError(f"{where}: name={table['name']!r} must consist of letters, digits, '.', '_' and '-'")
     scenarios = tuple(read_scenario(row, where) for row in table["scenario"])

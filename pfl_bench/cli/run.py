@@ -97,6 +97,8 @@ def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan
     suite = _suite(request)
     methods = parse_names(suite.methods if request.methods is None else request.methods, METHODS.names(), "method")
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
+    for name in suite.hyperparameters:
+        METHODS.get(name)
     overrides = parse_overrides(request.settings, methods)
     runs = plan_runs(methods, _scenarios(suite, request), seeds, suite.hyperparameters, overrides)
     options = Options(device=device, backend=request.backend)
@@ -110,7 +112,8 @@ def run_request(request: RunRequest) -> int:
     for name, reason in METHODS.broken.items():
         warnings.warn(f"method {name!r} is left out, it could not be loaded: {reason}", stacklevel=1)
     check_writable(request.out)
-    device = resolve_device(request.device)
+    on_cluster = request.address is not None and request.device == "cuda"  # this machine may have none
+    device = "cuda" if on_cluster else resolve_device(request.device)
     executor = _executor(request, device)
     plan = _plan(request, plugins, device)
     ledger = Ledger(request.out / plan.suite)

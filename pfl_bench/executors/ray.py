@@ -32,9 +32,15 @@ class RayExecutor:
 
     def execute(self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> Iterator[Update]:
         """Run the jobs; a run whose worker dies goes on from its last checkpoint, three times at the most."""
+        kind, _, index = self.device.partition(":")
+        if index:  # a worker sees only its own GPU, under the name "cuda"
+            if self.address is not None:
+                raise RequestError(f"--device: {self.device!r} names a GPU of this machine; with --address use cuda")
+            os.environ["CUDA_VISIBLE_DEVICES"] = index
+        placed = [replace(job, options=replace(job.options, device=kind)) for job in jobs]
         ray = connect(self.address, self.workers)
         try:
-            yield from _drive(ray, self._remote(ray), jobs, _publish(ray, jobs, datasets), self._limit(ray))
+            yield from _drive(ray, self._remote(ray), placed, _publish(ray, placed, datasets), self._limit(ray))
         finally:
             ray.shutdown()
 
@@ -45,7 +51,7 @@ class RayExecutor:
         gpus = float(ray.cluster_resources().get("GPU", 0))
         if not gpus:
             raise RequestError(f"--device: {self.device!r} asked for, but Ray sees no GPU")
-        return 1.0 if ":" in self.device else gpus
+        return gpus
 
     def _limit(self, ray: Any) -> int:
         gpus = self._gpus(ray)

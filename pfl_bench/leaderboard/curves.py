@@ -15,10 +15,11 @@ STYLES = ("-", "--", ":")
 def read_curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy at the official moment of finished runs: columns scenario, method, seed, visits, accuracy."""
     parts = []
-    for run in runs[runs["status"] == "finished"].itertuples():
-        history = pd.read_csv(folder / "runs" / str(run.run_id) / "history.csv")
-        chosen = history[(history["split"] == "test") & (history["moment"] == run.moment)]
-        parts.append(chosen[["visits", "accuracy"]].assign(scenario=run.scenario, method=run.method, seed=run.seed))
+    for run in runs[runs["status"] == "finished"].to_dict("records"):
+        history = pd.read_csv(folder / "runs" / run["run_id"] / "history.csv")
+        chosen = history[(history["split"] == "test") & (history["moment"] == run["moment"])]
+        labels = {name: run[name] for name in ("scenario", "method", "seed")}
+        parts.append(chosen[["visits", "accuracy"]].assign(**labels))
     columns = ["scenario", "method", "seed", "visits", "accuracy"]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)
 

@@ -82,6 +82,27 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     assert fingerprint(results[0]) == fingerprint(undisturbed[0])
 
 
+def test_the_data_set_is_shared_and_not_copied():
+    """A worker's arrays are read-only views into the object store."""
+    from pfl_bench.executors.ray import _publish, connect
+
+    arena = tiny_arena("synthetic:n=4000,side=32")  # small objects would travel inside the task
+    job = make_job(arena.spec("fedavg"), arena.partition, Options())
+    ray = connect(None, 1)
+    try:
+        published = _publish(ray, [job, job], {arena.scenario.dataset: arena.dataset})
+
+        def look(dataset):
+            images = dataset.train_images
+            return images.flags.owndata, images.flags.writeable, images.nbytes
+
+        assert len(published) == 1
+        owned, writeable, size = ray.get(ray.remote(look).remote(published[arena.scenario.dataset]))
+        assert (owned, writeable, size) == (False, False, arena.dataset.train_images.nbytes)
+    finally:
+        ray.shutdown()
+
+
 def test_addresses_are_checked_at_once():
     with pytest.raises(RequestError, match="'nowhere' must be HOST:PORT"):
         check_address("nowhere")

@@ -57,6 +57,7 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'", "'scenario' is missing or empty"),
         (SCENARIO, "'name' is missing"),
         ("name = 'x'\nsedes = '1'" + SCENARIO, "unknown field in s.toml 'sedes': did you mean 'seeds'"),
+        ("name = 'x'\nmethods = ['fedavg']" + SCENARIO, r"methods=\['fedavg'\] is of the wrong type"),
         ("name = '../x'" + SCENARIO, "must consist of letters"),
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
         ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3: input should be greater than 0"),
