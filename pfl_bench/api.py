@@ -1,17 +1,8 @@
 """The public interface: everything a method, a data set, a partition rule or a client model may use."""
 
 from .client_model import ClientModel, InputShape, register_model
-from .data import (
-    ArrayDataset,
-    Arrays,
-    DataRequest,
-    hold_out,
-    load_dataset,
-    make_dataset,
-    read_npz,
-    register_dataset,
-    stored_arrays,
-)
+from .data import ArrayDataset, Arrays, hold_out, make_dataset
+from .data_store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
 from .errors import RequestError, UnsuitedError
 from .federation import Federation
 from .method import LEARNING_RATES, LocalSgdConfig, Method, MethodConfig, Moment, register_method

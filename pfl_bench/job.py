@@ -12,12 +12,13 @@ import torch
 
 from .data import ArrayDataset
 from .errors import one_line
+from .events import Event, Options, RunResult
 from .partitioner import Partition
 from .provenance import hardware, versions
 from .registry import METHODS, Plugin, load_plugin
 from .runspec import RunSpec, make_config
 from .scenario import Scenario
-from .simulator import Event, Options, RunResult, simulate
+from .simulator import simulate
 
 
 @dataclass(frozen=True)

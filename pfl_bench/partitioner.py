@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .data import ArrayDataset, read_npz, write_npz
+from .data import ArrayDataset
+from .data_store import read_npz, write_npz
 from .errors import RequestError, first_problem
 from .registry import PARTITIONS
 from .seeds import numpy_generator

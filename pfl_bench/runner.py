@@ -11,8 +11,10 @@ import torch
 
 from .backends import choose_backend
 from .client_model import make_model
-from .data import ArrayDataset, load_dataset
+from .data import ArrayDataset
+from .data_store import load_dataset
 from .errors import RequestError, one_line
+from .events import Checkpoint, Event, Options, Progress, RunResult
 from .executors import Executor, Update
 from .job import Failure, Job, make_job, method_source_hash
 from .ledger import Ledger
@@ -21,7 +23,6 @@ from .provenance import git_commit
 from .registry import Plugin
 from .runspec import RunSpec
 from .scenario import Scenario
-from .simulator import Checkpoint, Event, Options, Progress, RunResult
 
 
 @dataclass(frozen=True)

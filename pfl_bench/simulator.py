@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from . import checkpoint
 from .backends import choose_backend
@@ -15,7 +14,8 @@ from .client_model import make_model
 from .costs import Costs
 from .data import ArrayDataset
 from .errors import DivergedError, UnsuitedError
-from .evaluation import EvaluationSet, Scores, evaluate
+from .evaluation import EvaluationSet, evaluate
+from .events import Checkpoint, Event, Options, Progress, Row, RunResult, Status
 from .federation import Federation
 from .memory import peak_memory_bytes, reset_peak_memory
 from .method import Method, Moment
@@ -25,53 +25,9 @@ from .pool import ImagePool
 from .registry import METHODS
 from .runspec import RunSpec
 from .seeds import numpy_generator
+from .selection import Picks, remember, summarise
 
-Status = Literal["finished", "diverged", "skipped"]
-Row = dict[str, Any]
 PROGRESS_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is, in client visits, and its latest validation accuracy in percent."""
-
-    visits: int
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Everything needed to go on from here, as bytes (``pfl_bench.checkpoint``)."""
-
-    data: bytes
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run leaves behind.
-
-    ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
-    ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
-    """
-
-    status: Status
-    reason: str = ""
-    summary: dict[str, dict[str, Row]] = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
-    clients: list[Row] = field(default_factory=list)
-    facts: Row = field(default_factory=dict)
-
-
-Event = Progress | Checkpoint | RunResult
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to compute, as opposed to what; results may depend on ``backend`` and ``device`` in the last bits only."""
-
-    device: str = "cpu"
-    backend: str = "auto"
-    checkpoint_seconds: float = 30.0
 
 
 @dataclass
@@ -83,7 +39,7 @@ class _Run:
     round: int = 0
     visits: int = 0
     history: list[Row] = field(default_factory=list)
-    picks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    picks: Picks = field(default_factory=dict)
 
     def dumps(self) -> bytes:
         return checkpoint.dumps({**vars(self), "costs": self.costs.as_dict()})
@@ -248,53 +204,16 @@ def _evaluate_moment(run: _Run, method: Method, arena: _Arena, moment: Moment, b
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
     if len(broken):
         raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
-    _remember(run, moment, scores)
+    remember(run.picks, moment, run.visits, scores["validation"], scores["test"])
     return [
         {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
         for split, scored in scores.items()
     ]
 
 
-def _remember(run: _Run, moment: Moment, scores: dict[str, Scores]) -> None:
-    """Selection on validation: a later evaluation replaces the best only if it is strictly better."""
-    accuracy = scores["validation"].summary()["accuracy"]
-    test = scores["test"]
-    entry = {
-        "validation_accuracy": accuracy,
-        "visits": run.visits,
-        "correct": torch.from_numpy(test.correct),
-        "total": torch.from_numpy(test.total),
-        "loss": torch.from_numpy(test.loss),
-    }
-    best = run.picks.get(f"{moment}/best")
-    run.picks[f"{moment}/last"] = entry
-    if best is None or accuracy > best["validation_accuracy"]:
-        run.picks[f"{moment}/best"] = entry
-
-
 def _result(status: Status, reason: str, run: _Run, method: Method, arena: _Arena) -> RunResult:
-    summary: dict[str, dict[str, Row]] = {}
-    clients: list[Row] = []
-    for key, pick in sorted(run.picks.items()):
-        moment, selection = key.split("/")
-        scores = Scores(*(_numpy(pick[name]) for name in ("correct", "total", "loss")))
-        summary.setdefault(moment, {})[selection] = {
-            "visits": pick["visits"],
-            "validation_accuracy": pick["validation_accuracy"],
-            **scores.summary(),
-        }
-        for client, accuracy in enumerate(scores.accuracies):
-            clients.append(
-                {
-                    "moment": moment,
-                    "selection": selection,
-                    "client": client,
-                    "train_samples": len(arena.fed.members[client]),
-                    "test_samples": int(scores.total[client]),
-                    "test_correct": int(scores.correct[client]),
-                    "test_accuracy": float(accuracy),
-                }
-            )
+    sizes = [len(own) for own in arena.fed.members]
+    summary, clients = summarise(run.picks, sizes)
     facts = {
         "official_moment": method.moment,
         "visits": run.visits,
@@ -306,8 +225,3 @@ def _result(status: Status, reason: str, run: _Run, method: Method, arena: _Aren
         "costs": run.costs.as_dict(),
     }
     return RunResult(status, reason, summary, run.history, clients, facts)
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.cpu().numpy()
-    return array

@@ -13,8 +13,9 @@ from rich.console import Console
 from scipy.stats import qmc
 
 from .cli.progress import RunProgress
-from .data import default_data_dir
+from .data_store import default_data_dir
 from .errors import RequestError
+from .events import Options
 from .executors.ray import RayExecutor
 from .leaderboard.frame import read_runs
 from .ledger import Ledger
@@ -22,7 +23,6 @@ from .method import Method
 from .registry import METHODS
 from .runner import execute, make_plan
 from .runspec import RunSpec, make_config
-from .simulator import Options
 from .suite import load_suite, parse_names
 
 TRIALS_FILE = "tuning.csv"

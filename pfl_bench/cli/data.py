@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..data import ArrayDataset, default_data_dir, load_dataset, record_hash
+from ..data import ArrayDataset
+from ..data_store import default_data_dir, load_dataset, record_hash
 from .tables import make_console
 
 

@@ -15,11 +15,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..events import Checkpoint, Event, RunResult
+from ..events import Progress as VisitProgress
 from ..job import Failure
 from ..ledger import Ledger
 from ..runspec import RunSpec
-from ..simulator import Checkpoint, Event, RunResult
-from ..simulator import Progress as VisitProgress
 
 
 class _Rate(ProgressColumn):

@@ -10,8 +10,9 @@ from typing import get_args
 from rich.console import Console
 
 from ..client_model import Precision
-from ..data import default_data_dir
+from ..data_store import default_data_dir
 from ..errors import RequestError, unknown
+from ..events import Options
 from ..executors import Executor
 from ..leaderboard.render import write_leaderboard
 from ..ledger import Ledger, check_writable
@@ -19,7 +20,6 @@ from ..registry import METHODS, Plugin, load_plugin, read_plugin
 from ..runner import Outcome, Plan, execute, make_plan, resolve_device
 from ..runspec import parse_overrides, plan_runs
 from ..scenario import Scenario
-from ..simulator import Options
 from ..suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
 from .progress import RunProgress
 from .tables import make_console, print_leaderboard

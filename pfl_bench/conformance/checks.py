@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..events import Options
 from ..job import Failure
 from ..method import Method
 from ..registry import METHODS
-from ..simulator import Options, build_federation
+from ..simulator import build_federation
 from .kit import (
     EVERY_ROUND,
     Arena,

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from .. import checkpoint
-from ..data import ArrayDataset, load_dataset
+from ..data import ArrayDataset
+from ..data_store import load_dataset
 from ..errors import one_line
+from ..events import Checkpoint, Options, RunResult
 from ..job import Failure, Job, make_job, run_job
 from ..partitioner import Partition, make_partition
 from ..registry import Plugin
 from ..runspec import RunSpec, plan_runs
 from ..scenario import PartitionSpec, Scenario
-from ..simulator import Checkpoint, Options, RunResult
 
 TIMED = ("train_seconds", "eval_seconds")
 EVERY_ROUND = Options(checkpoint_seconds=0.0)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ..data import ArrayDataset
+from ..events import Event
 from ..job import Failure, Job
-from ..simulator import Event
 
 Update = tuple[int, Event | Failure]
 """Position of the job in the list, and what happened to it."""

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..data import ArrayDataset
 from ..errors import RequestError, one_line
+from ..events import Checkpoint, RunResult
 from ..job import Failure, Job, run_job
-from ..simulator import Checkpoint, RunResult
 from . import Update
 
 WORKER_DEATHS = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pfl_bench.data import write_npz
+from pfl_bench.data_store import write_npz
 from pfl_bench.leaderboard.frame import read_runs
 from pfl_bench.registry import METHODS
 

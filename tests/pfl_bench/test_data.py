@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 
-from pfl_bench.data import (
-    DataRequest,
-    content_hash,
-    hold_out,
-    load_dataset,
-    make_dataset,
-    read_npz,
-    stored_arrays,
-    write_npz,
-)
+from pfl_bench.data import content_hash, hold_out, make_dataset
+from pfl_bench.data_store import DataRequest, load_dataset, read_npz, stored_arrays, write_npz
 from pfl_bench.errors import RequestError
 
 

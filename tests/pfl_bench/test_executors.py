@@ -5,11 +5,11 @@ import pytest
 
 from pfl_bench.conformance.kit import fingerprint, tiny_arena
 from pfl_bench.errors import RequestError
+from pfl_bench.events import Checkpoint, Options, Progress, RunResult
 from pfl_bench.executors.ray import RayExecutor, check_address
 from pfl_bench.executors.serial import SerialExecutor
 from pfl_bench.job import Failure, make_job
 from pfl_bench.registry import load_plugin, read_plugin
-from pfl_bench.simulator import Checkpoint, Options, Progress, RunResult
 
 from ..conftest import PLUGINS
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pfl_bench.data import ArrayDataset, load_dataset, make_dataset
+from pfl_bench.data import ArrayDataset, make_dataset
+from pfl_bench.data_store import load_dataset
 from pfl_bench.errors import RequestError
 from pfl_bench.partitioner import SPLITS, Partition, make_partition
 

@@ -6,8 +6,9 @@ import torch
 
 from pfl_bench.api import LocalSgdConfig, Method, State, UnsuitedError, register_method
 from pfl_bench.conformance.kit import EVERY_ROUND, fingerprint, tiny_arena
+from pfl_bench.events import Checkpoint, Options, Progress, RunResult
 from pfl_bench.job import Failure, make_job, run_job
-from pfl_bench.simulator import Checkpoint, Options, Progress, RunResult, simulate
+from pfl_bench.simulator import simulate
 
 
 def events_of(method: str, arena=None, options=None, resume=None, **changes):

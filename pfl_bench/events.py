@@ -1,0 +1,50 @@
+"""What a run reports while it goes on, and what it leaves behind. Plain data: it travels between processes."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["finished", "diverged", "skipped"]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, in client visits, and its latest validation accuracy in percent."""
+
+    visits: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything needed to go on from here, as bytes (``pfl_bench.checkpoint``)."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves behind.
+
+    ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
+    ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
+    """
+
+    status: Status
+    reason: str = ""
+    summary: dict[str, dict[str, Row]] = field(default_factory=dict)
+    history: list[Row] = field(default_factory=list)
+    clients: list[Row] = field(default_factory=list)
+    facts: Row = field(default_factory=dict)
+
+
+Event = Progress | Checkpoint | RunResult
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compute, as opposed to what; results may depend on ``backend`` and ``device`` in the last bits only."""
+
+    device: str = "cpu"
+    backend: str = "auto"
+    checkpoint_seconds: float = 30.0

@@ -1,0 +1,58 @@
+"""Selection on validation: which evaluations of a run are reported."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .evaluation import Scores
+from .events import Row
+from .method import Moment
+
+Picks = dict[str, dict[str, Any]]
+"""Test scores kept per ``<moment>/best`` and ``<moment>/last``; tensors and plain values, so it can be checkpointed."""
+
+
+def remember(picks: Picks, moment: Moment, visits: int, validation: Scores, test: Scores) -> None:
+    """Take note of an evaluation, in place. It replaces the best only if it is strictly better on validation."""
+    accuracy = validation.summary()["accuracy"]
+    entry = {
+        "validation_accuracy": accuracy,
+        "visits": visits,
+        "correct": torch.from_numpy(test.correct),
+        "total": torch.from_numpy(test.total),
+        "loss": torch.from_numpy(test.loss),
+    }
+    best = picks.get(f"{moment}/best")
+    picks[f"{moment}/last"] = entry
+    if best is None or accuracy > best["validation_accuracy"]:
+        picks[f"{moment}/best"] = entry
+
+
+def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[str, Row]], list[Row]]:
+    """The statistics per moment and selection, and a row per moment, selection and client."""
+    summary: dict[str, dict[str, Row]] = {}
+    clients: list[Row] = []
+    for key, pick in sorted(picks.items()):
+        moment, selection = key.split("/")
+        arrays: list[np.ndarray] = [pick[name].cpu().numpy() for name in ("correct", "total", "loss")]
+        scores = Scores(*arrays)
+        summary.setdefault(moment, {})[selection] = {
+            "visits": pick["visits"],
+            "validation_accuracy": pick["validation_accuracy"],
+            **scores.summary(),
+        }
+        for client, accuracy in enumerate(scores.accuracies):
+            clients.append(
+                {
+                    "moment": moment,
+                    "selection": selection,
+                    "client": client,
+                    "train_samples": train_sizes[client],
+                    "test_samples": int(scores.total[client]),
+                    "test_correct": int(scores.correct[client]),
+                    "test_accuracy": float(accuracy),
+                }
+            )
+    return summary, clients

@@ -1,0 +1,45 @@
+"""One and two Ray workers on the same list of compute-bound runs: time, and bitwise equal results."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from pfl_bench.conformance.kit import fingerprint, tiny_arena
+from pfl_bench.events import Options, RunResult
+from pfl_bench.executors.ray import RayExecutor
+from pfl_bench.job import Job, make_job
+
+RUNS = 8
+VISITS = 20
+
+
+def jobs_and_data() -> tuple[list[Job], dict]:
+    """Eight runs of FedAvg with the LeNet on CIFAR-sized images: about 1000 local steps each."""
+    arena = tiny_arena("synthetic:classes=10,n=2000,side=32,channels=3", "lenet", rule={"rule": "iid"})
+    scenario = arena.scenario.model_copy(
+        update={"visits": VISITS, "local_steps": 50, "batch_size": 64, "eval_every": VISITS}
+    )
+    specs = [replace(arena.spec("fedavg"), scenario=scenario, seed=seed) for seed in range(RUNS)]
+    return [make_job(spec, arena.partition, Options()) for spec in specs], {scenario.dataset: arena.dataset}
+
+
+def execute(workers: int) -> tuple[float, dict[int, str]]:
+    jobs, data = jobs_and_data()
+    started = time.perf_counter()
+    results = {
+        position: fingerprint(event)
+        for position, event in RayExecutor(workers=workers).execute(jobs, data)
+        if isinstance(event, RunResult)
+    }
+    return time.perf_counter() - started, results
+
+
+@pytest.mark.benchmark(group="ray scaling")
+def test_two_workers_against_one(benchmark, capsys):
+    one, single = execute(1)
+    two, double = benchmark.pedantic(execute, args=(2,), rounds=1)
+    assert single == double and len(single) == RUNS
+    benchmark.extra_info.update(seconds_one_worker=one, seconds_two_workers=two, ratio=two / one)
+    with capsys.disabled():
+        print(f"\nRay: one worker {one:.1f} s, two workers {two:.1f} s, ratio {two / one:.2f} (start-up included)")
