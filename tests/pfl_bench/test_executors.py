@@ -15,7 +15,7 @@ from ..conftest import PLUGINS
 
 MORTAL = '''
 """A method whose worker kills itself once, after the first checkpoint, unless told otherwise by a file."""
-import os, signal
+import os, signal, time
 from pathlib import Path
 from pfl_bench.api import LocalSgdConfig, Method, State, register_method
 
@@ -35,6 +35,7 @@ class Mortal(Method):
         deaths = len(marker.read_text()) if marker.exists() else 0
         if fed.round == 1 and deaths < self.config.lives:
             marker.write_text("x" * (deaths + 1))
+            time.sleep(1)  # let the events of the first round reach the driver
             os.kill(os.getpid(), signal.SIGKILL)
         state.server = fed.train_and_average(state.server, cohort, self.config.sgd())
         return state
