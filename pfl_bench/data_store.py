@@ -5,6 +5,7 @@ A source is a function ``DataRequest -> ArrayDataset``. What it fetches is store
 
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,14 +102,15 @@ def write_npz(path: Path, arrays: Arrays) -> None:
 def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Arrays]) -> Arrays:
     """Arrays of ``<data-dir>/<name>.npz``; where there is no such file, fetch them once and store them.
 
-    ``fetch`` receives a folder for its downloads. A failed download is a RequestError and leaves no file.
+    ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
     """
     path = request.data_dir / f"{name}.npz"
     if not path.exists():
         if not request.download:
             raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {name}'")
         try:
-            arrays = fetch(request.data_dir / "downloads" / name)
+            with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
+                arrays = fetch(Path(folder))
         except RequestError:
             raise
         except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
