@@ -1,0 +1,61 @@
+"""How other benchmarks train a client, written plainly: the yardstick for our own speed.
+
+A ``Subset`` of a map-style data set with per-image transforms, a fresh ``DataLoader`` for every local step (as the
+official pFedHN code draws its batches), an ``nn.Module`` whose weights are loaded from and copied to state dicts.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+
+class PlainLeNet(nn.Module):
+    """The paper's network in the usual order: convolution, ReLU, pooling."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 16, 5), nn.Conv2d(16, 32, 5)
+        self.fc1, self.fc2, self.classifier = nn.Linear(800, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.classifier(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
+class Images(Dataset):
+    """A map-style data set: PIL image in, normalised tensor out, one at a time."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, mean, std) -> None:
+        from torchvision import transforms
+
+        self.images, self.labels = images, labels
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
+
+
+def plain_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
+    """One mini-batch step: zero_grad, forward, backward, clip, step."""
+    optimiser.zero_grad()
+    F.cross_entropy(model(x), y).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 50)
+    optimiser.step()
+
+
+def train_visit(model: nn.Module, weights: dict, data: Subset, steps: int, batch_size: int = 64) -> dict:
+    """One client visit: load weights, train, return the new weights as a copied state dict."""
+    model.load_state_dict(weights)
+    optimiser = torch.optim.SGD(model.parameters(), lr=5e-3, momentum=0.9, weight_decay=5e-5)
+    for _ in range(steps):
+        x, y = next(iter(DataLoader(data, batch_size=batch_size, shuffle=True)))
+        plain_step(model, optimiser, x, y)
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
