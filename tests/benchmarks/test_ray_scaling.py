@@ -11,11 +11,11 @@ from pfl_bench.executors.ray import RayExecutor
 from pfl_bench.job import Job, make_job
 
 RUNS = 8
-VISITS = 20
+VISITS = 10
 
 
 def jobs_and_data() -> tuple[list[Job], dict]:
-    """Eight runs of FedAvg with the LeNet on CIFAR-sized images: about 1000 local steps each."""
+    """Eight runs of FedAvg with the LeNet on CIFAR-sized images: 500 local steps each."""
     arena = tiny_arena("synthetic:classes=10,n=2000,side=32,channels=3", "lenet", rule={"rule": "iid"})
     scenario = arena.scenario.model_copy(
         update={"visits": VISITS, "local_steps": 50, "batch_size": 64, "eval_every": VISITS}
