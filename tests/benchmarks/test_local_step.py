@@ -14,14 +14,6 @@ from .peers import Images, PlainLeNet, plain_step, train_visit
 STEPS = 10
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def arena():
     arena = tiny_arena("synthetic:classes=10,n=3000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=3)

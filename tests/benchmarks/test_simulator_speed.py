@@ -11,14 +11,6 @@ from pfl_bench.training import Sgd
 MODELS = {"mlp": "synthetic:classes=10,n=600", "lenet": "synthetic:classes=10,n=600,side=32,channels=3"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("backend", ["loop", "vmap"])
 @pytest.mark.parametrize("model", list(MODELS))
 def test_ten_local_steps_of_five_clients(benchmark, backend, model):
