@@ -111,8 +111,8 @@ def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Array
         try:
             with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
                 arrays = fetch(Path(folder))
-        except RequestError:
-            raise
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from error
         except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
             raise RequestError(
                 f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
