@@ -11,10 +11,12 @@ from rich.console import Console
 
 from ..client_model import Precision
 from ..data_store import default_data_dir
-from ..errors import RequestError, unknown
+from ..errors import RequestError, one_line, unknown
 from ..events import Options
 from ..executors import Executor
-from ..leaderboard.render import write_leaderboard
+from ..leaderboard.frame import read_runs
+from ..leaderboard.render import write_tables
+from ..leaderboard.table import leaderboard
 from ..ledger import Ledger, check_writable
 from ..registry import METHODS, Plugin, load_plugin, read_plugin
 from ..runner import Outcome, Plan, execute, make_plan, resolve_device
@@ -128,9 +130,15 @@ def run_request(request: RunRequest) -> int:
                 "The same command goes on from there."
             )
             return 130
-        table, written = write_leaderboard(ledger.folder)
-    _report(console, plan, outcome)
-    print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
+        runs = read_runs(ledger.folder)
+        table = leaderboard(runs)
+        print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
+        _report(console, plan, outcome)
+        try:
+            written = write_tables(ledger.folder, runs, table, ("csv",))
+        except OSError as error:
+            console.print(f"The tables could not be written to {ledger.folder}: {one_line(error)}", soft_wrap=True)
+            return 1
     console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
     return 1 if outcome.failed else 0
 

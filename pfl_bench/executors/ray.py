@@ -80,7 +80,9 @@ def connect(address: str | None, workers: int | None) -> Any:
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **start)
     except Exception as error:
-        raise RequestError(f"Ray could not be started or reached (--address {address}): {one_line(error)}") from error
+        hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
+        where = f"reached at {address}" if address else "started"
+        raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
     return ray
 
 

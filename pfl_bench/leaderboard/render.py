@@ -99,14 +99,25 @@ def to_csv(table: pd.DataFrame) -> str:
 FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 
 
-def write_leaderboard(folder: Path, formats: tuple[str, ...] = ("csv",)) -> tuple[pd.DataFrame, list[Path]]:
-    """Aggregate a ledger; write ``leaderboard.<format>`` and ``runs.csv`` into its folder. Returns both."""
-    runs = read_runs(folder)
-    table = leaderboard(runs)
-    written = []
+def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:
+    """Write ``leaderboard.<format>`` and ``runs.csv``, each beside its place and renamed.
+
+    An OSError (a full disk) leaves no half file.
+    """
     texts = {f"leaderboard.{name}": FORMATS[name](table) for name in formats} | {"runs.csv": to_csv(runs)}
+    written = []
     for name, text in texts.items():
         beside = folder / f".{name}.new"
-        beside.write_text(text, encoding="utf-8")
-        written.append(beside.replace(folder / name))
-    return table, written
+        try:
+            beside.write_text(text, encoding="utf-8")
+            written.append(beside.replace(folder / name))
+        finally:
+            beside.unlink(missing_ok=True)
+    return written
+
+
+def write_leaderboard(folder: Path, formats: tuple[str, ...] = ("csv",)) -> tuple[pd.DataFrame, list[Path]]:
+    """Aggregate a ledger and write its tables into its folder. Returns the leaderboard and the files."""
+    runs = read_runs(folder)
+    table = leaderboard(runs)
+    return table, write_tables(folder, runs, table, formats)

@@ -41,7 +41,9 @@ def test_time_per_visit_is_flat(benchmark, capsys, method):
     benchmark.extra_info.update(seconds_10_clients=few, seconds_1000_clients=many, ratio=many / few)
     benchmark.pedantic(run, args=(arenas[0], method), rounds=1)
     with capsys.disabled():
-        print(f"\n{method}: {1e3 * few:.1f} ms a visit with 10 clients, {1e3 * many:.1f} ms with 1000: {many / few:.2f}x")
+        print(
+            f"\n{method}: {1e3 * few:.1f} ms a visit with 10 clients, {1e3 * many:.1f} ms with 1000: {many / few:.2f}x"
+        )
 
 
 @pytest.mark.benchmark(group="memory")

@@ -16,11 +16,11 @@ ROUNDS = 4
 class Trace:
     """A method after a few rounds on the tiny scenario, and the federation it met."""
 
-    def __init__(self, name: str, local_steps: int = 10, batch_size: int = 8, rounds: int = ROUNDS, **config):
+    def __init__(self, name, local_steps=10, batch_size=8, rounds=ROUNDS, backend="loop", **config):
         self.arena = tiny_arena()
         scenario = self.arena.scenario.model_copy(update={"local_steps": local_steps, "batch_size": batch_size})
         spec = RunSpec(name, make_config(name, config, "test"), scenario, 0)
-        self.fed = build_federation(spec, self.arena.dataset, self.arena.partition, torch.device("cpu"), "loop")
+        self.fed = build_federation(spec, self.arena.dataset, self.arena.partition, torch.device("cpu"), backend)
         self.method = METHODS.get(name)(spec.config)
         self.state = self.method.init(self.fed)
         for round in range(rounds):
@@ -148,6 +148,14 @@ def test_per_fedavg_hessian_free_is_the_exact_meta_gradient():
     g = torch.func.grad(loss)(w - 0.3 * torch.func.grad(loss)(w, batches[0]), batches[1])
     _, product = torch.func.jvp(lambda v: torch.func.grad(loss)(v, batches[2]), (w,), (g,))
     torch.testing.assert_close(found["w"], g - 0.3 * product, rtol=1e-5, atol=1e-7)
+
+
+def test_per_fedavg_hessian_free_agrees_on_both_backends():
+    """The central difference magnifies rounding; the tolerance is the conformance kit's."""
+    traces = [Trace("per_fedavg", local_steps=12, variant="hf", beta=0.05, backend=b) for b in ("loop", "vmap")]
+    for name, tensor in traces[0].server.items():
+        torch.testing.assert_close(tensor, traces[1].server[name], rtol=1e-3, atol=1e-4)
+    assert traces[0].fed.costs.local_steps == 4 * 5 * 12, "a meta-step costs four gradients"
 
 
 def test_per_fedavg_adapts_by_one_alpha_step():

@@ -128,6 +128,21 @@ def test_a_full_disk_fails_the_run_with_its_reason(cli, tiny, monkeypatch):
     assert run_tiny(cli, tiny, "--seeds", "0")[0] == 0, "a failed run is tried again"
 
 
+def test_tables_that_cannot_be_written_are_still_printed(cli, tiny, monkeypatch, tmp_path):
+    write = Path.write_text
+
+    def full(self, data, **kwargs):
+        if "leaderboard" in self.name:
+            raise OSError(28, "No space left on device")
+        return write(self, data, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    status, out, _ = run_tiny(cli, tiny, "--seeds", "0")
+    assert status == 1
+    assert "20 client visits x 10 local steps" in out and "could not be written" in out
+    assert not list((tmp_path / "results" / "tiny").glob(".*.new"))
+
+
 def test_a_method_in_one_file_takes_part_everywhere(cli, tiny):
     assert len(Path(FEDMEDIAN).read_text().splitlines()) < 30
     assert "fedmedian" in cli("list", "methods", "--plugin", FEDMEDIAN)[1]

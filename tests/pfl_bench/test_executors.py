@@ -114,6 +114,32 @@ def test_addresses_are_checked_at_once():
         check_address(f"127.0.0.1:{port}")
 
 
+class PretendRay:
+    """Stands in for a cluster with these resources."""
+
+    def __init__(self, **resources):
+        self.resources = resources
+
+    def cluster_resources(self):
+        return self.resources
+
+    def remote(self, **options):
+        return lambda function: options
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "limit", "share"),
+    [("cuda", None, 8, 0.25), ("cuda", 3, 3, 2 / 3), ("cuda", 1, 1, 1.0), ("cpu", None, 16, 0), ("cpu", 2, 2, 0)],
+)
+def test_runs_share_gpus_in_equal_fractions(device, workers, limit, share):
+    """Two GPUs and 16 cores: four runs per GPU unless --workers says otherwise."""
+    ray, executor = PretendRay(CPU=16.0, GPU=2.0), RayExecutor(workers=workers, device=device)
+    assert executor._limit(ray) == limit
+    options = executor._remote(ray)
+    assert options["num_gpus"] == pytest.approx(share) and options["max_retries"] == 0
+    assert options["num_gpus"] * limit <= 2.0 and options["num_cpus"] * limit <= 16
+
+
 def test_ray_refuses_a_gpu_that_it_does_not_see():
     arena = tiny_arena()
     job = make_job(arena.spec("fedavg"), arena.partition, Options())

@@ -149,6 +149,21 @@ def test_damaged_checkpoint_starts_over():
     assert fingerprint(result_of("fedavg", resume=b"garbage")) == fingerprint(result_of("fedavg"))
 
 
+@pytest.mark.parametrize("method", ["fedavg", "per_fedavg", "pfedhn_pc"])
+def test_epoch_batches_train_on_both_backends(method):
+    losses = [
+        result_of(method, options=Options(backend=backend), batches="epoch").history[-1]["loss"]
+        for backend in ("loop", "vmap")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != result_of(method).history[-1]["loss"], "another way of drawing batches"
+
+
+def test_bf16_runs_and_stays_near_fp32():
+    full, half = (result_of("fedper", precision=p).history[-1]["loss"] for p in ("fp32", "bf16"))
+    assert half != full and half == pytest.approx(full, rel=0.05)
+
+
 def test_the_federation_holds_no_test_data():
     """No tensor or array reachable from the federation has the test images."""
     from pfl_bench.simulator import build_federation
