@@ -1,5 +1,6 @@
 """The command ``run``."""
 
+import importlib.util
 import math
 import warnings
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def _executor(request: RunRequest, device: str) -> Executor:
     if request.executor == "ray":
         from ..executors.ray import RayExecutor, check_address
 
+        if importlib.util.find_spec("ray") is None:
+            raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it")
         if request.address is not None:
             check_address(request.address)
         return RayExecutor(request.workers, request.address, device)
