@@ -88,12 +88,12 @@ def _executor(request: RunRequest, device: str) -> Executor:
             raise RequestError("--address is for --executor ray")
         return SerialExecutor()
     if request.executor == "ray":
-        from ..executors.ray import RayExecutor, check_address
+        from ..executors.ray import RayExecutor, connect
 
         if importlib.util.find_spec("ray") is None:
             raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it")
         if request.address is not None:
-            check_address(request.address)
+            connect(request.address, request.workers)  # now, while nothing is written yet
         return RayExecutor(request.workers, request.address, device)
     raise unknown("executor", request.executor, ["ray", "serial"])
 

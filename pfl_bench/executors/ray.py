@@ -66,7 +66,10 @@ class RayExecutor:
 
 
 def connect(address: str | None, workers: int | None) -> Any:
-    """Import and start Ray, or join a cluster. RequestError if Ray is missing or the address does not answer."""
+    """Import and start Ray, or join a cluster; a connection that stands is used.
+
+    RequestError if Ray is missing or the address does not answer.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -74,6 +77,8 @@ def connect(address: str | None, workers: int | None) -> Any:
         ray = importlib.import_module("ray")
     except ImportError as error:
         raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it") from error
+    if ray.is_initialized():
+        return ray
     if address is not None:
         check_address(address)
     start: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}

@@ -236,6 +236,7 @@ REFUSALS = [
     (["run", "--device", "tpu"], "--device: 'tpu'"),
     (["run", "--device", "cuda:99"], "is not there; this machine has"),
     (["run", "--address", "127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
+    (["run", "--address", "auto"], "Ray could not be reached at auto"),
     (["run", "--plugin", "none.py"], "plug-in 'none.py' cannot be read"),
     (["run", "--out", "/proc/none"], "cannot be written"),
     (["run", "--suite", "paper-table1", "--scenarios", "cifar10*n50*"], "cifar10"),
