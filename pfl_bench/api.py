@@ -8,7 +8,7 @@ from .federation import Federation
 from .method import LEARNING_RATES, LocalSgdConfig, Method, MethodConfig, Moment, register_method
 from .params import Params, State, Tensors, squared_distance, stacked, zeros_like
 from .partitioner import Partition, RuleConfig, make_partition, register_partition
-from .seeds import numpy_generator, torch_generator
+from .seeds import numpy_generator
 from .training import Apply, Batch, Gradient, Sgd, Trained, cross_entropy, sgd_step_
 
 __all__ = [
@@ -50,6 +50,5 @@ __all__ = [
     "squared_distance",
     "stacked",
     "stored_arrays",
-    "torch_generator",
     "zeros_like",
 ]

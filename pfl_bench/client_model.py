@@ -61,7 +61,7 @@ class ClientModel:
     def init(self, seed: int, device: torch.device | str = "cpu") -> Params:
         """Fresh weights, drawn on the CPU so that they are the same on every device."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of(seed, "initial weights") >> 65)
+            torch.manual_seed(seed_of(seed, "initial weights") >> 65)  # torch takes 63 bits
             module = self.factory()
         return Params({name: p.detach().to(device) for name, p in module.named_parameters()})
 

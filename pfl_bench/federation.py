@@ -71,13 +71,6 @@ class Federation:
         """Training samples per client, float32 ``[clients]``."""
         return torch.tensor([float(len(own)) for own in self.members], device=self.device)
 
-    @property
-    def label_counts(self) -> Tensor:
-        """Training samples per client and class, int64 ``[clients, classes]``."""
-        labels = self.pool.labels.cpu().numpy()
-        rows = [np.bincount(labels[own], minlength=self.classes) for own in self.members]
-        return torch.from_numpy(np.stack(rows)).to(self.device)
-
     def at(self, round: int, progress: float, phase: Phase, costs: Costs) -> "Federation":
         """The same federation at another point of a run, with that run's meter."""
         return replace(self, round=round, progress=progress, phase=phase, costs=costs)

@@ -104,7 +104,7 @@ def make_plan(
         dataset = datasets[scenario.dataset]
         model = make_model(scenario.model, dataset.input_shape, dataset.classes, scenario.precision)
         choose_backend(options.backend, model, torch.device(options.device))
-        for seed in dict.fromkeys(run.seed for run in runs if run.scenario is scenario or run.scenario == scenario):
+        for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
     return Plan(suite, runs, datasets, partitions, options, plugins)
 

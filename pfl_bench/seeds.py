@@ -9,7 +9,6 @@ import hashlib
 import json
 
 import numpy as np
-import torch
 
 
 def seed_of(*coordinates: int | str) -> int:
@@ -21,8 +20,3 @@ def seed_of(*coordinates: int | str) -> int:
 def numpy_generator(*coordinates: int | str) -> np.random.Generator:
     """A NumPy generator of its own for these coordinates."""
     return np.random.Generator(np.random.PCG64(seed_of(*coordinates)))
-
-
-def torch_generator(*coordinates: int | str) -> torch.Generator:
-    """A CPU torch generator of its own for these coordinates."""
-    return torch.Generator().manual_seed(seed_of(*coordinates) >> 65)

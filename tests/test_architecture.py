@@ -33,6 +33,11 @@ def test_the_engine_names_no_method_and_no_data_set(path):
         assert not name.lstrip(".").startswith(("methods", "datasets"))
 
 
+def test_the_readmes_method_is_the_one_that_is_tested():
+    plugin = (ROOT / "tests" / "plugins" / "fedmedian.py").read_text()
+    assert plugin[plugin.index("@register_method") :].strip() in (ROOT / "README.md").read_text()
+
+
 def test_torchvision_is_imported_in_one_place_only():
     assert not any("torchvision" in name for path in ENGINE for name in imports(path))
 

@@ -1,6 +1,5 @@
 """The command ``run``."""
 
-import importlib.util
 import math
 import warnings
 from collections.abc import Sequence
@@ -88,10 +87,9 @@ def _executor(request: RunRequest, device: str) -> Executor:
             raise RequestError("--address is for --executor ray")
         return SerialExecutor()
     if request.executor == "ray":
-        from ..executors.ray import RayExecutor, connect
+        from ..executors.ray import RayExecutor, connect, import_ray
 
-        if importlib.util.find_spec("ray") is None:
-            raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it")
+        import_ray()
         if request.address is not None:
             connect(request.address, request.workers)  # now, while nothing is written yet
         return RayExecutor(request.workers, request.address, device)

@@ -65,6 +65,14 @@ class RayExecutor:
         return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0)(run_job)
 
 
+def import_ray() -> Any:
+    """The package ray, imported only when it is used. RequestError if it is missing."""
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it") from error
+
+
 def connect(address: str | None, workers: int | None) -> Any:
     """Import and start Ray, or join a cluster; a connection that stands is used.
 
@@ -73,10 +81,7 @@ def connect(address: str | None, workers: int | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError as error:
-        raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it") from error
+    ray = import_ray()
     if ray.is_initialized():
         return ray
     if address is not None:

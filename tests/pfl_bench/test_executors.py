@@ -149,3 +149,13 @@ def test_ray_refuses_a_gpu_that_it_does_not_see():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RequestError, match="Ray sees no GPU"):
         list(RayExecutor(workers=1, device="cuda").execute([job], {arena.scenario.dataset: arena.dataset}))
+
+
+def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
+    import sys
+
+    from pfl_bench.executors.ray import import_ray
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RequestError, match="needs the package 'ray'; use --executor serial"):
+        import_ray()

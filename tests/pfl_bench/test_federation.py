@@ -71,13 +71,6 @@ def test_nothing_trainable_changes_nothing(fed):
     assert all(torch.equal(trained.params[k], start[k]) for k in start)
 
 
-def test_label_counts(fed):
-    counts = fed.label_counts
-    assert counts.shape == (6, 3)
-    assert torch.equal(counts.sum(1).float(), fed.sizes)
-    assert counts[3].tolist() == torch.bincount(fed.pool.labels[fed.members[3]], minlength=3).tolist()
-
-
 def test_per_client_copies_do_not_alias(fed):
     clients = fed.per_client(fed.init_params())
     clients["hidden.bias"][0] += 1
