@@ -5,6 +5,7 @@ An MLP trunk and one linear head per tensor, so it works for any client model. P
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -66,3 +67,30 @@ def update_hypernetwork_(
     cotangents = [delta[name] / len(clients) for name in outputs]
     gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents)
     sgd_step_(phi, dict(zip(leaves, gradients, strict=True)), momentum, sgd)
+
+
+@dataclass(frozen=True)
+class Hypernetwork:
+    """The server's two recurring pieces of work, replayed on a GPU: generating a cohort and learning from it."""
+
+    fed: Federation
+    phi: Params
+    momentum: Params
+    shapes: Mapping[str, torch.Size]
+
+    def generate(self, clients: Tensor) -> Params:
+        """The models of these clients, stacked ``[c, ...]``."""
+
+        def work(phi: Params, given: Tensor) -> Params:
+            return generate(phi, given, self.shapes)
+
+        generated: Params = self.fed.replayed("generate", work, self.phi, clients)
+        return generated
+
+    def learn(self, clients: Tensor, delta: Tensors, sgd: Sgd) -> None:
+        """``update_hypernetwork_`` from what the clients sent back."""
+
+        def work(held: tuple[Params, Params], given: tuple[Tensor, Tensors]) -> None:
+            update_hypernetwork_(*held, given[0], self.shapes, given[1], sgd)
+
+        self.fed.replayed("learn", work, (self.phi, self.momentum), (clients, delta))

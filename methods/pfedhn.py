@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pfl_bench.api import Federation, Method, MethodConfig, Params, Sgd, State, register_method, zeros_like
 
-from ._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+from ._hypernetwork import Hypernetwork, embedding_size, generate, init_hypernetwork
 
 
 @register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1")
@@ -50,10 +50,11 @@ class PFedHN(Method):
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Generate, send, train, collect the update, and step the hypernetwork by its vector-Jacobian product."""
         shapes = fed.model.shapes
-        sent = fed.send_each(generate(state.phi, cohort, shapes))
+        server = Hypernetwork(fed, state.phi, state.momentum, shapes)
+        sent = fed.send_each(server.generate(cohort))
         trained = fed.train(sent, cohort, self.config.inner_sgd()).params
         delta = fed.collect({name: sent[name] - theta for name, theta in trained.items()})
-        update_hypernetwork_(state.phi, state.momentum, cohort, shapes, delta, self.config.outer_sgd())
+        server.learn(cohort, delta, self.config.outer_sgd())
         return state
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pfl_bench.api import Federation, Method, Params, State, register_method, zeros_like
 
-from ._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
+from ._hypernetwork import Hypernetwork, embedding_size, generate, init_hypernetwork
 from .pfedhn import PFedHN
 
 
@@ -38,7 +38,8 @@ class PFedHNPC(Method):
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Generate and send the body, train it with the head, step the hypernetwork, keep head and momentum."""
         shapes = {name: shape for name, shape in fed.model.shapes.items() if name not in state.heads}
-        sent = fed.send_each(generate(state.phi, cohort, shapes))
+        server = Hypernetwork(fed, state.phi, state.momentum, shapes)
+        sent = fed.send_each(server.generate(cohort))
         trained = fed.train(
             sent | state.heads.rows(cohort),
             cohort,
@@ -46,7 +47,7 @@ class PFedHNPC(Method):
             momentum=state.head_momentum.rows(cohort),
         )
         delta = fed.collect({name: sent[name] - trained.params[name] for name in shapes})
-        update_hypernetwork_(state.phi, state.momentum, cohort, shapes, delta, self.config.outer_sgd())
+        server.learn(cohort, delta, self.config.outer_sgd())
         state.heads.set_rows(cohort, trained.params)
         state.head_momentum.set_rows(cohort, trained.momentum)
         return state

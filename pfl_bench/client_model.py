@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from .errors import RequestError
 from .params import Params
+from .precision import Precision, arithmetic
 from .registry import MODELS
 from .seeds import seed_of
 
 InputShape = tuple[int, int, int]
-Precision = Literal["fp32", "bf16"]
 Factory = Callable[[InputShape, int], nn.Module]
 
 
@@ -67,17 +67,23 @@ class ClientModel:
 
     def apply(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Logits ``[B, classes]`` of images ``[B, C, H, W]`` under these parameters."""
-        if self.precision == "fp32":
+        with arithmetic(self.precision, x.device.type):
             logits: Tensor = torch.func.functional_call(self.module, dict(params), (x,))
-            return logits
-        with torch.autocast(x.device.type, torch.bfloat16):
-            logits = torch.func.functional_call(self.module, dict(params), (x,))
         return logits.float()
 
 
 def make_model(name: str, input_shape: InputShape, classes: int, precision: Precision = "fp32") -> ClientModel:
-    """Build a registered client model. RequestError if it does not fit the images or has buffers."""
-    factory: Factory = MODELS.get(name)
+    """Build a registered client model. RequestError if it does not fit the images or has buffers.
+
+    Equal requests get the same object, which lets runs share what is cached about it.
+    """
+    return _make_model(MODELS.get(name), name, input_shape, classes, precision)
+
+
+@lru_cache(maxsize=16)
+def _make_model(
+    factory: Factory, name: str, input_shape: InputShape, classes: int, precision: Precision
+) -> ClientModel:
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights; do not disturb the caller's stream
             module = factory(input_shape, classes)

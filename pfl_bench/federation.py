@@ -1,5 +1,6 @@
 """What a method sees of the world: clients it can send to, train and collect from. No test data in reach."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from .client_model import ClientModel
 from .costs import Costs
 from .errors import UnsuitedError
 from .params import Params, Tensors, plain, stacked, zeros_like
-from .pool import ImagePool
+from .pool import ImagePool, on_device
+from .recording import Recordings
 from .seeds import numpy_generator
 from .training import (
     BatchMode,
@@ -30,11 +32,25 @@ Phase = Literal["train", "evaluate"]
 
 
 @dataclass(frozen=True)
+class Cohort:
+    """Client ids on the device and, so that nobody has to wait for the device, on the host."""
+
+    clients: Tensor
+    ids: list[int]
+
+    @classmethod
+    def of(cls, ids: np.ndarray, device: torch.device) -> "Cohort":
+        """Put ids on a device."""
+        return cls(on_device(torch.from_numpy(ids), device), ids.tolist())
+
+
+@dataclass(frozen=True)
 class Federation:
     """The training clients of one run, numbered ``0..clients-1``.
 
     ``members[i]`` are client i's training samples in the pool. ``progress`` is the share of the budget spent
-    before this round. ``costs`` is the meter; in phase ``evaluate`` traffic is not metered.
+    before this round. ``costs`` is the meter; in phase ``evaluate`` traffic is not metered. ``cohort`` is the
+    engine's draw for this round. ``sizes``: training samples per client, float32 ``[clients]``.
     """
 
     model: ClientModel
@@ -50,6 +66,13 @@ class Federation:
     round: int = 0
     progress: float = 0.0
     phase: Phase = "train"
+    cohort: Cohort | None = None
+    recordings: Recordings = field(default_factory=Recordings)
+    sizes: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        lengths = torch.tensor([float(len(own)) for own in self.members])
+        object.__setattr__(self, "sizes", on_device(lengths, self.device))
 
     @property
     def clients(self) -> int:
@@ -66,14 +89,9 @@ class Federation:
         """Ids of all training clients, ``[clients]``."""
         return torch.arange(self.clients, device=self.device)
 
-    @property
-    def sizes(self) -> Tensor:
-        """Training samples per client, float32 ``[clients]``."""
-        return torch.tensor([float(len(own)) for own in self.members], device=self.device)
-
-    def at(self, round: int, progress: float, phase: Phase, costs: Costs) -> "Federation":
+    def at(self, round: int, progress: float, phase: Phase, costs: Costs, cohort: Cohort | None = None) -> "Federation":
         """The same federation at another point of a run, with that run's meter."""
-        return replace(self, round=round, progress=progress, phase=phase, costs=costs)
+        return replace(self, round=round, progress=progress, phase=phase, costs=costs, cohort=cohort)
 
     def generator(self, *coordinates: int | str) -> np.random.Generator:
         """Random numbers for the method's own use; its stream touches no other."""
@@ -82,6 +100,17 @@ class Federation:
     def init_params(self) -> Params:
         """Initial client-model weights: the same for every method at the same seed."""
         return self.model.init(self.seed, self.device)
+
+    def replayed(self, name: str, work: Callable[[Any, Any], Any], held: Any, inputs: Any) -> Any:
+        """``work(held, inputs)``; on a GPU it is recorded once as a CUDA graph and replayed from then on.
+
+        For server-side work that recurs every round. ``held``: tensors that ``work`` uses and changes in place.
+        ``inputs``: trees of tensors of the same shapes each time; so is what ``work`` returns. Nothing else may
+        matter to ``work`` that changes between rounds.
+        """
+        if self.device.type != "cuda":
+            return work(held, inputs)
+        return self.recordings.run(name, work, held, inputs, self.device)
 
     def per_client(self, params: Tensors) -> Params:
         """A copy of shared parameters for every client: ``[...] -> [clients, ...]``."""
@@ -181,10 +210,15 @@ class Federation:
                 self.batch_mode,
                 numpy_generator(self.seed, self.phase, stream, client, self.round),
             )
-            for client in cohort.tolist()
+            for client in self._ids(cohort)
         ]
         indices, sizes = (np.stack(column) for column in zip(*each, strict=True))
-        return BatchPlan(torch.from_numpy(indices).to(self.device), torch.from_numpy(sizes))
+        return BatchPlan(on_device(torch.from_numpy(indices), self.device), sizes)
+
+    def _ids(self, clients: Tensor) -> list[int]:
+        if self.cohort is not None and clients is self.cohort.clients:
+            return self.cohort.ids
+        return [int(client) for client in clients.tolist()]
 
     def _count(self, plan: BatchPlan, gradients_per_step: int) -> None:
         gradients = plan.indices.shape[0] * plan.steps * gradients_per_step
@@ -192,7 +226,7 @@ class Federation:
             self.costs.adapt_steps += gradients
             return
         self.costs.local_steps += gradients
-        self.costs.samples += round(float(plan.sizes.double().mean()) * gradients)
+        self.costs.samples += round(float(plan.sizes.mean()) * gradients)
 
 
 def _bytes(params: Tensors) -> int:

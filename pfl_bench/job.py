@@ -13,6 +13,7 @@ import torch
 from .data import ArrayDataset
 from .errors import one_line
 from .events import Event, Options, RunResult
+from .memory import keep_freed_memory
 from .partitioner import Partition
 from .provenance import hardware, versions
 from .registry import METHODS, Plugin, load_plugin
@@ -70,6 +71,7 @@ def method_source_hash(method: str) -> str:
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event | Failure]:
     """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
     threads = torch.get_num_threads()
+    keep_freed_memory()
     torch.set_num_threads(1)  # results must not depend on how many workers share the machine
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

@@ -1,9 +1,12 @@
 """Peak memory of one run, also where a worker process serves many runs."""
 
+import ctypes
 import resource
 from pathlib import Path
 
 import torch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def reset_peak_memory() -> None:
@@ -26,3 +29,16 @@ def peak_memory_bytes(device: torch.device) -> int:
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def keep_freed_memory() -> None:
+    """Let freed memory stay with this process, so that big temporary tensors do not fault in new pages each time.
+
+    Where there is no glibc this does nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 2**30)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 Tensors = Mapping[str, Tensor]
 
@@ -43,6 +44,13 @@ class Params(dict[str, Tensor]):
         """Write ``values`` (``[c, ...]``) into the rows of these clients, in place."""
         for name, tensor in self.items():
             tensor[clients] = values[name]
+
+
+pytree.register_pytree_node(
+    Params,
+    lambda params: (list(params.values()), list(params)),
+    lambda tensors, names: Params(zip(names, tensors, strict=True)),
+)
 
 
 class State(SimpleNamespace):

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor's copy on a device, without waiting for the work that is queued on a GPU; itself if it is there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 @dataclass(frozen=True)
 class ImagePool:
     """``images`` uint8 ``[N, H, W, C]`` and ``labels`` int64 ``[N]`` on one device; scale and shift per channel."""

@@ -16,7 +16,7 @@ from .data import ArrayDataset
 from .errors import DivergedError, UnsuitedError
 from .evaluation import EvaluationSet, evaluate
 from .events import Checkpoint, Event, Options, Progress, Row, RunResult, Status
-from .federation import Federation
+from .federation import Cohort, Federation
 from .memory import peak_memory_bytes, reset_peak_memory
 from .method import Method, Moment
 from .params import State, stacked
@@ -65,7 +65,6 @@ def build_federation(
     """The training clients of a run; it holds training samples only."""
     scenario = spec.scenario
     model = make_model(scenario.model, dataset.input_shape, dataset.classes, scenario.precision)
-    model.module.to(device)
     training = len(partition.train) - partition.novel
     return Federation(
         model=model,
@@ -149,9 +148,10 @@ def _advance(run: _Run, method: Method, arena: _Arena, spec: RunSpec) -> float |
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
     ids = draw_cohort(spec.seed, run.round, arena.fed.clients, size)
-    fed = _at(arena.fed, run, scenario.visits, "train")
+    cohort = Cohort.of(ids, arena.fed.device)
+    fed = _at(arena.fed, run, scenario.visits, "train", cohort)
     before = run.costs.local_steps
-    run.state = method.round(fed, run.state, torch.from_numpy(ids).to(fed.device))
+    run.state = method.round(fed, run.state, cohort.clients)
     used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
     if used > allowed:
         raise RuntimeError(
@@ -175,8 +175,10 @@ def _advance(run: _Run, method: Method, arena: _Arena, spec: RunSpec) -> float |
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
 
 
-def _at(fed: Federation, run: _Run, budget: int, phase: Literal["train", "evaluate"]) -> Federation:
-    return fed.at(run.round, run.visits / budget, phase, run.costs)
+def _at(
+    fed: Federation, run: _Run, budget: int, phase: Literal["train", "evaluate"], cohort: Cohort | None = None
+) -> Federation:
+    return fed.at(run.round, run.visits / budget, phase, run.costs, cohort)
 
 
 def _cadence(eval_every: int, adapt_every: int | None, moment: Moment) -> int:

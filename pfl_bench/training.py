@@ -1,6 +1,6 @@
 """A training request is data: back-ends only execute it, so they cannot disagree about randomness."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.sgd import sgd
 
 from .params import Params, Tensors
 
@@ -61,11 +62,11 @@ class BatchPlan:
     """Which samples each step uses, drawn up front from each client's own stream.
 
     ``indices`` int64 ``[clients, steps, draws, B]`` into the training pool, padded by repeating valid ones;
-    ``sizes`` int64 ``[clients, steps, draws]``, on the CPU: how many of the B are real, at least 1.
+    ``sizes``, an array ``[clients, steps, draws]`` on the host: how many of the B are real, at least 1.
     """
 
     indices: Tensor
-    sizes: Tensor
+    sizes: np.ndarray
 
     @property
     def steps(self) -> int:
@@ -123,37 +124,46 @@ class Trained:
     memory: Any = None
 
 
-def clip_(gradients: Mapping[str, Tensor], spec: Sgd, client_axis: bool) -> None:
-    """Scale gradients in place to at most ``clip_norm`` per client, as ``clip_grad_norm_`` does."""
-    if spec.clip_norm is None:
-        return
-    clipped = [gradient for name, gradient in gradients.items() if name not in spec.unclipped]
-    if not clipped:
-        return
-    if client_axis:
-        squares = torch.stack([g.flatten(1).square().sum(1) for g in clipped])
-    else:
-        squares = torch.stack([g.square().sum() for g in clipped])
-    scale = (spec.clip_norm / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
-    for gradient in clipped:
-        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)) if client_axis else scale)
+def clip_(gradients: Iterable[Tensor], norm: float) -> None:
+    """Scale tensors in place so that their joint norm is at most ``norm``, as ``clip_grad_norm_`` does."""
+    tensors = list(gradients)
+    if tensors:
+        total = torch.nn.utils.get_total_norm(tensors)
+        torch._foreach_mul_(tensors, (norm / (total + 1e-6)).clamp(max=1.0))
 
 
 def sgd_step_(
-    params: Mapping[str, Tensor],
-    gradients: Mapping[str, Tensor],
-    momentum: Mapping[str, Tensor],
-    spec: Sgd,
-    client_axis: bool = False,
+    params: Mapping[str, Tensor], gradients: Mapping[str, Tensor], momentum: Mapping[str, Tensor], spec: Sgd
 ) -> None:
     """One step, in place: clip, add weight decay, update momentum, move. ``gradients`` is overwritten.
 
-    ``client_axis``: all tensors are stacked ``[c, ...]`` and every client is clipped by its own norm.
+    Parameters and momentum buffers must be contiguous: PyTorch's fused kernel walks memory, not shapes.
     """
-    clip_(gradients, spec, client_axis)
-    for name, gradient in gradients.items():
-        if spec.weight_decay:
-            gradient.add_(params[name], alpha=spec.weight_decay)
-        if spec.momentum:
-            gradient = momentum[name].mul_(spec.momentum).add_(gradient)
-        params[name].sub_(gradient, alpha=spec.lr)
+    ready = {name: gradient.contiguous() for name, gradient in gradients.items()}
+    if spec.clip_norm is not None:
+        clip_([gradient for name, gradient in ready.items() if name not in spec.unclipped], spec.clip_norm)
+    descend_(
+        [params[name] for name in ready],
+        list(ready.values()),
+        [momentum[name] if spec.momentum else None for name in ready],
+        spec,
+    )
+
+
+def descend_(params: list[Tensor], gradients: list[Tensor], momentum: list[Tensor | None], spec: Sgd) -> None:
+    """Weight decay, momentum and the step itself: one pass over memory with PyTorch's fused kernel."""
+    if not all(tensor.is_contiguous() for tensor in (*params, *gradients, *(m for m in momentum if m is not None))):
+        raise ValueError("SGD needs contiguous parameters, gradients and momentum buffers")
+    with torch.no_grad():
+        sgd(
+            params,
+            gradients,
+            momentum,
+            fused=True,
+            weight_decay=spec.weight_decay,
+            momentum=spec.momentum,
+            lr=spec.lr,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )

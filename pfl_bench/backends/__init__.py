@@ -1,7 +1,8 @@
 """Back-ends: ways of executing a training request. All mean the same; ``auto`` takes the fastest.
 
 ``loop`` trains clients one after another: the reference, and the fast one for convolutions on a CPU.
-``vmap`` trains them stacked: the fast one for small dense models on a CPU and for everything on a GPU.
+``vmap`` trains them stacked: the fast one for small dense models on a CPU.
+``graph`` records the stacked step as a CUDA graph and replays it: the fast one on a GPU.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ..client_model import ClientModel
-from ..errors import RequestError, unknown
+from ..errors import unknown
 from ..params import Params
 from ..pool import ImagePool
 from ..training import Trained, TrainRequest
-from . import loop, vmap
+from . import graph, loop, vmap
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Backend:
 BACKENDS: Mapping[str, Backend] = {
     "loop": Backend("loop", loop.train, loop.logits),
     "vmap": Backend("vmap", vmap.train, vmap.logits),
+    "graph": Backend("graph", graph.train, vmap.logits),
 }
 
 
@@ -46,9 +48,7 @@ def choose_backend(name: str, model: ClientModel, device: torch.device) -> Backe
     if name == "auto" and device.type == "cpu":
         return BACKENDS["loop"] if model.convolutional else DENSE_ON_CPU
     if name == "auto":
-        name = "vmap"
-    if name == "graph":
-        raise RequestError("backend 'graph' is not available yet; choose auto, loop or vmap")
+        name = "graph" if device.type == "cuda" else "vmap"
     if name not in BACKENDS:
         raise unknown("backend", name, ["auto", *BACKENDS])
     return BACKENDS[name]

@@ -21,8 +21,8 @@ def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained
 
 
 def _train_one(model: ClientModel, pool: ImagePool, request: TrainRequest, position: int) -> tuple[Params, Params, Any]:
-    params = request.params.map(lambda tensor: tensor[position].clone())
-    momentum = request.momentum.map(lambda tensor: tensor[position].clone())
+    params = request.params.map(lambda tensor: _own(tensor[position]))
+    momentum = request.momentum.map(lambda tensor: _own(tensor[position]))
     aux, memory = (
         pytree.tree_map(lambda leaf: leaf[position], plain(tree)) if tree is not None else None
         for tree in (request.aux, request.memory)
@@ -41,9 +41,12 @@ def _train_one(model: ClientModel, pool: ImagePool, request: TrainRequest, posit
             x, y = pool.gather(request.plan.indices[position, step, draw, :size])
             batches.append(Batch(x, y, torch.ones_like(y, dtype=x.dtype)))
         direction, memory = _direction(gradient, params, tuple(batches), aux, memory, request)
-        with torch.no_grad():
-            sgd_step_(params, direction, momentum, request.sgd)
+        sgd_step_(params, direction, momentum, request.sgd)
     return params, momentum, memory
+
+
+def _own(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _direction(

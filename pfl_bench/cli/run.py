@@ -9,7 +9,6 @@ from typing import get_args
 
 from rich.console import Console
 
-from ..client_model import Precision
 from ..data_store import default_data_dir
 from ..errors import RequestError, one_line, unknown
 from ..events import Options
@@ -18,6 +17,7 @@ from ..leaderboard.frame import read_runs
 from ..leaderboard.render import write_tables
 from ..leaderboard.table import leaderboard
 from ..ledger import Ledger, check_writable
+from ..precision import Precision
 from ..registry import METHODS, Plugin, load_plugin, read_plugin
 from ..runner import Outcome, Plan, execute, make_plan, resolve_device
 from ..runspec import parse_overrides, plan_runs

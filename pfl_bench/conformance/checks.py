@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..backends import BACKENDS
 from ..events import Options
 from ..job import Failure
 from ..method import Method
@@ -70,15 +71,16 @@ def same_under_ray(method: str, context: Context) -> None:
 
 
 def same_on_backends(method: str, context: Context) -> None:
-    """Back-ends ``loop`` and ``vmap`` agree to the stated tolerance."""
+    """Back-ends agree with ``loop`` to the stated tolerance."""
     arena = tiny_arena()
-    loop, vmap = (
-        finish(context.job(arena, method, replace(EVERY_ROUND, backend=name)), arena.dataset)[1][-1]
-        for name in ("loop", "vmap")
-    )
-    for a, b in zip(tensors_of(state_of(loop)), tensors_of(state_of(vmap)), strict=True):
-        if not torch.allclose(a, b, rtol=RTOL, atol=ATOL):
-            raise CheckFailedError(f"loop and vmap differ by up to {(a - b).abs().max():.2g} in a state tensor")
+    states = {
+        name: tensors_of(state_of(finish(context.job(arena, method, at), arena.dataset)[1][-1]))
+        for name, at in ((name, replace(EVERY_ROUND, backend=name)) for name in BACKENDS)
+    }
+    for name, state in states.items():
+        for a, b in zip(states["loop"], state, strict=True):
+            if not torch.allclose(a, b, rtol=RTOL, atol=ATOL):
+                raise CheckFailedError(f"loop and {name} differ by up to {(a - b).abs().max():.2g} in a state tensor")
 
 
 def blind_to_held_out_data(method: str, context: Context) -> None:
@@ -112,7 +114,7 @@ def evaluation_changes_nothing(method: str, context: Context) -> None:
 def handles_degenerate_clients(method: str, context: Context) -> None:
     """One sample, one class, fewer samples than a batch: such clients train and are scored."""
     arena = ragged_arena()
-    for backend in ("loop", "vmap"):
+    for backend in BACKENDS:
         result, _ = finish(context.job(arena, method, Options(backend=backend)), arena.dataset)
         if len({row["client"] for row in result.clients}) != arena.partition.clients:
             raise CheckFailedError("a client is missing from the scores")
@@ -159,7 +161,7 @@ CHECKS = [
     Check("deterministic", deterministic),
     Check("resumed = uninterrupted, bitwise", resumable),
     Check("serial = Ray, bitwise", same_under_ray),
-    Check("loop = vmap, to tolerance", same_on_backends),
+    Check("loop = vmap = graph, to tolerance", same_on_backends),
     Check("blind to validation and test data", blind_to_held_out_data),
     Check("evaluation leaves the state alone", evaluation_changes_nothing),
     Check("degenerate clients train and count", handles_degenerate_clients),

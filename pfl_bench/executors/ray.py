@@ -86,7 +86,9 @@ def connect(address: str | None, workers: int | None) -> Any:
         return ray
     if address is not None:
         check_address(address)
-    start: dict[str, Any] = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
+    # "local": a Ray of our own even where another run's is going, which would take ours along when it ends
+    own = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+    start: dict[str, Any] = {"address": address} if address else own
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **start)
     except Exception as error:

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from pfl_bench.backends import BACKENDS, choose_backend
+from pfl_bench.backends import BACKENDS, choose_backend, graph, vmap
+from pfl_bench.backends.traced import TraceCache
 from pfl_bench.client_model import make_model
 from pfl_bench.errors import RequestError
 from pfl_bench.params import Params, squared_distance, zeros_like
 from pfl_bench.pool import ImagePool
+from pfl_bench.recording import Recordings
 from pfl_bench.training import BatchPlan, Sgd, TrainRequest, cross_entropy
 
 MODEL = make_model("mlp", (1, 4, 4), 3)
@@ -25,7 +30,7 @@ def request(model=MODEL, clients=3, **changes) -> TrainRequest:
     generator = torch.Generator().manual_seed(1)
     plan = BatchPlan(
         torch.randint(0, 40, (clients, 4, 2, 6), generator=generator),
-        torch.tensor([[[6, 6]] * 4, [[1, 2]] * 4, [[3, 6], [6, 1], [2, 2], [5, 5]]])[:clients],
+        np.array([[[6, 6]] * 4, [[1, 2]] * 4, [[3, 6], [6, 1], [2, 2], [5, 5]]])[:clients],
     )
     base = {
         "params": params,
@@ -62,9 +67,10 @@ def variants(model):
 
 @pytest.mark.parametrize("model", [MODEL, CONV], ids=["dense", "convolutional"])
 @pytest.mark.parametrize("name", ["plain", "proximal", "rule", "head only", "carried momentum"])
-def test_vmap_is_loop(model, name):
+@pytest.mark.parametrize("backend", ["vmap", "graph"])
+def test_every_backend_is_loop(model, name, backend):
     data = pool((40, 16, 16, 3)) if model is CONV else pool()
-    results = [BACKENDS[b].train(model, data, variants(model)[name]) for b in ("loop", "vmap")]
+    results = [BACKENDS[b].train(model, data, variants(model)[name]) for b in ("loop", backend)]
     for field in ("params", "momentum"):
         loop, vmap = (getattr(r, field) for r in results)
         assert list(loop) == list(vmap)
@@ -94,7 +100,7 @@ def test_choice():
     cpu = torch.device("cpu")
     assert choose_backend("auto", CONV, cpu).name == "loop"
     assert "vmap" in choose_backend("auto", MODEL, cpu).name
-    assert choose_backend("auto", CONV, torch.device("cuda")).name == "vmap"
+    assert choose_backend("auto", CONV, torch.device("cuda")).name == "graph"
     with pytest.raises(RequestError, match="unknown backend 'lop': did you mean 'loop'"):
         choose_backend("lop", MODEL, cpu)
 
@@ -104,3 +110,58 @@ def test_auto_on_dense_models_is_the_loop_for_one_client():
     auto = choose_backend("auto", MODEL, torch.device("cpu")).train(MODEL, pool(), single)
     loop = BACKENDS["loop"].train(MODEL, pool(), single)
     assert all(torch.equal(auto.params[k], loop.params[k]) for k in loop.params)
+
+
+@pytest.mark.parametrize("model", [MODEL, CONV], ids=["dense", "convolutional"])
+@pytest.mark.parametrize("name", ["plain", "proximal", "rule", "head only", "carried momentum"])
+def test_a_traced_step_is_the_step_itself(monkeypatch, model, name):
+    data = pool((40, 16, 16, 3)) if model is CONV else pool()
+    monkeypatch.setattr(vmap, "TRACES", TraceCache(warm_calls=10**9))
+    as_it_is = BACKENDS["vmap"].train(model, data, variants(model)[name])
+    monkeypatch.setattr(vmap, "TRACES", cache := TraceCache(warm_calls=1))
+    traced = BACKENDS["vmap"].train(model, data, variants(model)[name])
+    assert any(entry.trace is not None and not isinstance(entry.trace, vmap.Direction) for entry in _entries(cache))
+    for field in ("params", "momentum"):
+        assert all(torch.equal(a, getattr(traced, field)[k]) for k, a in getattr(as_it_is, field).items())
+
+
+def _entries(cache):
+    return cache._entries.values()
+
+
+def test_traces_are_kept_per_key_and_layout_and_forgotten_in_order():
+    cache, seen = TraceCache(warm_calls=0, kept=2), []
+
+    def double(x):
+        seen.append(len(x))
+        return 2 * x
+
+    for size in (3, 3, 4):
+        assert torch.equal(cache.call("double", double, torch.ones(size)), 2 * torch.ones(size))
+    assert seen == [3, 4], "called to be traced only, once per layout"
+    cache.call("other", lambda x: x + 1, torch.ones(3))
+    assert len(cache._entries) == 2
+    cache.call("double", double, torch.ones(3))
+    assert seen == [3, 4, 3]
+
+
+def test_what_cannot_be_traced_runs_as_it_is():
+    cache = TraceCache(warm_calls=0)
+    for value in (1.0, -1.0):
+        found = cache.call("branch", lambda x: x if x.item() > 0 else -x, torch.tensor(value))
+        assert found == 1
+
+
+@pytest.mark.parametrize("name", ["plain", "proximal", "rule", "head only", "carried momentum"])
+def test_a_recorded_step_serves_later_requests_of_the_same_shape(monkeypatch, name):
+    monkeypatch.setattr(graph, "RECORDINGS", Recordings())
+    first = variants(MODEL)[name]
+    other = replace(
+        first, params=first.params.map(lambda p: p + 0.1), plan=replace(first.plan, indices=39 - first.plan.indices)
+    )
+    data = pool()
+    for asked in (first, other, first):
+        for field in ("params", "momentum"):
+            expected, found = (getattr(BACKENDS[b].train(MODEL, data, asked), field) for b in ("vmap", "graph"))
+            assert all(torch.equal(expected[k], found[k]) for k in expected)
+    assert len(graph.RECORDINGS._held) == 1

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfl_bench.params import Params, zeros_like
-from pfl_bench.training import Batch, Sgd, clip_, cross_entropy, plan_batches, sgd_step_
+from pfl_bench.training import Batch, Sgd, cross_entropy, plan_batches, sgd_step_
 
 
 @settings(max_examples=100, deadline=None)
@@ -62,11 +62,20 @@ def test_sgd_is_torch_optim_sgd(momentum, clip):
         torch.testing.assert_close(mine, other.detach())
 
 
-def test_stacked_clients_are_clipped_each_by_its_own_norm():
-    stackedgradients = {"w": torch.tensor([[3.0, 4.0], [0.3, 0.4]]), "head": torch.tensor([[9.0], [9.0]])}
-    clip_(stackedgradients, Sgd(1.0, clip_norm=1.0, unclipped=frozenset({"head"})), client_axis=True)
-    torch.testing.assert_close(stackedgradients["w"], torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
-    assert stackedgradients["head"].eq(9).all(), "unclipped parameters neither count nor change"
+def test_unclipped_parameters_neither_count_nor_change():
+    params = {"w": torch.zeros(2), "head": torch.zeros(1)}
+    gradients = {"w": torch.tensor([3.0, 4.0]), "head": torch.tensor([9.0])}
+    sgd_step_(params, gradients, {}, Sgd(1.0, clip_norm=1.0, unclipped=frozenset({"head"})))
+    torch.testing.assert_close(params["w"], torch.tensor([-0.6, -0.8]))
+    torch.testing.assert_close(params["head"], torch.tensor([-9.0]))
+
+
+def test_a_gradient_laid_out_otherwise_in_memory_is_understood():
+    params = {"w": torch.zeros(2, 3)}
+    sgd_step_(params, {"w": torch.arange(6.0).view(3, 2).t()}, {}, Sgd(1.0))
+    torch.testing.assert_close(params["w"], -torch.arange(6.0).view(3, 2).t())
+    with pytest.raises(ValueError, match="contiguous"):
+        sgd_step_({"w": torch.zeros(3, 2).t()}, {"w": torch.zeros(2, 3)}, {}, Sgd(1.0))
 
 
 def test_padding_does_not_count_in_the_loss():
