@@ -1,7 +1,7 @@
 # make run    environment, then the quick suite with every method
 # make test   environment, then the tests
 # make lint   ruff and mypy
-# make bench  speed of the simulator (pytest-benchmark)
+# make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +26,10 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy pfl_bench methods datasets tests
 
 bench: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=
+	mkdir -p results/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/raw.json
+	$(BIN)/python -m tests.benchmarks.publish results/benchmarks/raw.json
+	rm results/benchmarks/raw.json
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

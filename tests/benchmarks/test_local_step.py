@@ -1,51 +1,99 @@
-"""One local step of the paper's LeNet (batch 64): plain PyTorch, the peers' way, ours. Ratios go to extra_info."""
+"""One local step: plain PyTorch, the peers' way, ours on every back-end and in both precisions, and the floor."""
 
-import numpy as np
 import pytest
 import torch
-from torch.utils.data import Subset
 
-from pfl_bench.conformance.kit import tiny_arena
+from pfl_bench.backends import BACKENDS, vmap
+from pfl_bench.backends.traced import TraceCache
+from pfl_bench.conformance.kit import Arena, tiny_arena
+from pfl_bench.precision import Precision, has_bf16_units
 from pfl_bench.simulator import build_federation
 from pfl_bench.training import Sgd
 
-from .peers import Images, PlainLeNet, plain_step, train_visit
+from .compare import medians, report
+from .peers import PlainLeNet, PlainMlp, client_data, plain_step, sgd, train_visit
 
-STEPS = 10
-
-
-@pytest.fixture(scope="module")
-def arena():
-    arena = tiny_arena("synthetic:classes=10,n=3000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=3)
-    return type(arena)(
-        arena.scenario.model_copy(update={"batch_size": 64, "local_steps": STEPS}), arena.dataset, arena.partition
-    )
+SGD = Sgd(5e-3, 0.9, 5e-5, 50.0)
+LENET_FLOPS = 64 * 2 * (2 * 28 * 28 * 16 * 75 + 3 * 10 * 10 * 32 * 400 + 3 * (800 * 120 + 120 * 84 + 84 * 10))
+"""Forward, and backward but for the images' gradient, at batch 64."""
 
 
-@pytest.mark.benchmark(group="ten local steps of one client, LeNet, batch 64")
-def test_plain_pytorch(benchmark):
-    model = PlainLeNet()
-    optimiser = torch.optim.SGD(model.parameters(), lr=5e-3, momentum=0.9, weight_decay=5e-5)
-    x, y = torch.randn(64, 3, 32, 32), torch.randint(0, 10, (64,))
-    benchmark(lambda: [plain_step(model, optimiser, x, y) for _ in range(STEPS)])
+def arena(model: str, dataset: str, batch_size: int, steps: int) -> Arena:
+    base = tiny_arena(dataset, model, rule={"rule": "iid"}, clients=10)
+    scenario = base.scenario.model_copy(update={"batch_size": batch_size, "local_steps": steps})
+    return Arena(scenario, base.dataset, base.partition)
 
 
-@pytest.mark.benchmark(group="ten local steps of one client, LeNet, batch 64")
-def test_peers_way(benchmark, arena):
+def ours(arena: Arena, backend: str, cohort: int, precision: Precision = "fp32"):
+    """A visit of each client of a cohort, as a call without arguments."""
+    placed = Arena(arena.scenario.at_precision(precision), arena.dataset, arena.partition)
+    fed = build_federation(placed.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"), backend)
+    clients = torch.arange(cohort)
+    start = fed.send(fed.init_params(), clients)
+    return lambda: fed.train(start, clients, SGD)
+
+
+def gemm_flops_per_second() -> float:
+    a, b = torch.randn(512, 512), torch.randn(512, 512)
+    return 2 * 512**3 / medians({"gemm": lambda: a @ b}, rounds=25)["gemm"]
+
+
+@pytest.mark.benchmark(group="local step, LeNet, batch 64, one thread")
+def test_lenet_step(benchmark, capsys):
     pytest.importorskip("torchvision", reason="the peers' per-image transforms are torchvision's")
-    data, own = arena.dataset, arena.partition.train[0]
-    subset = Subset(Images(data.train_images, data.train_labels, data.mean, data.std), np.asarray(own).tolist())
-    model = PlainLeNet()
-    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    benchmark(train_visit, model, weights, subset, STEPS)
+    steps = 10
+    place = arena("lenet", "synthetic:classes=10,n=6000,side=32,channels=3", 64, steps)
+    model, peer = PlainLeNet(), PlainLeNet()
+    optimiser, weights = sgd(model), {k: v.clone() for k, v in peer.state_dict().items()}
+    x, y = torch.randn(64, 3, 32, 32), torch.randint(0, 10, (64,))
+    data = client_data(place.dataset, place.partition.train[0])
+    sides = {
+        "plain": lambda: [plain_step(model, optimiser, x, y) for _ in range(steps)],
+        "peers": lambda: train_visit(peer, weights, data, steps),
+        **{f"ours, {name}": ours(place, name, 1) for name in BACKENDS},
+        "ours, bf16": ours(place, "loop", 1, "bf16"),
+    }
+    milliseconds = {f"ms {name}": 1e3 * value / steps for name, value in medians(sides).items()}
+    rate = gemm_flops_per_second()
+    fast = milliseconds["ms ours, loop"]
+    figures = {
+        **milliseconds,
+        "ms floor": 1e3 * LENET_FLOPS / rate,
+        "GEMM GFLOP/s": rate / 1e9,
+        "steps/s ours": 1e3 / fast,
+        "plain / ours": milliseconds["ms plain"] / fast,
+        "peers / ours": milliseconds["ms peers"] / fast,
+        "peers / ours bf16": milliseconds["ms peers"] / milliseconds["ms ours, bf16"],
+        "ours / floor": fast / (1e3 * LENET_FLOPS / rate),
+        "bf16 units": has_bf16_units(),
+    }
+    report(benchmark, capsys, "LeNet, one step", figures)
+    benchmark.pedantic(sides["ours, loop"], rounds=5)
 
 
-@pytest.mark.benchmark(group="ten local steps of one client, LeNet, batch 64")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_ours(benchmark, arena, precision):
-    scenario = arena.scenario.at_precision(precision)
-    spec = type(arena)(scenario, arena.dataset, arena.partition).spec("fedavg")
-    fed = build_federation(spec, arena.dataset, arena.partition, torch.device("cpu"))
-    cohort = torch.tensor([0])
-    start = fed.send(fed.init_params(), cohort)
-    benchmark(fed.train, start, cohort, Sgd(5e-3, 0.9, 5e-5, 50.0))
+@pytest.mark.benchmark(group="local step, MLP of quick, batch 16, cohort of 10, one thread")
+def test_mlp_step_of_ten_clients(benchmark, capsys, monkeypatch):
+    steps, cohort = 20, 10
+    place = arena("mlp", "synthetic:classes=10,n=3000,side=8", 16, steps)
+    model = PlainMlp(64)
+    optimiser, x, y = sgd(model), torch.randn(16, 64), torch.randint(0, 10, (16,))
+    caches = {"vmap, untraced": TraceCache(warm_calls=10**9), "vmap": TraceCache(warm_calls=0)}
+    train = ours(place, "vmap", cohort)
+
+    def stacked(name: str):
+        def call() -> None:
+            monkeypatch.setattr(vmap, "TRACES", caches[name])
+            train()
+
+        return call
+
+    sides = {
+        "plain": lambda: [plain_step(model, optimiser, x, y) for _ in range(steps * cohort)],
+        "loop": ours(place, "loop", cohort),
+        **{name: stacked(name) for name in caches},
+    }
+    each = {f"us {name}": 1e6 * value / (steps * cohort) for name, value in medians(sides, rounds=15).items()}
+    floor = 1e6 * 16 * 2 * (2 * 64 * 64 + 3 * 64 * 10) / gemm_flops_per_second()
+    ratios = {"loop / vmap": each["us loop"] / each["us vmap"], "plain / vmap": each["us plain"] / each["us vmap"]}
+    report(benchmark, capsys, "MLP, one client step", {**each, "us floor": floor, **ratios})
+    benchmark.pedantic(sides["vmap"], rounds=5)

@@ -1,26 +1,57 @@
-"""Speed of the client simulator. ``make bench`` runs this; nothing here is a timed assertion."""
+"""Evaluation, partitioning, a whole tiny run."""
+
+import subprocess
+import sys
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from pfl_bench.backends import BACKENDS
 from pfl_bench.conformance.kit import tiny_arena
+from pfl_bench.evaluation import EvaluationSet, evaluate
+from pfl_bench.params import stacked
 from pfl_bench.partitioner import make_partition
 from pfl_bench.simulator import build_federation
-from pfl_bench.training import Sgd
 
-MODELS = {"mlp": "synthetic:classes=10,n=600", "lenet": "synthetic:classes=10,n=600,side=32,channels=3"}
-
-
-@pytest.mark.parametrize("backend", ["loop", "vmap"])
-@pytest.mark.parametrize("model", list(MODELS))
-def test_ten_local_steps_of_five_clients(benchmark, backend, model):
-    arena = tiny_arena(MODELS[model], model, rule={"rule": "iid"})
-    fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"), backend)
-    cohort = torch.arange(5)
-    start = fed.send(fed.init_params(), cohort)
-    benchmark(fed.train, start, cohort, Sgd(0.01, 0.9, 5e-5, 50.0), steps=10)
+from .compare import medians, report
+from .peers import PlainLeNet
 
 
-def test_partition(benchmark):
-    arena = tiny_arena()
-    benchmark(make_partition, "classes", {"classes": 2}, arena.dataset, 6, 0)
+@pytest.mark.benchmark(group="evaluation")
+def test_evaluation_of_fifty_clients(benchmark, capsys):
+    arena = tiny_arena("synthetic:classes=10,n=12000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
+    fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"))
+    data, params = EvaluationSet.of(fed.pool, arena.partition.train), stacked(fed.init_params(), 50)
+    model, images = PlainLeNet(), sum(len(own) for own in arena.partition.train)
+
+    def plain() -> None:
+        with torch.no_grad():
+            for own in arena.partition.train:
+                x, y = fed.pool.gather(torch.from_numpy(own))
+                logits = model(x.contiguous())
+                F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).sum().item()
+
+    def ours() -> None:
+        evaluate(fed.model, BACKENDS["loop"], params, data, fed.everyone)
+
+    each = {f"us per image {k}": 1e6 * v / images for k, v in medians({"plain": plain, "ours": ours}).items()}
+    ratio = each["us per image plain"] / each["us per image ours"]
+    report(benchmark, capsys, "evaluation, LeNet", {**each, "plain / ours": ratio})
+    benchmark.pedantic(ours, rounds=5)
+
+
+@pytest.mark.benchmark(group="partitioning")
+@pytest.mark.parametrize(
+    ("rule", "parameters"), [("classes", {"classes": 2}), ("dirichlet", {"alpha": 0.1}), ("iid", {})]
+)
+def test_partition_fifty_thousand_samples_for_a_hundred_clients(benchmark, rule, parameters):
+    arena = tiny_arena("synthetic:classes=10,n=50000,side=4", "mlp", rule={"rule": "iid"}, clients=10)
+    benchmark(make_partition, rule, parameters, arena.dataset, 100, 0)
+
+
+@pytest.mark.benchmark(group="start-up")
+def test_a_whole_tiny_run_from_the_shell(benchmark, tmp_path):
+    words = "run --methods fedavg --seeds 0 --executor serial --budget-scale 0.02 --fresh --out"
+    command = [sys.executable, "-m", "pfl_bench", *words.split(), str(tmp_path)]
+    benchmark.pedantic(subprocess.run, args=(command,), kwargs={"check": True, "capture_output": True}, rounds=5)

@@ -1,0 +1,166 @@
+"""Everything there is to measure on a GPU, in one command: ``python -m tests.benchmarks.gpu [--visits 5000]``.
+
+Needs CUDA and, for real data, ``PFL_BENCH_DATA`` with cifar10.npz (else synthetic images of the same shape). Prints
+one line per figure and writes them to ``$OUT/gpu.json`` (default: results/benchmarks/gpu.json).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.multiprocessing import get_context
+
+from pfl_bench.backends import BACKENDS
+from pfl_bench.conformance.kit import Arena
+from pfl_bench.data_store import load_dataset
+from pfl_bench.events import Options, RunResult
+from pfl_bench.job import make_job, run_job
+from pfl_bench.partitioner import make_partition
+from pfl_bench.runspec import plan_runs
+from pfl_bench.simulator import build_federation
+from pfl_bench.suite import load_suite
+from pfl_bench.training import Sgd
+
+CUDA = torch.device("cuda")
+SGD = Sgd(5e-3, 0.9, 5e-5, 50.0)
+
+
+def arena(visits: int) -> Arena:
+    """CIFAR-10 with 50 clients from ``paper-table1``."""
+    scenario = next(s for s in load_suite("paper-table1").scenarios if s.id == "cifar10-classes2-n50-v1")
+    folder = Path(os.environ.get("PFL_BENCH_DATA", "/nonexistent"))
+    if (folder / "cifar10.npz").exists():
+        dataset = load_dataset("cifar10", folder)
+    else:
+        scenario = scenario.model_copy(update={"dataset": "synthetic:classes=10,n=50000,side=32,channels=3"})
+        dataset = load_dataset(scenario.dataset)
+    partition = make_partition("classes", {"classes": 2, "variant": "code"}, dataset, scenario.clients, 0)
+    return Arena(scenario.model_copy(update={"visits": visits}), dataset, partition)
+
+
+def one_run(place: Arena, method: str) -> dict[str, float]:
+    """A whole run: seconds, share of evaluation, peak GPU memory, validation-picked accuracy."""
+    torch.cuda.empty_cache()
+    job = make_job(plan_runs([method], [place.scenario], [0], {}, {})[0], place.partition, Options(device="cuda"))
+    started = time.perf_counter()
+    *_, result = run_job(job, place.dataset)
+    assert isinstance(result, RunResult), result
+    costs = result.facts["costs"]
+    return {
+        "seconds": time.perf_counter() - started,
+        "evaluation share": costs["eval_seconds"] / (costs["eval_seconds"] + costs["train_seconds"]),
+        "peak GPU GB": result.facts["peak_memory_bytes"] / 1e9,
+        "accuracy": result.summary.get("accuracy_mean", result.summary.get("accuracy", float("nan"))),
+    }
+
+
+def local_step(place: Arena, cohort: int) -> dict[str, float]:
+    """Milliseconds per stacked step on each back-end, and how far each is from ``loop``."""
+    figures, trained = {}, {}
+    for backend in BACKENDS:
+        fed = build_federation(place.spec("fedavg"), place.dataset, place.partition, CUDA, backend)
+        clients = torch.arange(cohort, device=CUDA)
+        start = fed.send(fed.init_params(), clients)
+        trained[backend] = fed.train(start, clients, SGD).params
+        seconds = []
+        for _ in range(7):
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            fed.train(start, clients, SGD)
+            torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - started)
+        figures[f"ms {backend}"] = 1e3 * float(np.median(seconds)) / fed.local_steps
+        figures[f"largest difference {backend}"] = max(
+            float((trained[backend][name] - p).abs().max()) for name, p in trained["loop"].items()
+        )
+    return figures
+
+
+@contextmanager
+def utilisation() -> Iterator[dict[str, float]]:
+    """Mean GPU utilisation that nvidia-smi reports while the block runs."""
+    found: dict[str, float] = {}
+    samples: list[float] = []
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(0.5):
+            query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+            samples.append(float(subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    yield found
+    stop.set()
+    thread.join()
+    found["utilisation %"] = float(np.mean(samples)) if samples else float("nan")
+
+
+def _run_in_process(visits: int, method: str) -> None:
+    one_run(arena(visits), method)
+
+
+def concurrent(visits: int, method: str, runs: int) -> dict[str, float]:
+    """Several runs on one GPU at once, as fractional Ray GPUs place them; seconds include start-up."""
+    context = get_context("spawn")
+    started = time.perf_counter()
+    workers = [context.Process(target=_run_in_process, args=(visits, method)) for _ in range(runs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "visits per second": runs * visits / seconds}
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--visits", type=int, default=5000)
+    parser.add_argument("--methods", default="pfedhn,fedavg")
+    visits, methods = parser.parse_args().visits, parser.parse_args().methods.split(",")
+    if not torch.cuda.is_available():
+        raise SystemExit("no CUDA device here: this script measures a GPU")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    place = arena(visits)
+    figures: dict[str, dict[str, float]] = {}
+
+    def note(name: str, values: dict[str, float]) -> None:
+        figures[name] = values
+        print(f"{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in values.items()), flush=True)
+
+    a = torch.randn(4096, 4096, device=CUDA)
+    (a @ a).sum().item()
+    started = time.perf_counter()
+    for _ in range(20):
+        b = a @ a
+    b.sum().item()
+    note("GEMM", {"TFLOP/s fp32": 20 * 2 * 4096**3 / (time.perf_counter() - started) / 1e12})
+    for cohort in (1, 5, 50):
+        note(f"local step, cohort {cohort}", local_step(place, cohort))
+    for method in methods:
+        with utilisation() as used:
+            run = one_run(place, method)
+        note(f"{method}, {visits} visits", {**run, **used})
+    bf16 = replace(place, scenario=place.scenario.at_precision("bf16"))
+    note(f"{methods[0]} in bf16", one_run(bf16, methods[0]))
+    for runs in (1, 4):
+        with utilisation() as used:
+            many = concurrent(max(100, visits // 10), methods[0], runs)
+        note(f"{runs} concurrent {methods[0]} runs", {**many, **used})
+    out = Path(os.environ.get("OUT", "results/benchmarks"))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "gpu.json").write_text(json.dumps({"device": torch.cuda.get_device_name(), **figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
