@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..leaderboard.render import HEADERS, display_rows, titles
+from ..leaderboard.render import display_rows, headers, titles
 
 NUMERIC = {"rank", "worst decile", "last", "MB down", "MB up", "seconds"}
 EXPENDABLE = ("MB up", "moment", "worst decile", "95 % interval", "last", "seconds", "MB down")
@@ -34,21 +34,21 @@ def print_rows(console: Console, title: str, headers: Sequence[str], rows: Seque
 def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collection[str]) -> None:
     """The leaderboard of these scenarios. Accuracy in percent on test data, mean ± std over seeds."""
     for title, part in titles(table[table["scenario"].isin(list(scenarios))]).items():
-        print_rows(console, title, *_fitting(display_rows(part), console.width))
+        print_rows(console, title, *_fitting(headers(part), display_rows(part), console.width))
         for reason in dict.fromkeys(part["reason"]):
             if reason:
                 console.print(f"  {reason}", markup=False, soft_wrap=True)
 
 
-def _fitting(rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+def _fitting(every: Sequence[str], rows: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
     """Headers and rows without as many expendable columns as it takes to fit."""
-    kept = list(HEADERS)
+    kept = list(every)
 
     def needed() -> int:
-        columns = [[header, *(row[HEADERS.index(header)] for row in rows)] for header in kept]
+        columns = [[header, *(row[every.index(header)] for row in rows)] for header in kept]
         return 2 + sum(max(map(len, column)) + 2 for column in columns)
 
     for header in EXPENDABLE:
         if needed() > width:
             kept.remove(header)
-    return kept, [[row[HEADERS.index(header)] for header in kept] for row in rows]
+    return kept, [[row[every.index(header)] for header in kept] for row in rows]

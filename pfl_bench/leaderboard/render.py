@@ -1,8 +1,9 @@
 """The leaderboard as CSV, Markdown, LaTeX and plain columns for the terminal."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,7 @@ HEADERS = (
     "rank", "method", "accuracy", "95 % interval", "worst decile", "last", "moment", "MB down", "MB up", "seconds",
     "seeds",
 )  # fmt: skip
+PUBLISHED = "published"
 
 
 def _number(value: object, digits: int) -> str:
@@ -20,9 +22,24 @@ def _number(value: object, digits: int) -> str:
     return "-" if math.isnan(number) else f"{number:.{digits}f}"
 
 
+def headers(table: pd.DataFrame) -> tuple[str, ...]:
+    """``HEADERS``, and ``published`` where somebody has published a figure for a row of this table."""
+    return (*HEADERS, PUBLISHED) if table["published_mean"].notna().any() else HEADERS
+
+
+def _published(row: Mapping[Hashable, Any]) -> str:
+    """``88.38 ± 0.29 (-0.21, inside)``: the published figure, our difference to it, and how to read that."""
+    if pd.isna(row["published_mean"]):
+        return "-"
+    spread = "" if pd.isna(row["published_std"]) else f" ± {row['published_std']:.2f}"
+    difference = "" if pd.isna(row["difference"]) else f"{row['difference']:+.2f}, "
+    secondary = ", second hand" if row["published_status"] == "secondary" else ""
+    return f"{row['published_mean']:.2f}{spread} ({difference}{row['verdict']}{secondary})"
+
+
 def display_rows(table: pd.DataFrame) -> list[list[str]]:
-    """The leaderboard's rows as text under ``HEADERS``; failures stand in the last column."""
-    rows = []
+    """The leaderboard's rows as text under ``headers(table)``; failures stand in the column ``seeds``."""
+    rows, published = [], PUBLISHED in headers(table)
     for row in table.to_dict("records"):
         interval = "-"
         if not pd.isna(row["ci_low"]):
@@ -42,6 +59,7 @@ def display_rows(table: pd.DataFrame) -> list[list[str]]:
                 _number(_mega(row["bytes_up"]), 1),
                 _number(row["seconds"], 1),
                 ", ".join([str(row["seeds"]), *troubles]),
+                *([_published(row)] if published else []),
             ]
         )
     return rows
@@ -65,7 +83,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     """GitHub-flavoured tables, one per scenario. Accuracies are percent on test data, mean ± std over seeds."""
     lines = []
     for title, part in titles(table).items():
-        lines += [f"### {title}", "", _md_row(HEADERS), "|" + "---|" * len(HEADERS)]
+        lines += [f"### {title}", "", _md_row(headers(part)), "|" + "---|" * len(headers(part))]
         lines += [_md_row([cell.replace("|", "\\|") for cell in row]) for row in display_rows(part)]
         lines.append("")
     return "\n".join(lines)
@@ -83,8 +101,14 @@ def to_latex(table: pd.DataFrame) -> str:
     """One ``tabular`` per scenario, with the rules of the package booktabs."""
     lines = []
     for title, part in titles(table).items():
-        head = " & ".join(text.translate(_TEX) for text in HEADERS)
-        lines += [f"% {title}", r"\begin{tabular}{rlrrrrlrrrl}", r"\toprule", head + r" \\", r"\midrule"]
+        head = " & ".join(text.translate(_TEX) for text in headers(part))
+        lines += [
+            f"% {title}",
+            rf"\begin{{tabular}}{{rlrrrrlrrrl{'l' * (len(headers(part)) - len(HEADERS))}}}",
+            r"\toprule",
+            head + r" \\",
+            r"\midrule",
+        ]
         lines += [" & ".join(cell.translate(_TEX) for cell in row) + r" \\" for row in display_rows(part)]
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)

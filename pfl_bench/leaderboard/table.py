@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .references import COLUMNS as REFERENCE_COLUMNS
+from .references import attach
+
 CONFIDENCE = 0.95
 MEANS = [
     "worst_decile", "client_mean", "client_std", "client_min", "validation_accuracy", "last_accuracy",
@@ -32,7 +35,7 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy to 0.01 points;
     ties share a rank. Runs that did not finish are counted beside, never averaged in."""
     if runs.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=[*COLUMNS, *REFERENCE_COLUMNS])
     keys = ["scenario", "scenario_hash", "method", "config_hash"]
     rows = [_aggregate(group) for _, group in runs.groupby(keys, sort=False)]
     table = pd.DataFrame(rows)
@@ -41,7 +44,7 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
     order = table.sort_values(["scenario", "scenario_hash", "rank", "method"], na_position="last")
-    return order[COLUMNS].reset_index(drop=True)
+    return attach(order[COLUMNS].reset_index(drop=True))
 
 
 def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
