@@ -1,0 +1,1 @@
+"""What a suite shows beyond its leaderboard: each module reads finished runs and writes a CSV and a picture."""
