@@ -1,6 +1,7 @@
 """The server-side hypernetwork of pFedHN: client embeddings in, client-model parameters out.
 
-An MLP trunk and one linear head per tensor, so it works for any client model. Pure functions of ``Params``.
+An MLP trunk and one linear head per tensor, so it works for any client model, and for several at once: then it has
+heads for all of them and each client is sent the slice that is its own. Pure functions of ``Params``.
 """
 
 import math
@@ -11,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import Federation, Params, Sgd, Tensors, sgd_step_
+from pfl_bench.api import ClientModel, Federation, Params, Sgd, Tensors, sgd_step_
+
+Shapes = Mapping[str, torch.Size]
 
 
 def embedding_size(clients: int) -> int:
@@ -20,17 +23,21 @@ def embedding_size(clients: int) -> int:
 
 
 def init_hypernetwork(
-    fed: Federation, shapes: Mapping[str, torch.Size], embedding: int, hidden: int, hidden_layers: int
+    fed: Federation, shapes: Mapping[str, Shapes], embedding: int, hidden: int, hidden_layers: int
 ) -> Params:
-    """N(0, 1) embeddings ``[clients, embedding]``; trunk and heads as ``nn.Linear`` initialises itself."""
+    """N(0, 1) embeddings ``[clients, embedding]``; trunk and heads as ``nn.Linear`` initialises itself.
+
+    ``shapes``: what to generate per ``prefix`` of a client model.
+    """
     phi = Params()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(fed.generator("hypernetwork").integers(2**63)))
-        phi["embedding"] = torch.randn(fed.clients, embedding)
+        phi["embedding"] = torch.randn(fed.population, embedding)
         for layer in range(hidden_layers + 1):
             _add_linear(phi, f"trunk.{layer}", embedding if layer == 0 else hidden, hidden)
-        for name, shape in shapes.items():
-            _add_linear(phi, f"head.{name}", hidden, math.prod(shape))
+        for start, own in shapes.items():
+            for name, shape in own.items():
+                _add_linear(phi, f"head.{start}{name}", hidden, math.prod(shape))
     return phi.map(lambda tensor: tensor.to(fed.device))
 
 
@@ -39,58 +46,64 @@ def _add_linear(phi: Params, name: str, inputs: int, outputs: int) -> None:
     phi[f"{name}.weight"], phi[f"{name}.bias"] = linear.weight.detach(), linear.bias.detach()
 
 
-def generate(phi: Tensors, clients: Tensor, shapes: Mapping[str, torch.Size]) -> Params:
-    """theta_i = h(v_i; phi), stacked ``[c, ...]``. ReLU between the trunk's layers, none after the last."""
-    feature = F.linear(phi["embedding"][clients], phi["trunk.0.weight"], phi["trunk.0.bias"])
+def prefix(fed: Federation, model: ClientModel) -> str:
+    """What the heads of a client model are called by, where there are several."""
+    return f"{model.name}." if len(fed.models) > 1 else ""
+
+
+def generate(phi: Tensors, embeddings: Tensor, shapes: Shapes, start: str = "") -> Params:
+    """theta_i = h(v_i; phi): ``[c, k]`` to ``[c, ...]``. ReLU between the trunk's layers, none after the last."""
+    feature = F.linear(embeddings, phi["trunk.0.weight"], phi["trunk.0.bias"])
     layer = 1
     while f"trunk.{layer}.weight" in phi:
         feature = F.linear(F.relu(feature), phi[f"trunk.{layer}.weight"], phi[f"trunk.{layer}.bias"])
         layer += 1
     return Params(
         {
-            name: F.linear(feature, phi[f"head.{name}.weight"], phi[f"head.{name}.bias"]).view(-1, *shape)
+            name: F.linear(feature, phi[f"head.{start}{name}.weight"], phi[f"head.{start}{name}.bias"]).view(-1, *shape)
             for name, shape in shapes.items()
         }
     )
 
 
 def update_hypernetwork_(
-    phi: Params, momentum: Params, clients: Tensor, shapes: Mapping[str, torch.Size], delta: Tensors, sgd: Sgd
+    phi: Params, momentum: Params, clients: Tensor, shapes: Shapes, delta: Tensors, sgd: Sgd, start: str = ""
 ) -> None:
     """One step on all of phi, in place: descend the mean over the cohort of (d theta_i / d phi)^T delta_i.
 
     ``delta``: sent minus returned parameters, ``[c, ...]``; the sign of the official code, whose minimiser
-    descends this vector-Jacobian product.
+    descends this vector-Jacobian product. Slices that were not sent have gradient zero.
     """
     leaves = phi.map(lambda tensor: tensor.detach().requires_grad_())
-    outputs = generate(leaves, clients, shapes)
+    outputs = generate(leaves, leaves["embedding"][clients], shapes, start)
     cotangents = [delta[name] / len(clients) for name in outputs]
-    gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents)
+    gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents, materialize_grads=True)
     sgd_step_(phi, dict(zip(leaves, gradients, strict=True)), momentum, sgd)
 
 
 @dataclass(frozen=True)
 class Hypernetwork:
-    """The server's two recurring pieces of work, replayed on a GPU: generating a cohort and learning from it."""
+    """The server's two recurring pieces of work, for the clients of ``fed``; replayed on a GPU."""
 
     fed: Federation
     phi: Params
     momentum: Params
-    shapes: Mapping[str, torch.Size]
+    shapes: Shapes
 
     def generate(self, clients: Tensor) -> Params:
         """The models of these clients, stacked ``[c, ...]``."""
+        start = prefix(self.fed, self.fed.model)
 
         def work(phi: Params, given: Tensor) -> Params:
-            return generate(phi, given, self.shapes)
+            return generate(phi, phi["embedding"][given], self.shapes, start)
 
-        generated: Params = self.fed.replayed("generate", work, self.phi, clients)
-        return generated
+        return Params(self.fed.replayed(f"generate {start}", work, self.phi, self.fed.among_all(clients)))
 
     def learn(self, clients: Tensor, delta: Tensors, sgd: Sgd) -> None:
         """``update_hypernetwork_`` from what the clients sent back."""
+        start = prefix(self.fed, self.fed.model)
 
         def work(held: tuple[Params, Params], given: tuple[Tensor, Tensors]) -> None:
-            update_hypernetwork_(*held, given[0], self.shapes, given[1], sgd)
+            update_hypernetwork_(*held, given[0], self.shapes, given[1], sgd, start)
 
-        self.fed.replayed("learn", work, (self.phi, self.momentum), (clients, delta))
+        self.fed.replayed(f"learn {start}", work, (self.phi, self.momentum), (self.fed.among_all(clients), delta))

@@ -74,3 +74,9 @@ class Ditto(Method):
         """The personal models v_i."""
         personal: Params = state.personal.rows(clients)
         return personal
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Fit a personal model, from the received model and towards it."""
+        received = fed.send(state.server, clients)
+        trained = fed.train(received, clients, self.config.sgd(), loss=self.personal_loss, aux=received)
+        return trained.params

@@ -36,3 +36,7 @@ class FedAvgFineTuned(Method):
         """Fine-tune a copy of the server's model on each client."""
         start = fed.send(state.server, clients)
         return fed.train(start, clients, self.config.sgd(), steps=self.config.finetune_steps).params
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Fine-tune the server's model."""
+        return fed.train(fed.send(state.server, clients), clients, self.config.sgd()).params

@@ -3,7 +3,7 @@
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
 @register_method("fedper", paper="Arivazhagan et al. 2019, arXiv:1912.00818, algorithms 1 and 2")
@@ -33,3 +33,9 @@ class FedPer(Method):
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The shared body under each client's stored head."""
         return fed.send(state.body, clients) | state.heads.rows(clients)
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Fit a fresh head under the frozen shared body."""
+        _, head = fed.split(fed.init_params(), self.config.personal_layers)
+        start = fed.send(state.body, clients) | stacked(head, len(clients))
+        return fed.train(start, clients, self.config.sgd(), trainable=frozenset(head)).params

@@ -52,3 +52,7 @@ class FedProx(Method):
         """The server's model."""
         server: Params = state.server
         return server
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """The server's model as it is."""
+        return fed.send(state.server, clients)

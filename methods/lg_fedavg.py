@@ -3,7 +3,7 @@
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
 @register_method("lg_fedavg", paper="Liang et al. 2020, arXiv:2001.01523, algorithm 1")
@@ -44,3 +44,12 @@ class LgFedAvg(Method):
         """Each client's local layers under the shared top."""
         shared = fed.send(state.server, clients)
         return shared if state.local is None else state.local.rows(clients) | shared
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Fit fresh local layers under the frozen shared top; in the warm start, fine-tune the shared model."""
+        shared = fed.send(state.server, clients)
+        if state.local is None:
+            return fed.train(shared, clients, self.config.sgd()).params
+        local = fed.init_params().without(state.server)
+        start = stacked(local, len(clients)) | shared
+        return fed.train(start, clients, self.config.sgd(), trainable=frozenset(local)).params

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
 @register_method("local", paper="no collaboration")
@@ -28,3 +28,7 @@ class Local(Method):
         """The clients' own models."""
         models: Params = state.clients.rows(clients)
         return models
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Train the initial model on the client's own data."""
+        return fed.train(stacked(fed.init_params(), len(clients)), clients, self.config.sgd()).params

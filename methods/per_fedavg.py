@@ -80,6 +80,10 @@ class PerFedAvg(Method):
         """One alpha-step on a batch of the client's training data."""
         return fed.train(fed.send(state.server, clients), clients, Sgd(self.config.alpha), steps=1).params
 
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """As any client: one alpha-step."""
+        return self.adapt(fed, state, clients)
+
 
 def _move(params: Tensors, direction: Tensors, length: float) -> dict[str, Tensor]:
     return {name: params[name] + length * step for name, step in direction.items()}

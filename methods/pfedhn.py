@@ -1,20 +1,38 @@
 """pFedHN: a hypernetwork on the server generates every client's model."""
 
+from typing import Any
+
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from pfl_bench.api import Federation, Method, MethodConfig, Params, Sgd, State, register_method, zeros_like
+from pfl_bench.api import (
+    Apply,
+    Batch,
+    Federation,
+    Method,
+    MethodConfig,
+    Params,
+    Sgd,
+    State,
+    Tensors,
+    cross_entropy,
+    register_method,
+    stacked,
+    zeros_like,
+)
 
-from ._hypernetwork import Hypernetwork, embedding_size, generate, init_hypernetwork
+from ._hypernetwork import Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
 
 
 @register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1")
 class PFedHN(Method):
     """theta_i = h(v_i; phi); the client trains it to theta~_i; (phi, v_i) descend (d theta_i)^T (theta_i - theta~_i).
 
-    The model is evaluated as generated, without a local step.
+    The model is evaluated as generated, without a local step. Clients may have different models: the
+    hypernetwork generates all of them, and each client is sent its own. A new client fits an embedding only.
     """
 
+    joint = True
     search_space = {"lr": [0.1, 0.05, 0.02, 0.01], "inner_lr": [0.1, 0.05, 0.01, 0.005]}
 
     class Config(MethodConfig):
@@ -42,8 +60,9 @@ class PFedHN(Method):
 
     def init(self, fed: Federation) -> State:
         """Hypernetwork, embeddings and their momentum, all on the server."""
-        config, shapes = self.config, fed.model.shapes
-        size = config.embedding or embedding_size(fed.clients)
+        config = self.config
+        shapes = {prefix(fed, model): model.shapes for model in fed.models}
+        size = config.embedding or embedding_size(fed.population)
         phi = init_hypernetwork(fed, shapes, size, config.hidden, config.hidden_layers)
         return State(phi=phi, momentum=zeros_like(phi))
 
@@ -59,4 +78,22 @@ class PFedHN(Method):
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The generated models."""
-        return generate(state.phi, clients, fed.model.shapes)
+        return Hypernetwork(fed, state.phi, state.momentum, fed.model.shapes).generate(clients)
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """Fit an embedding per client, from the mean of the trained ones, with the hypernetwork frozen."""
+        phi, shapes = state.phi, fed.model.shapes
+
+        def loss(apply: Apply, params: Tensors, batch: Batch, frozen: Any) -> Tensor:
+            generated = generate(frozen, params["embedding"].unsqueeze(0), shapes)
+            return cross_entropy(apply, {name: tensor[0] for name, tensor in generated.items()}, batch)
+
+        start = stacked({"embedding": phi["embedding"].mean(0)}, len(clients))
+        frozen = stacked(phi.without(["embedding"]), len(clients))
+        fitted = fed.train(start, clients, self.config.outer_sgd(), loss=loss, aux=frozen).params
+        return generate(phi, fitted["embedding"], shapes)
+
+    def client_vectors(self, fed: Federation, state: State) -> Tensor:
+        """The learned embeddings."""
+        embeddings: Tensor = state.phi["embedding"]
+        return embeddings

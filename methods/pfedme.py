@@ -83,3 +83,10 @@ class PFedMe(Method):
         """The personal models theta_i."""
         personal: Params = state.personal.rows(clients)
         return personal
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """The personal model that local rounds from the received w lead to."""
+        received = fed.send(state.server, clients)
+        sgd, steps = Sgd(self.config.lr), self.config.inner_steps
+        trained = fed.train(received, clients, sgd, rule=self.proximal_step, memory=received, gradients_per_step=steps)
+        return Params(trained.memory)

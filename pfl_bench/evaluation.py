@@ -1,6 +1,7 @@
 """Scoring clients: correct predictions and losses per client, and the statistics reported from them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,11 @@ class Scores:
     correct: np.ndarray
     total: np.ndarray
     loss: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scores"], order: np.ndarray) -> "Scores":
+        """Scores of several groups of clients, put into an order."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in cls.__annotations__))
 
     @property
     def accuracies(self) -> np.ndarray:

@@ -28,6 +28,7 @@ class RunResult:
 
     ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
     ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
+    ``tables``: further rows by name: ``novel`` (enrolled clients), ``vectors`` (what the server knows of clients).
     """
 
     status: Status
@@ -35,6 +36,7 @@ class RunResult:
     summary: dict[str, dict[str, Row]] = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     clients: list[Row] = field(default_factory=list)
+    tables: dict[str, list[Row]] = field(default_factory=dict)
     facts: Row = field(default_factory=dict)
 
 

@@ -28,7 +28,7 @@ from .training import (
     plan_batches,
 )
 
-Phase = Literal["train", "evaluate"]
+Phase = Literal["train", "evaluate", "enroll"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,14 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Federation:
-    """The training clients of one run, numbered ``0..clients-1``.
+    """The training clients of one run that share a client model, numbered ``0..clients-1``.
 
     ``members[i]`` are client i's training samples in the pool. ``progress`` is the share of the budget spent
-    before this round. ``costs`` is the meter; in phase ``evaluate`` traffic is not metered. ``cohort`` is the
+    before this round. ``costs`` is the meter; only in phase ``train`` traffic is metered. ``cohort`` is the
     engine's draw for this round. ``sizes``: training samples per client, float32 ``[clients]``.
+
+    Where the scenario has several client models, each has a federation of its own: ``models`` are all of them,
+    ``numbers`` say which of all ``population`` training clients these are.
     """
 
     model: ClientModel
@@ -67,12 +70,20 @@ class Federation:
     progress: float = 0.0
     phase: Phase = "train"
     cohort: Cohort | None = None
+    models: tuple[ClientModel, ...] = ()
+    numbers: tuple[int, ...] = ()
+    population: int = 0
     recordings: Recordings = field(default_factory=Recordings)
     sizes: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         lengths = torch.tensor([float(len(own)) for own in self.members])
         object.__setattr__(self, "sizes", on_device(lengths, self.device))
+        if not self.numbers:
+            object.__setattr__(self, "numbers", tuple(range(len(self.members))))
+            object.__setattr__(self, "population", len(self.members))
+        if not self.models:
+            object.__setattr__(self, "models", (self.model,))
 
     @property
     def clients(self) -> int:
@@ -120,6 +131,12 @@ class Federation:
         """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
         head = self.model.head if top_layers is None else self.model.top(top_layers)
         return params.without(head), params.only(head)
+
+    def among_all(self, clients: Tensor) -> Tensor:
+        """These clients' numbers among all training clients of the scenario, int64 ``[c]``."""
+        if len(self.models) == 1:
+            return clients
+        return on_device(torch.tensor(self.numbers), self.device)[clients]
 
     def send(self, params: Tensors, cohort: Tensor) -> Params:
         """Send shared parameters to every client of a cohort: ``[...] -> [c, ...]``. Metered."""
@@ -208,7 +225,7 @@ class Federation:
                 draws,
                 self.batch_size,
                 self.batch_mode,
-                numpy_generator(self.seed, self.phase, stream, client, self.round),
+                numpy_generator(self.seed, self.phase, stream, self.numbers[client], self.round),
             )
             for client in self._ids(cohort)
         ]
@@ -222,7 +239,7 @@ class Federation:
 
     def _count(self, plan: BatchPlan, gradients_per_step: int) -> None:
         gradients = plan.indices.shape[0] * plan.steps * gradients_per_step
-        if self.phase == "evaluate":
+        if self.phase != "train":
             self.costs.adapt_steps += gradients
             return
         self.costs.local_steps += gradients

@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,7 @@ from .errors import RequestError, one_line
 
 SCHEMA = 1
 FINAL = ("finished", "diverged", "skipped")
-RUN, HISTORY, CLIENTS, CHECKPOINT, ERROR = (
-    "run.json", "history.csv", "clients.csv", "checkpoint.safetensors", "error.txt",
-)  # fmt: skip
+RUN, CHECKPOINT, ERROR = "run.json", "checkpoint.safetensors", "error.txt"
 
 
 def check_writable(folder: Path) -> None:
@@ -95,25 +93,36 @@ class Ledger:
         """Remove a run."""
         shutil.rmtree(self.runs / run_id, ignore_errors=True)
 
+    def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
+        place = self.folder / "partitions" / f"{sha256[:12]}.csv"
+        if place.exists():
+            return
+        beside = place.with_suffix(".new")
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(_csv(rows), encoding="utf-8")
+            beside.replace(place)
+
     def save(
         self,
         run_id: str,
         record: Mapping[str, Any],
         *,
         history: Sequence[Mapping[str, Any]] = (),
-        clients: Sequence[Mapping[str, Any]] = (),
+        tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         checkpoint: bytes | None = None,
         error: str | None = None,
     ) -> None:
-        """Write a run's folder as a whole. OSError (a full disk) leaves what was there before."""
+        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing."""
         place, beside = self.runs / run_id, self.runs / f".{run_id}.new"
         previous = self.runs / f".{run_id}.old"
         shutil.rmtree(beside, ignore_errors=True)
         try:
             beside.mkdir(parents=True)
-            for name, rows in ((HISTORY, history), (CLIENTS, clients)):
+            for name, rows in {"history": history, **(tables or {})}.items():
                 if rows:
-                    (beside / name).write_text(_csv(rows), encoding="utf-8")
+                    (beside / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
             if checkpoint is not None:
                 (beside / CHECKPOINT).write_bytes(checkpoint)
             if error is not None:

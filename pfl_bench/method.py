@@ -59,6 +59,13 @@ class Method(ABC):
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """Values to try per hyper-parameter, for ``pfl_bench.tuning``."""
 
+    joint: ClassVar[bool] = False
+    """Where clients have different models: one state for all of them, instead of one per client model.
+
+    ``init`` then gets the federation of the first model and finds the others in ``fed.models``; ``round`` and
+    the evaluation hooks get the federation of one model at a time.
+    """
+
     Config: type[MethodConfig] = MethodConfig
 
     def __init__(self, config: Any) -> None:
@@ -87,11 +94,29 @@ class Method(ABC):
         """
         raise NotImplementedError
 
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What clients never seen in training would use, stacked ``[c, ...]``.
+
+        ``fed`` is their federation: it numbers them from 0, holds what labelled samples they have, and its
+        ``local_steps`` are what each may spend. ``state`` is the trained one and must not be changed. A method
+        without this hook has no rule for new clients, and results say so.
+        """
+        raise NotImplementedError
+
+    def client_vectors(self, fed: Federation, state: State) -> Tensor:
+        """What the server has learned about each client, ``[clients, k]``; recorded at the end of a run."""
+        raise NotImplementedError
+
+    @classmethod
+    def defines(cls, hook: str) -> bool:
+        """Whether a method overrides a hook."""
+        return getattr(cls, hook) is not getattr(Method, hook)
+
     @classmethod
     def moments(cls) -> list[Moment]:
         """The moments this method defines, in the order global, received, adapted."""
         hooks = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
-        return [m for m in MOMENTS if getattr(cls, hooks[m]) is not getattr(Method, hooks[m])]
+        return [m for m in MOMENTS if cls.defines(hooks[m])]
 
 
 M = TypeVar("M", bound=type[Method])

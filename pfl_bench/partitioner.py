@@ -87,6 +87,20 @@ class Partition:
                 digest.update(np.ascontiguousarray(indices, dtype="<i8").tobytes() + b"|")
         return digest.hexdigest()
 
+    def holdings(self, dataset: ArrayDataset) -> list[dict[str, int | str]]:
+        """A row per client and class it holds: sample counts per split, and its most frequent natural group."""
+        rows: list[dict[str, int | str]] = []
+        for client, own in enumerate(self.train):
+            labels = {"train": dataset.train_labels[own], "validation": dataset.train_labels[self.validation[client]]}
+            labels["test"] = dataset.test_labels[self.test[client]]
+            counts = {split: np.bincount(each, minlength=dataset.classes) for split, each in labels.items()}
+            group = "" if dataset.train_groups is None else int(np.bincount(dataset.train_groups[own]).argmax())
+            novel = int(client >= self.clients - self.novel)
+            for label in np.flatnonzero(sum(counts.values())):
+                each = {split: int(count[label]) for split, count in counts.items()}
+                rows.append({"client": client, "novel": novel, "group": group, "label": int(label), **each})
+        return rows
+
     def save(self, path: Path) -> None:
         """Export to an ``.npz`` (index arrays, client sizes, the hash)."""
         arrays: dict[str, np.ndarray] = {"novel": np.asarray(self.novel), "sha256": np.asarray(self.sha256())}

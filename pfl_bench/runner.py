@@ -102,8 +102,9 @@ def make_plan(
     partitions: dict[tuple[str, int], Partition] = {}
     for scenario in scenarios.values():
         dataset = datasets[scenario.dataset]
-        model = make_model(scenario.model, dataset.input_shape, dataset.classes, scenario.precision)
-        choose_backend(options.backend, model, torch.device(options.device))
+        for name in scenario.models:
+            model = make_model(name, dataset.input_shape, dataset.classes, scenario.precision)
+            choose_backend(options.backend, model, torch.device(options.device))
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
     return Plan(suite, runs, datasets, partitions, options, plugins)
@@ -111,6 +112,10 @@ def make_plan(
 
 def execute(plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, fresh: bool = False) -> Outcome:
     """Run what the ledger does not have; the caller holds the ledger's lock. Failures are recorded, not raised."""
+    for scenario, seed in plan.partitions:
+        partition = plan.partitions[scenario, seed]
+        dataset = plan.datasets[next(run.scenario.dataset for run in plan.runs if run.scenario.id == scenario)]
+        ledger.save_partition(partition.sha256(), partition.holdings(dataset))
     outcome = Outcome()
     wanted: list[RunSpec] = []
     for run in plan.runs:
@@ -181,7 +186,7 @@ def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[s
             **result.facts,
         },
         history=result.history,
-        clients=result.clients,
+        tables={"clients": result.clients, **result.tables},
     )
 
 
@@ -191,7 +196,7 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "method": run.method,
         "config": run.config.model_dump(mode="json"),
         "config_hash": run.config_hash,
-        "scenario": run.scenario.model_dump(mode="json"),
+        "scenario": run.scenario.identity(),
         "seed": run.seed,
         "partition_sha256": plan.partition(run).sha256(),
         "data_sha256": plan.datasets[run.scenario.dataset].sha256,

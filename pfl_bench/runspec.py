@@ -41,7 +41,7 @@ class RunSpec:
         content = [
             self.method,
             self.config.model_dump(mode="json"),
-            self.scenario.model_dump(mode="json"),
+            self.scenario.identity(),
             self.seed,
         ]
         return f"{self.method}-s{self.seed}-{_digest(content)[:12]}"
@@ -88,15 +88,20 @@ def plan_runs(
     seeds: Sequence[int],
     suite: Overrides,
     overrides: Overrides,
+    variants: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[RunSpec]:
-    """Every method x scenario x seed. Hyper-parameters: the method's defaults, then the suite's, then ``--set``."""
+    """Every method x scenario x seed. Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``."""
     configs = {
-        method: make_config(method, {**suite.get(method, {}), **overrides.get(method, {})}, "hyper-parameters")
+        method: [
+            make_config(method, {**suite.get(method, {}), **own, **overrides.get(method, {})}, "hyper-parameters")
+            for own in (variants or {}).get(method, [{}])
+        ]
         for method in methods
     }
     return [
-        RunSpec(method, configs[method], scenario, seed)
+        RunSpec(method, config, scenario, seed)
         for scenario in scenarios
         for method in methods
+        for config in dict.fromkeys(configs[method])
         for seed in seeds
     ]

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from .errors import RequestError, first_problem
 
@@ -23,6 +32,15 @@ class PartitionSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
+class EnrollSpec(BaseModel):
+    """How novel clients are served after training: local steps, and labelled samples each (``all``: what it has)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: PositiveInt = 100
+    samples: tuple[PositiveInt | Literal["all"], ...] = ("all",)
+
+
 class Scenario(BaseModel):
     """One column of a results table. Its budget is counted in client visits x local steps."""
 
@@ -33,7 +51,8 @@ class Scenario(BaseModel):
     partition: PartitionSpec
     clients: PositiveInt
     novel: NonNegativeInt = 0
-    model: str
+    enroll: EnrollSpec | None = None
+    model: str | tuple[str, ...] = Field(description="client model; several are dealt to the clients in turn")
     visits: PositiveInt = Field(description="client visits: one client trains once")
     local_steps: PositiveInt = Field(description="mini-batch gradients per visit")
     batch_size: PositiveInt
@@ -42,6 +61,22 @@ class Scenario(BaseModel):
     adapt_every: PositiveInt | None = Field(default=None, description="as eval_every, for models that adapt first")
     precision: Literal["fp32", "bf16"] = "fp32"
     budget_scale: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _enrolls_somebody(self) -> "Scenario":
+        if self.enroll is not None and not self.novel:
+            raise ValueError("enroll: there is nobody to enroll; set novel to a number of clients")
+        return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the client models; client i has the one at i modulo their number."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    def identity(self) -> dict[str, Any]:
+        """What identifies the scenario: its fields, but for those that came later and are not used."""
+        fields = self.model_dump(mode="json")
+        return fields if self.enroll is not None else {k: v for k, v in fields.items() if k != "enroll"}
 
     def scaled(self, factor: float) -> "Scenario":
         """The same scenario with ``factor`` times the visits, and an id that says so."""

@@ -2,30 +2,31 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
 
 from . import checkpoint
-from .backends import choose_backend
-from .client_model import make_model
+from .arena import Place, build_places
 from .costs import Costs
 from .data import ArrayDataset
+from .enrollment import enroll
 from .errors import DivergedError, UnsuitedError
-from .evaluation import EvaluationSet, evaluate
+from .evaluation import Scores, evaluate
 from .events import Checkpoint, Event, Options, Progress, Row, RunResult, Status
 from .federation import Cohort, Federation
 from .memory import peak_memory_bytes, reset_peak_memory
 from .method import Method, Moment
 from .params import State, stacked
 from .partitioner import Partition
-from .pool import ImagePool
 from .registry import METHODS
 from .runspec import RunSpec
 from .seeds import numpy_generator
 from .selection import Picks, remember, summarise
+
+Places = tuple[Place, ...]
 
 PROGRESS_SECONDS = 0.5
 
@@ -34,7 +35,7 @@ PROGRESS_SECONDS = 0.5
 class _Run:
     """The explicit state of a run; what ``checkpoint`` keeps."""
 
-    state: State
+    states: list[State]
     costs: Costs
     round: int = 0
     visits: int = 0
@@ -49,45 +50,9 @@ class _Run:
         tree = checkpoint.loads(data, device)
         return cls(**{**tree, "costs": Costs(**tree["costs"])})
 
-
-@dataclass(frozen=True)
-class _Arena:
-    """The federation a method sees, and what it does not: the validation and test sets."""
-
-    fed: Federation
-    validation: EvaluationSet
-    test: EvaluationSet
-
-
-def build_federation(
-    spec: RunSpec, dataset: ArrayDataset, partition: Partition, device: torch.device, backend: str = "auto"
-) -> Federation:
-    """The training clients of a run; it holds training samples only."""
-    scenario = spec.scenario
-    model = make_model(scenario.model, dataset.input_shape, dataset.classes, scenario.precision)
-    training = len(partition.train) - partition.novel
-    return Federation(
-        model=model,
-        backend=choose_backend(backend, model, device),
-        pool=ImagePool.of(dataset.train_images, dataset.train_labels, dataset.mean, dataset.std, device),
-        members=partition.train[:training],
-        classes=dataset.classes,
-        seed=spec.seed,
-        local_steps=scenario.local_steps,
-        batch_size=scenario.batch_size,
-        batch_mode=scenario.batches,
-    )
-
-
-def _build_arena(spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options) -> _Arena:
-    device = torch.device(options.device)
-    fed = build_federation(spec, dataset, partition, device, options.backend)
-    unseen = ImagePool.of(dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, device)
-    return _Arena(
-        fed,
-        EvaluationSet.of(fed.pool, partition.validation[: fed.clients]),
-        EvaluationSet.of(unseen, partition.test[: fed.clients]),
-    )
+    def state(self, position: int) -> State:
+        """The state for the client model at a position; a joint method has one for all."""
+        return self.states[position % len(self.states)]
 
 
 def simulate(
@@ -102,30 +67,32 @@ def simulate(
     A method that is unsuited, and NaN or infinity, end in a result too; other exceptions pass through.
     """
     reset_peak_memory()
-    arena = _build_arena(spec, dataset, partition, options)
+    device = torch.device(options.device)
+    places = build_places(spec, dataset, partition, device, options.backend)
     method: Method = METHODS.get(spec.method)(spec.config)
-    run = _Run(State(), Costs())
+    run = _Run([], Costs())
     try:
-        resumed = _resume(resume_from, arena.fed.device)
+        resumed = _resume(resume_from, device)
         if resumed is None:
-            run.state = method.init(arena.fed)
+            run.states = [method.init(place.fed) for place in (places[:1] if method.joint else places)]
         else:
             run = resumed
             yield Progress(run.visits, None)
         saved = reported = time.monotonic()
         while run.visits < spec.scenario.visits:
-            evaluated = _advance(run, method, arena, spec)
+            evaluated = _advance(run, method, places, spec)
             if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
                 yield Progress(run.visits, evaluated)
                 reported = time.monotonic()
             if time.monotonic() - saved >= options.checkpoint_seconds and run.visits < spec.scenario.visits:
                 yield Checkpoint(run.dumps())
                 saved = time.monotonic()
-        yield _result("finished", "", run, method, arena)
+        tables = _last_words(run, method, places, spec, partition)
+        yield _result("finished", "", run, method, places, tables)
     except UnsuitedError as error:
         yield RunResult("skipped", str(error))
     except DivergedError as error:
-        yield _result("diverged", str(error), run, method, arena)
+        yield _result("diverged", str(error), run, method, places, {})
 
 
 def _resume(data: bytes | None, device: torch.device) -> _Run | None:
@@ -143,15 +110,19 @@ def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
     return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
 
 
-def _advance(run: _Run, method: Method, arena: _Arena, spec: RunSpec) -> float | None:
+def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float | None:
     """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
-    ids = draw_cohort(spec.seed, run.round, arena.fed.clients, size)
-    cohort = Cohort.of(ids, arena.fed.device)
-    fed = _at(arena.fed, run, scenario.visits, "train", cohort)
+    ids = draw_cohort(spec.seed, run.round, places[0].fed.population, size)
     before = run.costs.local_steps
-    run.state = method.round(fed, run.state, cohort.clients)
+    for position, place in enumerate(places):
+        own = ids[ids % len(places) == position] // len(places)
+        if len(own):
+            cohort = Cohort.of(own, place.fed.device)
+            fed = _at(place.fed, run, scenario.visits, "train", cohort)
+            after = method.round(fed, run.state(position), cohort.clients)
+            run.states[position % len(run.states)] = after
     used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
     if used > allowed:
         raise RuntimeError(
@@ -169,7 +140,7 @@ def _advance(run: _Run, method: Method, arena: _Arena, spec: RunSpec) -> float |
     if not due:
         return None
     started = time.perf_counter()
-    rows = [row for moment in due for row in _evaluate_moment(run, method, arena, moment, scenario.visits)]
+    rows = [row for moment in due for row in _evaluate_moment(run, method, places, moment, scenario.visits)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
@@ -189,20 +160,22 @@ def _crossed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
-def _evaluate_moment(run: _Run, method: Method, arena: _Arena, moment: Moment, budget: int) -> list[Row]:
+def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, budget: int) -> list[Row]:
     """Score every client on validation and test; remember the best (on validation) and the last test scores."""
-    fed = _at(arena.fed, run, budget, "evaluate")
-    clients = fed.everyone
-    if moment == "global":
-        params = stacked(method.global_params(fed, run.state), fed.clients)
-    elif moment == "received":
-        params = method.client_params(fed, run.state, clients)
-    else:
-        params = method.adapt(fed, run.state, clients)
-    scores = {
-        split: evaluate(fed.model, fed.backend, params, data, clients)
-        for split, data in (("validation", arena.validation), ("test", arena.test))
-    }
+    parts: dict[str, list[Scores]] = {"validation": [], "test": []}
+    for position, place in enumerate(places):
+        fed = _at(place.fed, run, budget, "evaluate")
+        state, clients = run.state(position), fed.everyone
+        if moment == "global":
+            params = stacked(method.global_params(fed, state), fed.clients)
+        elif moment == "received":
+            params = method.client_params(fed, state, clients)
+        else:
+            params = method.adapt(fed, state, clients)
+        for split, data in (("validation", place.validation), ("test", place.test)):
+            parts[split].append(evaluate(fed.model, fed.backend, params, data, clients))
+    order = np.argsort([number for place in places for number in place.fed.numbers])
+    scores = {split: Scores.joined(each, order) for split, each in parts.items()}
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
     if len(broken):
         raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
@@ -213,17 +186,38 @@ def _evaluate_moment(run: _Run, method: Method, arena: _Arena, moment: Moment, b
     ]
 
 
-def _result(status: Status, reason: str, run: _Run, method: Method, arena: _Arena) -> RunResult:
-    sizes = [len(own) for own in arena.fed.members]
-    summary, clients = summarise(run.picks, sizes)
+def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partition: Partition) -> dict[str, list[Row]]:
+    """What is recorded once, at the end of the budget: enrolled newcomers, what the server knows of its clients."""
+    tables: dict[str, list[Row]] = {}
+    if spec.scenario.enroll is not None:
+        if len(places) > 1:
+            raise UnsuitedError("novel clients are enrolled only where all clients have the same model")
+        at = replace(places[0], fed=_at(places[0].fed, run, spec.scenario.visits, "evaluate"))
+        tables["novel"] = enroll(method, run.states[0], at, partition, spec.scenario.enroll)
+    if method.defines("client_vectors") and len(run.states) == 1:
+        vectors = method.client_vectors(places[0].fed, run.states[0]).cpu().numpy()
+        tables["vectors"] = [
+            {"client": client, **{f"v{k}": float(value) for k, value in enumerate(vector)}}
+            for client, vector in enumerate(vectors)
+        ]
+    return tables
+
+
+def _result(
+    status: Status, reason: str, run: _Run, method: Method, places: Places, tables: dict[str, list[Row]]
+) -> RunResult:
+    fed = places[0].fed
+    sizes = {n: len(own) for at in places for n, own in zip(at.fed.numbers, at.fed.members, strict=True)}
+    summary, clients = summarise(run.picks, [sizes[number] for number in range(fed.population)])
     facts = {
         "official_moment": method.moment,
         "visits": run.visits,
         "rounds": run.round,
-        "client_model_size": arena.fed.model.size,
-        "backend": arena.fed.backend.name,
-        "device": str(arena.fed.device),
-        "peak_memory_bytes": peak_memory_bytes(arena.fed.device),
+        "client_model_size": max(place.fed.model.size for place in places),
+        "backend": fed.backend.name,
+        "device": str(fed.device),
+        "peak_memory_bytes": peak_memory_bytes(fed.device),
         "costs": run.costs.as_dict(),
+        "enrolls": method.defines("enroll"),
     }
-    return RunResult(status, reason, summary, run.history, clients, facts)
+    return RunResult(status, reason, summary, run.history, clients, tables, facts)

@@ -12,13 +12,16 @@ from typing import Any
 from .errors import RequestError, one_line, unknown
 from .scenario import Scenario, read_scenario
 
-_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters"}
+_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters", "variants"}
 MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Suite:
-    """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``."""
+    """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``.
+
+    ``variants``: methods that take part several times, with hyper-parameters on top of ``hyperparameters``.
+    """
 
     name: str
     description: str
@@ -26,6 +29,7 @@ class Suite:
     methods: str = "all"
     seeds: str = "0-2"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -40,7 +44,7 @@ def parse_suite(text: str, where: str) -> Suite:
     for key, kind in (("name", str), ("scenario", list)):
         if not isinstance(table.get(key), kind) or not table[key]:
             raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
-    kinds = {"methods": str, "description": str, "seeds": str | int, "hyperparameters": dict}
+    kinds = {"methods": str, "description": str, "seeds": str | int, "hyperparameters": dict, "variants": dict}
     for key, allowed in kinds.items():
         if key in table and not isinstance(table[key], allowed):
             raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
@@ -57,6 +61,7 @@ def parse_suite(text: str, where: str) -> Suite:
         methods=table.get("methods", "all"),
         seeds=str(table.get("seeds", "0-2")),
         hyperparameters=table.get("hyperparameters", {}),
+        variants=table.get("variants", {}),
     )
 
 

@@ -29,7 +29,7 @@ def list_things(what: str, plugins: Sequence[Path]) -> int:
         _print_broken(console, DATASETS)
     elif what == "scenarios":
         rows = [
-            [s.id, suite.name, s.dataset, str(s.clients), s.model, f"{s.visits} x {s.local_steps}"]
+            [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
             for suite in builtin_suites().values()
             for s in suite.scenarios
         ]

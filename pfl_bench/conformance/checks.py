@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ..arena import build_federation
 from ..backends import BACKENDS
 from ..events import Options
 from ..job import Failure
 from ..method import Method
 from ..registry import METHODS
-from ..simulator import build_federation
 from .kit import (
     EVERY_ROUND,
     Arena,

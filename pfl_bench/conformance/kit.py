@@ -126,7 +126,7 @@ def fingerprint(result: RunResult) -> str:
 
 def state_of(data: bytes) -> Any:
     """The method's state inside a checkpoint."""
-    return checkpoint.loads(data)["state"]
+    return checkpoint.loads(data)["states"]
 
 
 def state_bytes(data: bytes) -> bytes:

@@ -41,6 +41,18 @@ def lenet(input_shape: InputShape, classes: int) -> nn.Module:
     return LeNet(input_shape, classes, kernels=16)
 
 
+@register_model("lenet8", summary="LeNet with 8 and 16 kernels (small client of the compute-budget experiment)")
+def lenet8(input_shape: InputShape, classes: int) -> nn.Module:
+    """Half as many kernels as the paper's CIFAR network."""
+    return LeNet(input_shape, classes, kernels=8)
+
+
+@register_model("lenet32", summary="LeNet with 32 and 64 kernels (large client of the compute-budget experiment)")
+def lenet32(input_shape: InputShape, classes: int) -> nn.Module:
+    """Twice as many kernels as the paper's CIFAR network."""
+    return LeNet(input_shape, classes, kernels=32)
+
+
 @register_model("lenet7", summary="LeNet with 7 and 14 kernels (pFedHN, MNIST)")
 def lenet7(input_shape: InputShape, classes: int) -> nn.Module:
     """The paper's MNIST network."""

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch.multiprocessing import get_context
 
+from pfl_bench.arena import build_federation
 from pfl_bench.backends import BACKENDS
 from pfl_bench.conformance.kit import Arena
 from pfl_bench.data_store import load_dataset
@@ -26,7 +27,6 @@ from pfl_bench.events import Options, RunResult
 from pfl_bench.job import make_job, run_job
 from pfl_bench.partitioner import make_partition
 from pfl_bench.runspec import plan_runs
-from pfl_bench.simulator import build_federation
 from pfl_bench.suite import load_suite
 from pfl_bench.training import Sgd
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from pfl_bench.arena import build_federation
 from pfl_bench.conformance.kit import tiny_arena
 from pfl_bench.registry import METHODS
 from pfl_bench.runspec import RunSpec, make_config
-from pfl_bench.simulator import build_federation, draw_cohort
+from pfl_bench.simulator import draw_cohort
 from pfl_bench.training import Sgd
 
 ROUNDS = 4

@@ -19,13 +19,13 @@ def test_update_is_the_vector_jacobian_product(cohort):
     """Moving phi by -lr g must change <theta_i, delta_i>, averaged over the cohort, by -lr |g|^2."""
     fed = Trace("pfedhn", rounds=0).fed
     shapes = {"w": torch.Size([4, 3]), "b": torch.Size([3])}
-    phi = init_hypernetwork(fed, shapes, embedding=3, hidden=7, hidden_layers=2).map(torch.Tensor.double)
+    phi = init_hypernetwork(fed, {"": shapes}, embedding=3, hidden=7, hidden_layers=2).map(torch.Tensor.double)
     clients = torch.tensor(cohort)
     torch.manual_seed(0)
     delta = {name: torch.randn(len(cohort), *shape, dtype=torch.float64) for name, shape in shapes.items()}
 
     def inner(at):
-        theta = generate(at, clients, shapes)
+        theta = generate(at, at["embedding"][clients], shapes)
         return sum((theta[name] * delta[name]).sum() for name in shapes).item() / len(cohort)
 
     moved = phi.map(torch.clone)
@@ -47,14 +47,14 @@ def test_update_is_the_vector_jacobian_product(cohort):
 def test_update_moves_the_generated_model_towards_the_trained_one():
     fed = Trace("pfedhn", rounds=0).fed
     shapes = fed.model.shapes
-    phi = init_hypernetwork(fed, shapes, 3, 20, 1)
+    phi = init_hypernetwork(fed, {"": shapes}, 3, 20, 1)
     clients = torch.tensor([1])
-    theta = generate(phi, clients, shapes)
+    theta = generate(phi, phi["embedding"][clients], shapes)
     target = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in theta.items()}
     delta = {name: theta[name] - target[name] for name in theta}
     before = sum((d**2).sum() for d in delta.values())
     update_hypernetwork_(phi, zeros_like(phi), clients, shapes, delta, Sgd(1e-2))
-    after = sum(((generate(phi, clients, shapes)[n] - target[n]) ** 2).sum() for n in target)
+    after = sum(((generate(phi, phi["embedding"][clients], shapes)[n] - target[n]) ** 2).sum() for n in target)
     assert after < before
 
 
@@ -64,7 +64,7 @@ def test_hypernetwork_size_of_the_paper():
 
     model = make_model("lenet", (3, 32, 32), 10)
     fed = Trace("pfedhn", rounds=0).fed
-    phi = init_hypernetwork(fed, model.shapes, 13, 100, 3)
+    phi = init_hypernetwork(fed, {"": model.shapes}, 13, 100, 3)
     weights = sum(t.numel() for name, t in phi.items() if name != "embedding") + 50 * 13
     assert weights == pytest.approx(12.272e6, rel=1e-4)
 

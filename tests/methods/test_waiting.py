@@ -6,10 +6,10 @@ import torch
 from torch.optim.sgd import sgd
 
 from pfl_bench import training
+from pfl_bench.arena import build_federation
 from pfl_bench.conformance.kit import tiny_arena
 from pfl_bench.federation import Cohort, Federation
 from pfl_bench.registry import METHODS
-from pfl_bench.simulator import build_federation
 
 DEVICE = torch.device("meta")
 

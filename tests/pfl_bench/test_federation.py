@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from pfl_bench.arena import build_federation
 from pfl_bench.conformance.kit import tiny_arena
 from pfl_bench.errors import UnsuitedError
 from pfl_bench.params import Params
-from pfl_bench.simulator import build_federation, draw_cohort
+from pfl_bench.simulator import draw_cohort
 from pfl_bench.training import Sgd
 
 COHORT = torch.tensor([4, 1])

@@ -18,7 +18,7 @@ def ledger(tmp_path):
 
 def test_a_run_is_one_folder_of_text(ledger):
     with ledger.lock():
-        ledger.save("a", RECORD, history=[{"x": 1, "y": "p,q"}], clients=[{"c": 0}])
+        ledger.save("a", RECORD, history=[{"x": 1, "y": "p,q"}], tables={"clients": [{"c": 0}]})
     folder = ledger.runs / "a"
     assert sorted(p.name for p in folder.iterdir()) == ["clients.csv", "history.csv", "run.json"]
     assert (folder / "history.csv").read_text() == 'x,y\n1,"p,q"\n'

@@ -1,10 +1,10 @@
 import torch
 
+from pfl_bench.arena import build_federation
 from pfl_bench.conformance.kit import tiny_arena
 from pfl_bench.federation import Federation
 from pfl_bench.params import Params
 from pfl_bench.recording import Recordings
-from pfl_bench.simulator import build_federation
 
 CPU = torch.device("cpu")
 

@@ -166,7 +166,7 @@ def test_bf16_runs_and_stays_near_fp32():
 
 def test_the_federation_holds_no_test_data():
     """No tensor or array reachable from the federation has the test images."""
-    from pfl_bench.simulator import build_federation
+    from pfl_bench.arena import build_federation
 
     arena = tiny_arena()
     fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"))
