@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import DATASETS, METHODS
+from pfl_bench.suite import builtin_suites
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +52,7 @@ def test_wheel_finds_everything_and_runs(installed):
     )
     out = execute("-c", code, folder=folder, PYTHONPATH=str(target)).split()
     assert out[0].startswith(str(target)) and out[1].startswith(str(target)), "not the editable checkout"
-    assert out[2:] == [*METHODS.names(), *DATASETS.names(), "paper-table1", "quick"]
+    assert out[2:] == [*METHODS.names(), *DATASETS.names(), *builtin_suites()]
     arguments = ["run", "--methods", "fedavg", "--seeds", "0", "--budget-scale", "0.1", "--executor", "serial"]
     table = execute("-m", "pfl_bench", *arguments, folder=folder, PYTHONPATH=str(target))
     assert "fedavg" in table and (folder / "results" / "quick" / "leaderboard.csv").exists()
