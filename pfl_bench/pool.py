@@ -15,7 +15,11 @@ def on_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class ImagePool:
-    """``images`` uint8 ``[N, H, W, C]`` and ``labels`` int64 ``[N]`` on one device; scale and shift per channel."""
+    """``images`` uint8 ``[N, H, W, C]`` and ``labels`` int64 ``[N]`` on one device.
+
+    ``scale``, ``shift``: float32 ``[H * W * C]``, each channel's value repeated, because arithmetic along a whole
+    image is eight times as fast as along three channels.
+    """
 
     images: Tensor
     labels: Tensor
@@ -37,12 +41,14 @@ class ImagePool:
             held = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
         spread = torch.tensor(std, dtype=torch.float32, device=device)
         centre = torch.tensor(mean, dtype=torch.float32, device=device)
-        return cls(*held, scale=1 / (255 * spread), shift=centre / spread)
+        pixels = images.shape[1] * images.shape[2]
+        return cls(*held, scale=(1 / (255 * spread)).repeat(pixels), shift=(centre / spread).repeat(pixels))
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``[*shape, C, H, W]``, normalised float32, and labels ``[*shape]`` for an index tensor ``[*shape]``.
 
         The channel axis is moved as a view: memory stays channels-last, which convolutions on CPU prefer.
         """
-        x = self.images[indices].float().mul_(self.scale).sub_(self.shift)
+        pixels = self.images.flatten(1).index_select(0, indices.flatten())
+        x = pixels.float().mul_(self.scale).sub_(self.shift).view(*indices.shape, *self.images.shape[1:])
         return x.movedim(-1, -3), self.labels[indices]

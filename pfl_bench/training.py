@@ -128,7 +128,7 @@ def clip_(gradients: Iterable[Tensor], norm: float) -> None:
     """Scale tensors in place so that their joint norm is at most ``norm``, as ``clip_grad_norm_`` does."""
     tensors = list(gradients)
     if tensors:
-        total = torch.nn.utils.get_total_norm(tensors)
+        total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
         torch._foreach_mul_(tensors, (norm / (total + 1e-6)).clamp(max=1.0))
 
 
