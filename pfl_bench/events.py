@@ -9,17 +9,22 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, in client visits, and its latest validation accuracy in percent."""
+    """How far a run is, in client visits, and its validation accuracy there in percent, if it was evaluated.
+
+    ``costs``: what it has spent by then (``pfl_bench.costs``).
+    """
 
     visits: int
     accuracy: float | None
+    costs: Row = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything needed to go on from here, as bytes (``pfl_bench.checkpoint``)."""
+    """Everything needed to go on from here, as bytes (``pfl_bench.checkpoint``); and the evaluations so far."""
 
     data: bytes
+    history: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

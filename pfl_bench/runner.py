@@ -20,7 +20,7 @@ from .job import Failure, Job, make_job, method_source_hash
 from .ledger import Ledger
 from .partitioner import Partition, make_partition
 from .provenance import git_commit
-from .registry import Plugin
+from .registry import METHODS, Plugin
 from .runspec import RunSpec
 from .scenario import Scenario
 
@@ -156,7 +156,9 @@ def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event | Failure, outc
     record = _record(plan, run)
     try:
         if isinstance(event, Checkpoint):
-            ledger.save(run.id, {**record, "status": "unfinished"}, checkpoint=event.data)
+            moment = METHODS.get(run.method).moment
+            unfinished = {**record, "status": "unfinished", "official_moment": moment}
+            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data)
         elif isinstance(event, Failure):
             outcome.failed[run.id] = event.reason
             ledger.save(run.id, {**record, "status": "failed", "reason": event.reason}, error=event.details)

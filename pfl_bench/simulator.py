@@ -82,10 +82,10 @@ def simulate(
         while run.visits < spec.scenario.visits:
             evaluated = _advance(run, method, places, spec)
             if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
-                yield Progress(run.visits, evaluated)
+                yield Progress(run.visits, evaluated, run.costs.as_dict())
                 reported = time.monotonic()
             if time.monotonic() - saved >= options.checkpoint_seconds and run.visits < spec.scenario.visits:
-                yield Checkpoint(run.dumps())
+                yield Checkpoint(run.dumps(), list(run.history))
                 saved = time.monotonic()
         tables = _last_words(run, method, places, spec, partition)
         yield _result("finished", "", run, method, places, tables)

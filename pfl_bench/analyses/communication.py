@@ -1,12 +1,12 @@
 """Accuracy against bytes moved: ``python -m pfl_bench.analyses.communication results/paper-communication``."""
 
-import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 
 from ..leaderboard.curves import COLOURS, STYLES
+from ..leaderboard.entries import entries
 from .tables import budget_title, finished, joined
 
 
@@ -19,26 +19,13 @@ def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
     history = joined(folder, runs, "history")
     official = history["run_id"].map(runs.set_index("run_id")["moment"])
     rows = history[(history["split"] == "test") & (history["moment"] == official)]
-    entries = entry_names(runs)
     return pd.DataFrame(
         {
             **{name: rows[name] for name in ("run_id", "scenario", "method", "seed", "visits", "accuracy")},
-            "entry": rows["config_hash"].map(entries),
+            "entry": rows["run_id"].map(entries(runs).set_axis(runs["run_id"])),
             "bytes": rows["bytes_down"] + rows["bytes_up"],
         }
     )
-
-
-def entry_names(runs: pd.DataFrame) -> dict[str, str]:
-    """A name per configuration: the method, with the fields in which its configurations differ."""
-    names: dict[str, str] = {}
-    for method, part in runs.drop_duplicates("config_hash").groupby("method"):
-        configs = {row["config_hash"]: json.loads(row["config"]) for row in part.to_dict("records")}
-        fields = [f for f in next(iter(configs.values())) if len({json.dumps(c.get(f)) for c in configs.values()}) > 1]
-        for key, config in configs.items():
-            own = ", ".join(f"{f}={config[f]}" for f in fields)
-            names[str(key)] = f"{method} ({own})" if own else str(method)
-    return names
 
 
 def totals(rows: pd.DataFrame) -> pd.DataFrame:

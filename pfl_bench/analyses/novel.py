@@ -14,18 +14,11 @@ from ..leaderboard.curves import COLOURS, STYLES
 from .tables import budget_title, finished, joined
 
 
-def gaps(folder: Path) -> pd.DataFrame:
+def gaps(runs: pd.DataFrame, novel: pd.DataFrame) -> pd.DataFrame:
     """A row per run, novel client and number of labelled samples, with ``gap``: the training clients' pooled
-    accuracy at the end of the budget minus the novel client's, in points."""
-    runs = finished(folder)
-    rows = joined(folder, runs, "novel")
-    if rows.empty:
-        raise ValueError(f"no run in {folder} has enrolled a client")
-    training = runs.set_index("run_id")["last_accuracy"]
-    rows["training_accuracy"] = rows["run_id"].map(training)
-    rows["gap"] = rows["training_accuracy"] - rows["test_accuracy"]
-    rows["samples"] = rows["samples"].astype(str)
-    return rows
+    accuracy at the end of the budget (``last_accuracy`` of ``runs``) minus the novel client's, in points."""
+    rows = novel.assign(training_accuracy=novel["run_id"].map(runs.set_index("run_id")["last_accuracy"]))
+    return rows.assign(gap=rows["training_accuracy"] - rows["test_accuracy"], samples=rows["samples"].astype(str))
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +77,11 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
 
 def main(folder: Path) -> None:
     """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder."""
-    rows, runs = gaps(folder), finished(folder)
+    runs = finished(folder)
+    novel = joined(folder, runs, "novel")
+    if novel.empty:
+        raise ValueError(f"no run in {folder} has enrolled a client")
+    rows = gaps(runs, novel)
     for scenario, part in rows.groupby("scenario"):
         part.to_csv(folder / f"novel-{scenario}.csv", index=False, float_format="%.6g")
         summary(part).to_csv(folder / f"novel-summary-{scenario}.csv", index=False, float_format="%.6g")

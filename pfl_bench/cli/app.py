@@ -42,6 +42,7 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")] = None,
     plugin: Plugins = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
+    track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
 ) -> int:
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
     from .run import RunRequest, run_request
@@ -50,6 +51,7 @@ def run(
         RunRequest(
             methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, precision,
             budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
+            tuple(name.strip() for name in track.split(",") if name.strip()),
         )
     )  # fmt: skip
 
@@ -69,12 +71,23 @@ def list_(
 def leaderboard(
     suite: Annotated[str, typer.Option(help="The suite's name or file.")] = "quick",
     out: Out = Path("results"),
-    format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex.")] = "csv",
+    format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex, html.")] = "csv",
 ) -> int:
     """Rebuild a suite's leaderboard from its finished runs."""
     from .leaderboard import rebuild
 
     return rebuild(suite, out, format)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A suite's results folder, such as results/quick.")],
+    after: Annotated[Path, typer.Argument(help="Another one.")],
+) -> int:
+    """Which cells of two results folders differ, and beyond noise or not; exit status 1 if something got worse."""
+    from .compare import compare_folders
+
+    return compare_folders(before, after)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import RequestError, unknown
-from ..leaderboard.render import FORMATS, write_leaderboard
+from ..leaderboard.files import EVERY_FORMAT, write_leaderboard
 from ..ledger import check_writable
 from .tables import make_console, print_leaderboard
 
@@ -13,14 +13,16 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
     console = make_console()
     wanted = tuple(part.strip() for part in formats.split(","))
     for name in wanted:
-        if name not in FORMATS:
-            raise unknown("format", name, FORMATS)
+        if name not in EVERY_FORMAT:
+            raise unknown("format", name, EVERY_FORMAT)
     folder = out / (Path(suite).stem if suite.endswith(".toml") else suite)
     if not (folder / "runs").is_dir():
         there = sorted(path.parent.name for path in out.glob("*/runs")) or ["(none)"]
         raise RequestError(f"--suite: no runs in {folder}; suites with runs in {out}: {', '.join(there)}")
     check_writable(folder)
-    table, written = write_leaderboard(folder, wanted)
+    table, written, problems = write_leaderboard(folder, wanted)
     print_leaderboard(console, table, set(table["scenario"]))
+    for problem in problems:
+        console.print(f"Left out: {problem.where}: {problem.why}", markup=False, soft_wrap=True)
     console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
     return 0

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -11,18 +12,20 @@ from rich.console import Console
 
 from ..data_store import default_data_dir
 from ..errors import RequestError, one_line, unknown
-from ..events import Options
+from ..events import Event, Options
 from ..executors import Executor
+from ..job import Failure
+from ..leaderboard.files import write_tables
 from ..leaderboard.frame import read_runs
-from ..leaderboard.render import write_tables
 from ..leaderboard.table import leaderboard
 from ..ledger import Ledger, check_writable
 from ..precision import Precision
 from ..registry import METHODS, Plugin, load_plugin, read_plugin
 from ..runner import Outcome, Plan, execute, make_plan, resolve_device
-from ..runspec import parse_overrides, plan_runs
+from ..runspec import RunSpec, parse_overrides, plan_runs
 from ..scenario import Scenario
 from ..suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
+from ..tracking import Tracking
 from .progress import RunProgress
 from .tables import make_console, print_leaderboard
 
@@ -49,6 +52,7 @@ class RunRequest:
     settings: tuple[str, ...]
     plugins: tuple[Path, ...]
     fresh: bool
+    trackers: tuple[str, ...] = ()
 
 
 def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
@@ -120,10 +124,15 @@ def run_request(request: RunRequest) -> int:
     executor = _executor(request, device)
     plan = _plan(request, plugins, device)
     ledger = Ledger(request.out / plan.suite)
-    with ledger.lock():
+    with closing(Tracking.open(request.trackers, ledger.folder)) as tracking, ledger.lock():
         try:
             with RunProgress(console, plan.runs, ledger) as progress:
-                outcome = execute(plan, ledger, executor, progress.listen, request.fresh)
+
+                def listen(run: RunSpec, event: Event | Failure) -> None:
+                    progress.listen(run, event)
+                    tracking.listen(run, event)
+
+                outcome = execute(plan, ledger, executor, listen, request.fresh)
         except KeyboardInterrupt:
             finished = sum(ledger.is_final(run.id) for run in plan.runs)
             console.print(

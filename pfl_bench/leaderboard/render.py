@@ -2,13 +2,9 @@
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from .frame import read_runs
-from .table import leaderboard
 
 HEADERS = (
     "rank", "method", "accuracy", "95 % interval", "worst decile", "last", "moment", "MB down", "MB up", "seconds",
@@ -27,7 +23,7 @@ def headers(table: pd.DataFrame) -> tuple[str, ...]:
     return (*HEADERS, PUBLISHED) if table["published_mean"].notna().any() else HEADERS
 
 
-def _published(row: Mapping[Hashable, Any]) -> str:
+def published(row: Mapping[Hashable, Any]) -> str:
     """``88.38 ± 0.29 (-0.21, inside)``: the published figure, our difference to it, and how to read that."""
     if pd.isna(row["published_mean"]):
         return "-"
@@ -39,7 +35,7 @@ def _published(row: Mapping[Hashable, Any]) -> str:
 
 def display_rows(table: pd.DataFrame) -> list[list[str]]:
     """The leaderboard's rows as text under ``headers(table)``; failures stand in the column ``seeds``."""
-    rows, published = [], PUBLISHED in headers(table)
+    rows, with_published = [], PUBLISHED in headers(table)
     for row in table.to_dict("records"):
         interval = "-"
         if not pd.isna(row["ci_low"]):
@@ -59,7 +55,7 @@ def display_rows(table: pd.DataFrame) -> list[list[str]]:
                 _number(_mega(row["bytes_up"]), 1),
                 _number(row["seconds"], 1),
                 ", ".join([str(row["seeds"]), *troubles]),
-                *([_published(row)] if published else []),
+                *([published(row)] if with_published else []),
             ]
         )
     return rows
@@ -79,14 +75,45 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return parts
 
 
+LEGEND = "bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
+ACCURACY = HEADERS.index("accuracy")
+
+
+def marks(table: pd.DataFrame) -> list[set[str]]:
+    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if not significantly worse."""
+    ranks = sorted(set(table["rank"].dropna()))
+    found = []
+    for rank, verdict in zip(table["rank"], table["versus_best"], strict=True):
+        place = "" if pd.isna(rank) else {0: "best", 1: "second"}.get(ranks.index(rank), "")
+        found.append({place, "tie" if verdict == "not significantly different" else ""} - {""})
+    return found
+
+
+def untested(table: pd.DataFrame) -> str:
+    """Why a scenario's entries were not tested against its best, or ""."""
+    notes = dict.fromkeys(str(note) for note in table["versus_note"] if isinstance(note, str) and note)
+    return f"Not tested against the best: {'; '.join(notes)}." if notes else ""
+
+
 def to_markdown(table: pd.DataFrame) -> str:
     """GitHub-flavoured tables, one per scenario. Accuracies are percent on test data, mean ± std over seeds."""
     lines = []
     for title, part in titles(table).items():
         lines += [f"### {title}", "", _md_row(headers(part)), "|" + "---|" * len(headers(part))]
-        lines += [_md_row([cell.replace("|", "\\|") for cell in row]) for row in display_rows(part)]
-        lines.append("")
+        for row, own in zip(display_rows(part), marks(part), strict=True):
+            cells = [cell.replace("|", "\\|") for cell in row]
+            cells[ACCURACY] += " †" if "tie" in own else ""
+            cells[ACCURACY] = f"**{cells[ACCURACY]}**" if "best" in own else cells[ACCURACY]
+            cells[ACCURACY] = f"<ins>{cells[ACCURACY]}</ins>" if "second" in own else cells[ACCURACY]
+            lines.append(_md_row(cells))
+        lines += ["", *_footnotes(part)]
     return "\n".join(lines)
+
+
+def _footnotes(part: pd.DataFrame) -> list[str]:
+    tested = part["p_versus_best"].notna().any()
+    notes = [note for note in (LEGEND.capitalize() + "." if tested else "", untested(part)) if note]
+    return [line for note in notes for line in (note, "")]
 
 
 def _md_row(cells: list[str] | tuple[str, ...]) -> str:
@@ -94,22 +121,27 @@ def _md_row(cells: list[str] | tuple[str, ...]) -> str:
 
 
 _TEX = str.maketrans({c: "\\" + c for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "±": r"$\pm$"} |
-                     {"\\": r"\textbackslash{}"})  # fmt: skip
+                     {"\\": r"\textbackslash{}", "†": r"$\dagger$"})  # fmt: skip
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """One ``tabular`` per scenario, with the rules of the package booktabs."""
+    """One ``tabular`` per scenario, with the rules of the package booktabs; what the marks mean is a comment above."""
     lines = []
     for title, part in titles(table).items():
         head = " & ".join(text.translate(_TEX) for text in headers(part))
         lines += [
-            f"% {title}",
+            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, untested(part)) if note),
             rf"\begin{{tabular}}{{rlrrrrlrrrl{'l' * (len(headers(part)) - len(HEADERS))}}}",
             r"\toprule",
             head + r" \\",
             r"\midrule",
         ]
-        lines += [" & ".join(cell.translate(_TEX) for cell in row) + r" \\" for row in display_rows(part)]
+        for row, own in zip(display_rows(part), marks(part), strict=True):
+            cells = [cell.translate(_TEX) for cell in row]
+            cells[ACCURACY] = rf"\textbf{{{cells[ACCURACY]}}}" if "best" in own else cells[ACCURACY]
+            cells[ACCURACY] = rf"\underline{{{cells[ACCURACY]}}}" if "second" in own else cells[ACCURACY]
+            cells[ACCURACY] += r"$^\dagger$" if "tie" in own else ""
+            lines.append(" & ".join(cells) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)
 
@@ -121,27 +153,3 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 FORMATS: Mapping[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
-
-
-def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:
-    """Write ``leaderboard.<format>`` and ``runs.csv``, each beside its place and renamed.
-
-    An OSError (a full disk) leaves no half file.
-    """
-    texts = {f"leaderboard.{name}": FORMATS[name](table) for name in formats} | {"runs.csv": to_csv(runs)}
-    written = []
-    for name, text in texts.items():
-        beside = folder / f".{name}.new"
-        try:
-            beside.write_text(text, encoding="utf-8")
-            written.append(beside.replace(folder / name))
-        finally:
-            beside.unlink(missing_ok=True)
-    return written
-
-
-def write_leaderboard(folder: Path, formats: tuple[str, ...] = ("csv",)) -> tuple[pd.DataFrame, list[Path]]:
-    """Aggregate a ledger and write its tables into its folder. Returns the leaderboard and the files."""
-    runs = read_runs(folder)
-    table = leaderboard(runs)
-    return table, write_tables(folder, runs, table, formats)

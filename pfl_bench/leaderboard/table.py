@@ -1,16 +1,16 @@
 """The leaderboard: runs aggregated over seeds, one row per scenario, method and configuration."""
 
-import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from ..statistics.paired import LEVEL, accuracy_table, best_entry, compare_with, student_interval
+from .entries import entries, variants
 from .references import COLUMNS as REFERENCE_COLUMNS
 from .references import attach
 
-CONFIDENCE = 0.95
+VERSUS_BEST = ["difference_to_best", "p_versus_best", "versus_best", "versus_note"]
 MEANS = [
     "worst_decile", "client_mean", "client_std", "client_min", "validation_accuracy", "last_accuracy",
     "global_accuracy", "received_accuracy", "adapted_accuracy",
@@ -18,33 +18,53 @@ MEANS = [
 ]  # fmt: skip
 COLUMNS = [
     "scenario", "rank", "method", "variant", "seeds", "accuracy_mean", "accuracy_std", "ci_low", "ci_high",
-    *MEANS[:6], "moment", "visits", "local_steps_per_visit", "budget_scale", *MEANS[6:],
+    *VERSUS_BEST, *MEANS[:6], "moment", "visits", "local_steps_per_visit", "budget_scale", *MEANS[6:],
     "failed", "diverged", "skipped", "unfinished", "reason", "config_hash", "runs",
 ]  # fmt: skip
 
 
-def confidence_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def confidence_interval(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float]:
     """Student's t interval of a mean percentage, cut off at 0 and 100; NaN with fewer than two values."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return max(0.0, float(values.mean() - half)), min(100.0, float(values.mean() + half))
+    low, high = student_interval(values, confidence)
+    return (low, high) if np.isnan(low) else (max(0.0, low), min(100.0, high))
 
 
 def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy to 0.01 points;
-    ties share a rank. Runs that did not finish are counted beside, never averaged in."""
+    ties share a rank. Runs that did not finish are counted beside, never averaged in.
+
+    ``versus_best`` says what a Holm-corrected Wilcoxon test over common seeds finds against the best entry of the
+    scenario (``best``, ``worse``, ``not significantly different``, ``untested``: ``versus_note`` says why).
+    """
     if runs.empty:
         return pd.DataFrame(columns=[*COLUMNS, *REFERENCE_COLUMNS])
     keys = ["scenario", "scenario_hash", "method", "config_hash"]
     rows = [_aggregate(group) for _, group in runs.groupby(keys, sort=False)]
-    table = pd.DataFrame(rows)
-    table["variant"] = _variants(table)
+    table = pd.DataFrame(rows).join(versus_best(runs), on=keys)
+    table["variant"] = variants(table)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
     order = table.sort_values(["scenario", "scenario_hash", "rank", "method"], na_position="last")
     return attach(order[COLUMNS].reset_index(drop=True))
+
+
+def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
+    """The columns ``VERSUS_BEST`` by scenario, its hash, method and configuration."""
+    keys, rows = ["scenario", "scenario_hash", "method", "config_hash"], {}
+    done = runs[runs["status"] == "finished"].copy()
+    done["entry"] = entries(done)
+    for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
+        table = accuracy_table(part, str(scenario))
+        best = best_entry(table)
+        found: dict[str, tuple[Any, ...]] = {str(best): (0.0, None, "best", "")}
+        if best is not None:
+            for c in compare_with(table, best):
+                found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
+        for key, own in part.groupby(keys, sort=False):
+            rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
+    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else None
+    return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 
 def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
@@ -70,18 +90,3 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     row["unfinished"] = int((group["status"] == "unfinished").sum())
     means = done[MEANS].apply(pd.to_numeric, errors="coerce").mean()
     return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in MEANS}
-
-
-def _variants(table: pd.DataFrame) -> list[str]:
-    """What tells configurations of one method in one scenario apart: the fields in which they differ."""
-    configs = [json.loads(text) for text in table["config"]]
-    labels = []
-    for position, (own, row) in enumerate(zip(configs, table.itertuples(), strict=True)):
-        others = [
-            other
-            for k, (other, peer) in enumerate(zip(configs, table.itertuples(), strict=True))
-            if k != position and (peer.scenario, peer.method) == (row.scenario, row.method)
-        ]
-        fields = [name for name in own if any(other.get(name) != own[name] for other in others)]
-        labels.append(", ".join(f"{name}={own[name]}" for name in fields))
-    return labels

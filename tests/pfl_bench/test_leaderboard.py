@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pfl_bench.leaderboard.files import write_leaderboard
 from pfl_bench.leaderboard.frame import read_runs
-from pfl_bench.leaderboard.render import display_rows, to_csv, to_latex, to_markdown, write_leaderboard
+from pfl_bench.leaderboard.render import display_rows, to_csv, to_latex, to_markdown
 from pfl_bench.leaderboard.table import confidence_interval, leaderboard
 from pfl_bench.ledger import Ledger
 
@@ -97,8 +98,8 @@ def test_renderings(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a_b", 0, 50.0), record("a_b", 1, 52.0))))
     markdown, latex = to_markdown(table), to_latex(table)
     assert "### sc-v1: 100 client visits x 5 local steps, 0.1 x the full budget" in markdown
-    assert "| 1 | a_b | 51.00 ± 1.41 |" in markdown
-    assert r"a\_b & 51.00 $\pm$ 1.41" in latex and latex.count(r"\\") == 2 and r"\toprule" in latex
+    assert "| 1 | a_b | **51.00 ± 1.41** |" in markdown
+    assert r"a\_b & \textbf{51.00 $\pm$ 1.41}" in latex and latex.count(r"\\") == 2 and r"\toprule" in latex
     back = pd.read_csv(__import__("io").StringIO(to_csv(table)))
     assert back["accuracy_mean"].iloc[0] == pytest.approx(51.0)
     assert back.columns[:3].tolist() == ["scenario", "rank", "method"]
@@ -106,7 +107,7 @@ def test_renderings(tmp_path):
 
 def test_files_are_written_and_rebuilt_identically(tmp_path):
     folder_with(tmp_path, record(), record(seed=1, accuracy=55.0))
-    _, written = write_leaderboard(tmp_path, ("csv", "md", "tex"))
+    _, written, _ = write_leaderboard(tmp_path, ("csv", "md", "tex"))
     assert sorted(p.name for p in written) == ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "runs.csv"]
     texts = [p.read_text() for p in written]
     assert texts == [p.read_text() for p in write_leaderboard(tmp_path, ("csv", "md", "tex"))[1]]

@@ -1,0 +1,54 @@
+"""The command ``compare``."""
+
+import math
+from pathlib import Path
+
+from ..comparison import compare, regressions
+from ..errors import RequestError
+from ..leaderboard.frame import scan_runs
+from .tables import make_console, print_rows
+
+HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")
+
+
+def compare_folders(before: Path, after: Path) -> int:
+    """Print which cells moved. Exit status 1 if one got significantly worse or its runs fail now."""
+    console = make_console()
+    frames = []
+    for folder in (before, after):
+        if not (folder / "runs").is_dir():
+            raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'")
+        frame, problems = scan_runs(folder)
+        for problem in problems:
+            console.print(f"Left out: {folder / problem.where}: {problem.why}", markup=False, soft_wrap=True)
+        if frame.empty:
+            raise RequestError(f"compare: there is no readable run in {str(folder)!r}")
+        frames.append(frame)
+    moved = compare(*frames)
+    rows = [
+        [
+            cell.scenario,
+            cell.entry,
+            _number(cell.before, ".2f"),
+            _number(cell.after, ".2f"),
+            _number(cell.difference, "+.2f"),
+            "-" if math.isnan(cell.interval[0]) else f"{cell.interval[0]:+.2f} to {cell.interval[1]:+.2f}",
+            "-" if cell.p_value is None else f"{cell.p_value:.2g}",
+            str(cell.seeds),
+            cell.verdict,
+        ]
+        for cell in moved
+    ]
+    print_rows(console, f"{before} and {after}", HEADERS, rows)
+    worse = regressions(moved)
+    unjudged = sum(cell.verdict in ("too few seeds", "other splits") for cell in moved)
+    console.print(
+        f"{len(worse)} of {len(moved)} cells got worse"
+        + (f"; {unjudged} could not be judged" if unjudged else "")
+        + " (paired t test over seeds, Holm-corrected)."
+    )
+    return 1 if worse else 0
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)

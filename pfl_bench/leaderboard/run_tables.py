@@ -1,0 +1,94 @@
+"""The tables beside the runs (``history.csv``, ``clients.csv``, ...), read in bulk: ten thousand runs in seconds."""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .frame import Problem
+
+LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
+_SHA256 = re.compile(r"[0-9a-f]{12,64}")
+
+
+def read_table(
+    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str], text: Sequence[str] = ()
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` in front.
+
+    Cells of ``numeric`` columns that are no finite number become NaN. A file that lacks a column or is ragged is
+    left out and reported.
+    """
+    wanted, problems = [*text, *numeric], []
+    bodies: dict[str, list[tuple[int, str]]] = {}
+    for position, run_id in enumerate(runs["run_id"]):
+        path = folder / "runs" / str(run_id) / f"{name}.csv"
+        try:
+            header, _, body = path.read_text(encoding="utf-8").partition("\n")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError):
+            problems.append(Problem(f"runs/{run_id}/{name}.csv", "it cannot be read as text"))
+            continue
+        if body and not body.endswith("\n"):
+            body += "\n"
+        bodies.setdefault(header.strip(), []).append((position, body))
+    parts = []
+    for header, files in bodies.items():
+        missing = [column for column in wanted if column not in header.split(",")]
+        if missing:
+            why = f"it lacks the column {', '.join(missing)}"
+            problems += [Problem(f"runs/{runs['run_id'].iloc[p]}/{name}.csv", why) for p, _ in files]
+            continue
+        together = _parse(header, [body for _, body in files], wanted)
+        if together is not None:
+            rows = [body.count("\n") for _, body in files]
+            parts.append(together.assign(_run=np.repeat([p for p, _ in files], rows)))
+            continue
+        for position, body in files:  # one of them is broken: find out which
+            alone = _parse(header, [body], wanted)
+            if alone is None:
+                where = f"runs/{runs['run_id'].iloc[position]}/{name}.csv"
+                problems.append(Problem(where, "its rows do not fit its header"))
+            else:
+                parts.append(alone.assign(_run=position))
+    return _labelled(parts, runs, wanted, numeric), problems
+
+
+def _parse(header: str, bodies: list[str], wanted: list[str]) -> pd.DataFrame | None:
+    """Rows of files with one header, or None unless there is exactly one per line."""
+    content = "".join(bodies)
+    try:
+        table = pd.read_csv(
+            io.StringIO(header + "\n" + content), usecols=wanted, skip_blank_lines=False, index_col=False
+        )
+    except (ValueError, pd.errors.ParserError):
+        return None
+    return table if len(table) == content.count("\n") else None
+
+
+def _labelled(parts: list[pd.DataFrame], runs: pd.DataFrame, wanted: list[str], numeric: Sequence[str]) -> pd.DataFrame:
+    labels = [label for label in LABELS if label in runs and label not in wanted]
+    if not parts:
+        return pd.DataFrame(columns=[*labels, *wanted])
+    table = pd.concat(parts, ignore_index=True)
+    for column in numeric:
+        values = pd.to_numeric(table[column], errors="coerce")
+        table[column] = values.where(np.isfinite(values))
+    for label in labels:
+        table[label] = runs[label].to_numpy()[table["_run"]]
+    return table[[*labels, *wanted]]
+
+
+def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
+    """Who holds what: the recorded rows (client, novel, label, train, ...) of a partition; None if there are none."""
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
+        return None
+    try:
+        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=["client", "label", "train", "novel"])
+    except (OSError, ValueError):
+        return None
+    return rows.apply(pd.to_numeric, errors="coerce").dropna().astype(int)

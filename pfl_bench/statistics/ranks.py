@@ -1,0 +1,82 @@
+"""Ranks over scenarios: Friedman's test and the critical difference (Demsar 2006, JMLR 7, section 3.2)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .paired import LEVEL, accuracy_table, longest_runs
+
+FEWEST_BLOCKS = 5
+FEWEST_ENTRIES = 3
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks over blocks (1 is best), and what may be said about them.
+
+    ``blocks``: what was ranked within, "scenarios" or "seeds of <scenario>". ``critical_difference`` and ``p_value``
+    are None where there is too little for a test; ``note`` says so. ``groups``: entries that Nemenyi's test cannot
+    tell apart, in order of rank.
+    """
+
+    mean_ranks: dict[str, float]
+    blocks: str
+    count: int
+    p_value: float | None
+    critical_difference: float | None
+    groups: list[list[str]]
+    note: str
+
+
+def scenario_means(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy ``[scenarios, entries]`` over seeds."""
+    done = runs[runs["accuracy"].notna()]
+    return done.pivot_table(index="scenario", columns="entry", values="accuracy", aggfunc="mean", sort=False)
+
+
+def complete(table: pd.DataFrame) -> pd.DataFrame:
+    """The entries that are there in every block; if there are none, the blocks that have every entry."""
+    entries = table.dropna(axis=1)
+    return entries if entries.shape[1] >= FEWEST_ENTRIES else table.dropna(axis=0)
+
+
+def rank(table: pd.DataFrame, blocks: str) -> Ranking:
+    """Rank the entries of ``[blocks, entries]`` accuracies, best first; ties share the mean rank."""
+    table = complete(table)
+    count, entries = table.shape
+    ranks = table.rank(axis=1, ascending=False).mean() if count else pd.Series(dtype=float)
+    ranks = ranks.sort_index().sort_values(kind="stable")
+    means = {str(entry): float(value) for entry, value in ranks.items()}
+    if count < FEWEST_BLOCKS or entries < FEWEST_ENTRIES:
+        note = f"{blocks}: {count}, entries common to them: {entries}; it takes {FEWEST_BLOCKS} and {FEWEST_ENTRIES}"
+        return Ranking(means, blocks, count, None, None, [], note)
+    if (table.nunique(axis=1) == 1).all():
+        return Ranking(means, blocks, count, None, None, [], f"all entries are equal in all {count} {blocks}")
+    p_value = float(stats.friedmanchisquare(*(table[e] for e in table.columns)).pvalue)
+    difference = critical_difference(entries, count)
+    alike = pd.DataFrame({a: {b: abs(means[a] - means[b]) <= difference for b in means} for a in means})
+    groups = longest_runs(list(means), alike)
+    note = "" if p_value <= 1 - LEVEL else "Friedman's test finds no difference among the entries"
+    return Ranking(means, blocks, count, p_value, difference, groups, note)
+
+
+def critical_difference(entries: int, blocks: int, level: float = LEVEL) -> float:
+    """Nemenyi's: how far apart two mean ranks must lie. q / sqrt(2) * sqrt(k (k + 1) / (6 N))."""
+    q = stats.studentized_range.ppf(level, entries, np.inf) / math.sqrt(2)
+    return float(q * math.sqrt(entries * (entries + 1) / (6 * blocks)))
+
+
+def ranking(runs: pd.DataFrame) -> Ranking:
+    """Over scenarios where there are enough of them; else over the seeds of the scenario that has most seeds.
+
+    Seeds are independent repetitions of one scenario, so that ranking speaks for this scenario only.
+    """
+    over_scenarios = rank(scenario_means(runs), "scenarios")
+    if over_scenarios.p_value is not None:
+        return over_scenarios
+    within = [rank(accuracy_table(runs, s), f"seeds of {s}") for s in sorted(runs["scenario"].dropna().unique())]
+    tested = [each for each in within if each.p_value is not None]
+    return max(tested, key=lambda each: each.count) if tested else over_scenarios
