@@ -75,7 +75,7 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return parts
 
 
-LEGEND = "bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
+LEGEND = "Bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
 ACCURACY = HEADERS.index("accuracy")
 
 
@@ -112,7 +112,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
-    notes = [note for note in (LEGEND.capitalize() + "." if tested else "", untested(part)) if note]
+    notes = [note for note in (f"{LEGEND}." if tested else "", untested(part)) if note]
     return [line for note in notes for line in (note, "")]
 
 

@@ -69,7 +69,8 @@ def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: 
         points = _thinned(rows.assign(x=rows["bytes_down"] + rows["bytes_up"] if axis == "bytes" else rows["visits"]))
         traces.append(
             {"meta": entry, "type": "scatter", "mode": "lines", "opacity": 0.6,
-             "name": f"{entry}, seed {seed} (unfinished)", "x": _numbers(points["x"]), "y": _numbers(points["accuracy"]),
+             "name": f"{entry}, seed {seed} (unfinished)",
+             "x": _numbers(points["x"]), "y": _numbers(points["accuracy"]),
              "line": {"color": palette.colour(str(entry)), "dash": "dot", "width": 1}}
         )  # fmt: skip
     title = "client visits" if axis == "visits" else "bytes moved, down and up"

@@ -76,7 +76,7 @@ def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
 def _board(results: Results) -> pd.DataFrame:
     table = leaderboard(results.runs)
     if table.empty:
-        return table
+        return table.assign(entry=[], group=[], scenario_hash=[])
     names = _grouped(results.runs).drop_duplicates("group").set_index(["scenario", "method", "config_hash"])
     return table.join(names[["entry", "group", "scenario_hash"]], on=["scenario", "method", "config_hash"])
 

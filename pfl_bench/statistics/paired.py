@@ -17,6 +17,8 @@ CLIENT_RESAMPLES = 200
 BOOTSTRAP_SEEDS = 5
 """Fewest seeds for a bootstrap interval: with fewer its coverage falls short, whatever the correction."""
 
+EXACT_WITH_TIES = 10
+
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
 
@@ -143,10 +145,16 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided Wilcoxon signed-rank p-value (scipy); 1 where nothing differs."""
+    """Two-sided Wilcoxon signed-rank p-value (scipy); 1 where nothing differs.
+
+    Exact, but for ties among more than ``EXACT_WITH_TIES`` values: there scipy would try all 2^n signs.
+    """
     if not np.any(differences):
         return 1.0
-    return float(stats.wilcoxon(differences).pvalue)
+    sizes = np.abs(differences)
+    ties = len(np.unique(sizes)) < len(sizes) or not sizes.all()
+    method = "asymptotic" if ties and len(sizes) > EXACT_WITH_TIES else "auto"
+    return float(stats.wilcoxon(differences, method=method).pvalue)
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -9,46 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfl_bench.leaderboard.files import write_leaderboard
-from pfl_bench.leaderboard.frame import read_runs
-from pfl_bench.leaderboard.render import display_rows, to_csv, to_latex, to_markdown
+from pfl_bench.leaderboard.frame import read_runs, scan_runs
+from pfl_bench.leaderboard.render import display_rows, marks, to_csv, to_latex, to_markdown
 from pfl_bench.leaderboard.table import confidence_interval, leaderboard
-from pfl_bench.ledger import Ledger
-
-
-def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=None, **changes):
-    best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": accuracy - 10,
-            "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0, "visits": 30}  # fmt: skip
-    return {
-        "suite": "s",
-        "method": method,
-        "config": config or {"lr": 0.1},
-        "config_hash": str(hash(json.dumps(config or {})) % 1000),
-        "seed": seed,
-        "status": status,
-        "reason": "",
-        "scenario": {"id": "sc-v1", "visits": 100, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"},
-        "official_moment": "global",
-        "summary": {"global": {"best": best, "last": {"accuracy": accuracy - 1}}} if status == "finished" else {},
-        "costs": {
-            "bytes_down": 2_000_000,
-            "bytes_up": 1_000_000,
-            "local_steps": 500,
-            "samples": 4000,
-            "adapt_steps": 0,
-            "train_seconds": 1.5,
-            "eval_seconds": 0.5,
-        },  # fmt: skip
-        "peak_memory_bytes": 10,
-        **changes,
-    }
-
-
-def folder_with(tmp_path, *records):
-    ledger = Ledger(tmp_path)
-    with ledger.lock():
-        for position, one in enumerate(records):
-            ledger.save(f"run{position}", one)
-    return tmp_path
+from tests.ledgers import folder_with, record
 
 
 def test_means_intervals_and_ranks(tmp_path):
@@ -134,3 +98,36 @@ def test_needs_neither_torch_nor_ray():
         "sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
+    gains = {"a": lambda seed: 9.0, "b": lambda seed: 8 + (-1) ** seed * (1 + seed), "c": lambda seed: 0.1 * seed}
+    runs = [record(method, seed, 50 + gain(seed)) for method, gain in gains.items() for seed in range(9)]
+    table = leaderboard(read_runs(folder_with(tmp_path, *runs)))
+    verdicts = table.set_index("method")["versus_best"].to_dict()
+    assert verdicts == {"a": "best", "b": "not significantly different", "c": "worse"}
+    assert [sorted(m) for m in marks(table)] == [["best"], ["second", "tie"], []]
+    markdown, latex = to_markdown(table), to_latex(table)
+    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "Wilcoxon" in markdown
+    assert r"\textbf{" in latex and r"\underline{" in latex and r"$^\dagger$" in latex
+
+
+def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
+    assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
+    assert "Not tested against the best: 1 common seeds; a test of 1 needs 6." in to_markdown(table)
+
+
+def test_what_was_left_out_is_named(tmp_path):
+    folder = folder_with(tmp_path, *(record(seed=s) for s in range(6)))
+    (folder / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status"')
+    (folder / "runs" / "run2" / "run.json").write_text('{"schema": 99}')
+    (folder / "runs" / "run3" / "run.json").unlink()
+    damaged = {**record(), "schema": 1, "seed": "x"}
+    (folder / "runs" / "run4" / "run.json").write_text(json.dumps(damaged))
+    (folder / "runs" / "run5" / "run.json").write_text(json.dumps({**record(status="won"), "schema": 1}))
+    runs, problems = scan_runs(folder)
+    assert runs["run_id"].tolist() == ["run0"]
+    assert [p.where for p in problems] == [f"runs/run{k}" for k in range(1, 6)]
+    for problem, word in zip(problems, ["not JSON", "schema 99", "no run.json", "wrong type", "'won'"], strict=True):
+        assert word in problem.why

@@ -1,0 +1,93 @@
+"""Ledgers written by hand, for everything that reads finished runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pfl_bench.ledger import Ledger
+
+COSTS = {"bytes_down": 2_000_000, "bytes_up": 1_000_000, "local_steps": 500, "samples": 4000, "adapt_steps": 0,
+         "train_seconds": 1.5, "eval_seconds": 0.5}  # fmt: skip
+VISITS = (30, 60, 100)
+
+
+def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=None, scenario="sc-v1", **changes):
+    """A ``run.json`` as the runner writes it."""
+    best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": accuracy - 10,
+            "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0, "visits": 30}  # fmt: skip
+    return {
+        "suite": "s",
+        "method": method,
+        "config": config or {"lr": 0.1},
+        "config_hash": str(sum(json.dumps(config or {}).encode()) % 1000),
+        "seed": seed,
+        "status": status,
+        "reason": "",
+        "scenario": {"id": scenario, "visits": 100, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"},
+        "partition_sha256": f"{seed:064x}",
+        "official_moment": "global",
+        "summary": {"global": {"best": best, "last": {"accuracy": accuracy - 1}}} if status == "finished" else {},
+        "costs": COSTS,
+        "peak_memory_bytes": 10,
+        "git_commit": "c0ffee",
+        "time": "2026-11-24T06:00:00+00:00",
+        **changes,
+    }
+
+
+def folder_with(folder: Path, *records: dict) -> Path:
+    """Records alone, as run0, run1, ..."""
+    ledger = Ledger(folder)
+    with ledger.lock():
+        for position, one in enumerate(records):
+            ledger.save(f"run{position}", one)
+    return folder
+
+
+def history_rows(accuracy: float, visits=VISITS) -> list[dict]:
+    """Evaluations on both splits that end at an accuracy."""
+    return [
+        {"visits": v, "round": v, "moment": "global", "split": split, "accuracy": accuracy * v / visits[-1],
+         **{name: value * v // visits[-1] for name, value in COSTS.items()}}
+        for v in visits
+        for split in ("validation", "test")
+    ]  # fmt: skip
+
+
+def client_rows(correct: list[int], samples: int = 20) -> list[dict]:
+    """A row per client at the official moment and the selected evaluation."""
+    return [
+        {"moment": "global", "selection": "best", "client": client, "train_samples": 100, "test_samples": samples,
+         "test_correct": n, "test_accuracy": 100 * n / samples}
+        for client, n in enumerate(correct)
+    ]  # fmt: skip
+
+
+def full_folder(
+    folder: Path, methods=("fedavg", "local", "ditto"), scenarios=("sc-v1",), seeds=8, clients=6, novel=False
+) -> Path:
+    """Every table that a run can leave: methods differ by five points, clients and seeds by noise."""
+    rng = np.random.default_rng(0)
+    ledger = Ledger(folder)
+    with ledger.lock():
+        for scenario in scenarios:
+            for k, method in enumerate(methods):
+                for seed in range(seeds):
+                    correct = np.clip(rng.normal(8 + 2 * k, 2, clients).round(), 0, 20).astype(int)
+                    accuracy = 100 * correct.sum() / (20 * clients)
+                    tables = {"clients": client_rows(correct.tolist())}
+                    if novel:
+                        tables["novel"] = [
+                            {"client": c, "samples": samples, "test_samples": 20, "test_correct": 10 - c,
+                             "test_accuracy": 50 - 5 * c, "tv_distance": 0.1 * c}
+                            for c in range(3) for samples in (5, "all")
+                        ]  # fmt: skip
+                    run = record(method, seed, float(accuracy), scenario=scenario)
+                    ledger.save(f"{method}-s{seed}-{scenario}", run, history=history_rows(accuracy), tables=tables)
+        holdings = [
+            {"client": c, "novel": 0, "group": "", "label": label, "train": 10 * c + label, "validation": 1, "test": 1}
+            for c in range(clients) for label in range(3)
+        ]  # fmt: skip
+        ledger.save_partition(f"{0:064x}", holdings)
+    return folder
