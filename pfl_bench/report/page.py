@@ -70,13 +70,13 @@ def render(results: Results) -> str:
 def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
     """``group``: the leaderboard row that a run belongs to."""
     keys = ["scenario", "scenario_hash", "method", "config_hash"]
-    return runs.assign(group=runs[keys].astype(str).agg("|".join, axis=1))
+    return runs.assign(group=["|".join(map(str, own)) for own in runs[keys].itertuples(index=False)])
 
 
 def _board(results: Results) -> pd.DataFrame:
     table = leaderboard(results.runs)
     if table.empty:
-        return table.assign(entry=[], group=[], scenario_hash=[])
+        return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
     names = _grouped(results.runs).drop_duplicates("group").set_index(["scenario", "method", "config_hash"])
     return table.join(names[["entry", "group", "scenario_hash"]], on=["scenario", "method", "config_hash"])
 
