@@ -16,6 +16,7 @@ from .arena import build_federation
 from .conformance.kit import tiny_arena
 from .method import Method
 from .registry import METHODS
+from .runspec import make_config
 
 HOOKS = {
     "global_params": "global",
@@ -29,7 +30,7 @@ HOOKS = {
 def page(name: str, tests: Path) -> str:
     """Markdown: paper, definition, what is evaluated when, traffic, hyper-parameters, and the tests that pin it."""
     cls: type[Method] = METHODS.get(name)
-    config = cls.Config()
+    config = make_config(name, {}, "page")
     lines = [
         f"# {name}",
         "",
