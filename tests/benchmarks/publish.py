@@ -1,6 +1,7 @@
 """Turn pytest-benchmark's JSON into ``results/benchmarks``: one CSV of figures and one page to read.
 
-``python -m tests.benchmarks.publish results/benchmarks/raw.json``
+``python -m tests.benchmarks.publish results/benchmarks/raw.json``. Groups that were not measured this time keep the
+figures of the time before; every row says at which commit it was measured.
 """
 
 import json
@@ -12,14 +13,24 @@ import torch
 
 from pfl_bench.provenance import git_commit, hardware
 
+COLUMNS = ["group", "benchmark", "figure", "value", "commit"]
+
 
 def figures(record: dict) -> pd.DataFrame:
-    """One row per figure: group, benchmark, figure, value; a benchmark without figures of its own gives its median."""
+    """One row per figure; a benchmark without figures of its own gives its median."""
     rows = []
     for benchmark in record["benchmarks"]:
         own = benchmark["extra_info"] or {"median s": benchmark["stats"]["median"]}
-        rows += [(benchmark["group"], benchmark["name"], name, value) for name, value in own.items()]
-    return pd.DataFrame(rows, columns=["group", "benchmark", "figure", "value"])
+        rows += [(benchmark["group"], benchmark["name"], name, value, git_commit()[:7]) for name, value in own.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def merged(table: pd.DataFrame, before: Path) -> pd.DataFrame:
+    """The new figures, after those of the groups that were not measured again."""
+    if not before.exists():
+        return table
+    old = pd.read_csv(before)
+    return pd.concat([old[~old["group"].isin(table["group"])], table], ignore_index=True)
 
 
 def page(table: pd.DataFrame, record: dict) -> str:
@@ -28,21 +39,22 @@ def page(table: pd.DataFrame, record: dict) -> str:
     lines = [
         "# Speed of the simulator",
         "",
-        f"Written by `make bench` on {record['datetime'][:10]}, commit {git_commit()}, torch {torch.__version__}.",
+        f"Written by `make bench` on {record['datetime'][:10]}, torch {torch.__version__}.",
         f"Machine: {machine}.",
         "Sides of a comparison take turns in one process; a figure is the median of at least five rounds.",
     ]
     for group, rows in table.groupby("group", sort=False):
-        lines += ["", f"## {group}", "", "| benchmark | figure | value |", "|---|---|---:|"]
-        lines += [f"| {row.benchmark} | {row.figure} | {row.value:.4g} |" for row in rows.itertuples()]
+        lines += ["", f"## {group}", "", "| benchmark | figure | value | commit |", "|---|---|---:|---|"]
+        lines += [f"| {row.benchmark} | {row.figure} | {row.value:.4g} | {row.commit} |" for row in rows.itertuples()]
     return "\n".join(lines) + "\n"
 
 
 def main(source: Path) -> None:
     """Write ``figures.csv`` and ``README.md`` beside the JSON."""
     record = json.loads(source.read_text(encoding="utf-8"))
-    table = figures(record)
-    table.to_csv(source.parent / "figures.csv", index=False)
+    kept = source.parent / "figures.csv"
+    table = merged(figures(record), kept)
+    table.to_csv(kept, index=False)
     (source.parent / "README.md").write_text(page(table, record), encoding="utf-8")
 
 
