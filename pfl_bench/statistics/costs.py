@@ -24,24 +24,19 @@ def cost_to_target(history: pd.DataFrame, targets: dict[str, float]) -> pd.DataF
 
     Runs that never did count as infinitely costly, so a median exists only if more than half of them did (NaN else).
     """
-    rows = []
-    for (scenario, entry), part in history.groupby(["scenario", "entry"], sort=True):
-        target = targets.get(str(scenario))
-        if target is None:
-            continue
-        costs, reached = [], 0
-        for _, run in part.groupby("seed"):
-            there = run[run["accuracy"] >= target].sort_values("visits").head(1)
-            reached += len(there)
-            found = there.assign(bytes=there["bytes_down"] + there["bytes_up"])
-            costs.append([float(found[c].iloc[0]) if len(found) else math.inf for c in COSTS])
-        medians = [float(value) if np.isfinite(value) else math.nan for value in np.median(costs, axis=0)]
-        rows.append(
-            {"scenario": scenario, "entry": entry, "target": target, "reached": reached, "runs": len(costs)}
-            | {f"{name}_to_target": value for name, value in zip(COSTS, medians, strict=True)}
-        )
-    columns = ["scenario", "entry", "target", "reached", "runs", *(f"{name}_to_target" for name in COSTS)]
-    return pd.DataFrame(rows, columns=columns)
+    keys, runs = ["scenario", "entry"], ["scenario", "entry", "seed"]
+    frame = history.assign(bytes=history["bytes_down"] + history["bytes_up"], target=history["scenario"].map(targets))
+    frame = frame.dropna(subset=["target"]).sort_values("visits", kind="stable")
+    columns = [*keys, "target", "reached", "runs", *(f"{name}_to_target" for name in COSTS)]
+    if frame.empty:
+        return pd.DataFrame(columns=columns)
+    first = frame[frame["accuracy"] >= frame["target"]].groupby(runs)[list(COSTS)].first()
+    every = frame.groupby(runs)[["target"]].first().join(first)
+    found = every["visits"].notna().groupby(keys).agg(reached="sum", runs="size")
+    medians = every[list(COSTS)].fillna(np.inf).groupby(keys).median()
+    medians = medians.where(np.isfinite(medians)).add_suffix("_to_target")
+    table = found.join(medians).join(every.groupby(keys)["target"].first()).reset_index()
+    return table[columns]
 
 
 def pareto_front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
