@@ -43,14 +43,14 @@ def find(method: str, scenario: str) -> Reference | None:
 def verdict(mean: float, std: float | None, reference: Reference, scale: float) -> str:
     """``inside`` if the two means differ by at most the sum of the two standard deviations, else ``outside``.
 
-    At another budget than the published one there is nothing to judge; nor without any spread.
+    At another budget than the published one there is nothing to judge; nor without a spread of our own. A figure
+    published without a spread counts as exact.
     """
     if scale != 1:
         return "other budget"
-    spreads = [s for s in (std, reference.std) if s is not None and np.isfinite(s)]
-    if not spreads:
-        return "no spread known"
-    return "inside" if abs(mean - reference.mean) <= sum(spreads) else "outside"
+    if std is None or not np.isfinite(std):
+        return "one seed, no spread"
+    return "inside" if abs(mean - reference.mean) <= std + (reference.std or 0.0) else "outside"
 
 
 def attach(table: pd.DataFrame) -> pd.DataFrame:
