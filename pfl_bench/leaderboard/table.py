@@ -63,7 +63,7 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
                 found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
         for key, own in part.groupby(keys, sort=False):
             rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
-    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else None
+    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else pd.MultiIndex.from_arrays([[]] * 4, names=keys)
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 

@@ -13,9 +13,16 @@ from markupsafe import Markup
 from ..analyses.novel import gaps
 from ..leaderboard.table import leaderboard
 from ..statistics.aggregates import aggregate
-from ..statistics.clients import for_whom
+from ..statistics.clients import for_whom, paired_gains
 from ..statistics.costs import TARGET_SHARE, cost_to_target, default_targets
-from ..statistics.paired import Comparison, accuracy_table, best_entry, compare_with
+from ..statistics.paired import (
+    Comparison,
+    Interval,
+    accuracy_table,
+    best_entry,
+    bootstrap_over_clients,
+    compare_with,
+)
 from ..statistics.ranks import Ranking, ranking
 from . import figures, tables
 from .collect import Results, finished
@@ -30,13 +37,13 @@ def render(results: Results) -> str:
 
     done = finished(results)
     board = _board(results)
-    ranks = ranking(done.runs)
+    ranks, comparisons = ranking(done.runs), _comparisons(done.runs)
     reference = _reference(done.runs)
     shares = for_whom(done.clients)
     targets = default_targets(done.history[done.history["split"] == "validation"])
     parts = [
         tables.leaderboard_table(board),
-        tables.comparisons_table(_comparisons(done.runs)),
+        tables.comparisons_table(comparisons, _over_clients(done, comparisons)),
         tables.aggregates_table(aggregate(done.runs, reference), ranks.mean_ranks, reference),
         tables.for_whom_table(shares),
         tables.costs_table(cost_to_target(done.history[done.history["split"] == "validation"], targets)),
@@ -87,6 +94,16 @@ def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:
         table = accuracy_table(runs, scenario)
         best = best_entry(table)
         found[scenario] = compare_with(table, best) if best is not None else []
+    return found
+
+
+def _over_clients(done: Results, comparisons: dict[str, list[Comparison]]) -> dict[tuple[str, str], Interval]:
+    """Bootstrap intervals of the same differences, over seeds and clients within them."""
+    found = {}
+    for scenario, each in comparisons.items():
+        if each:
+            for entry, (gains, samples) in paired_gains(done.clients, scenario, each[0].reference).items():
+                found[scenario, entry] = bootstrap_over_clients(gains, samples)
     return found
 
 

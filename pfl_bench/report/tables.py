@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..leaderboard.render import marks, published
 from ..statistics.clients import BASELINES
-from ..statistics.paired import Comparison
+from ..statistics.paired import UNKNOWN, Comparison, Interval
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,10 @@ def _versus(row: Mapping[Any, Any]) -> Cell:
     return Cell(f"{row['versus_best']} (p = {row['p_versus_best']:.2g})", real(row["p_versus_best"]))
 
 
-def comparisons_table(comparisons: Mapping[str, Sequence[Comparison]]) -> Table:
-    """Each scenario's entries against its best one."""
+def comparisons_table(
+    comparisons: Mapping[str, Sequence[Comparison]], over_clients: Mapping[tuple[str, str], Interval]
+) -> Table:
+    """Each scenario's entries against its best one; ``over_clients``: intervals by scenario and entry."""
     columns = (
         Column("method", numeric=False),
         Column("scenario", numeric=False),
@@ -116,6 +118,7 @@ def comparisons_table(comparisons: Mapping[str, Sequence[Comparison]]) -> Table:
         Column("difference", note="accuracy minus the best one's, points, mean over common seeds"),
         Column("t interval", note="95 %, Student, over seeds; assumes normal differences"),
         Column("bootstrap interval", note="95 %, expanded percentile, over seeds; needs five"),
+        Column("bootstrap over clients", note="the same, with clients resampled within every seed"),
         Column("p", note="Wilcoxon signed-rank, Holm-corrected within the scenario"),
         Column("verdict", numeric=False),
     )
@@ -130,6 +133,7 @@ def comparisons_table(comparisons: Mapping[str, Sequence[Comparison]]) -> Table:
                 number(c.difference, 2),
                 _interval(c.student),
                 _interval(c.bootstrap),
+                _interval(over_clients.get((scenario, c.entry), UNKNOWN)),
                 Cell("" if c.p_value is None else f"{c.p_value:.2g}", c.p_value),
                 Cell(c.verdict if c.p_value is not None else f"untested: {c.note}"),
             ],

@@ -66,6 +66,26 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
     return pd.DataFrame(rows, columns=columns)
 
 
+def paired_gains(clients: pd.DataFrame, scenario: str, reference: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Per entry of a scenario: correct predictions minus the reference's, and test samples, ``[seeds, clients]`` each.
+
+    For ``paired.bootstrap_over_clients``. Only seeds at which both have every client, with equal test sets.
+    """
+    own = clients[clients["scenario"] == scenario]
+    wide = own.pivot_table(index=["entry", "seed"], columns="client", values=["test_correct", "test_samples"])
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if wide.empty or reference not in wide.index.get_level_values("entry"):
+        return found
+    theirs = wide.loc[reference].dropna()
+    for entry in wide.index.get_level_values("entry").unique():
+        mine, base = wide.loc[entry].dropna().align(theirs, join="inner", axis=0)
+        equal = (mine["test_samples"] == base["test_samples"]).all(axis=1)
+        gains = mine["test_correct"][equal] - base["test_correct"][equal]
+        if entry != reference:
+            found[str(entry)] = gains.to_numpy(float), mine["test_samples"][equal].to_numpy(float)
+    return found
+
+
 def _share_worse(accuracy: pd.Series, baseline: pd.Series | None) -> float:
     if baseline is None:
         return math.nan

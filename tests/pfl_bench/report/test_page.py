@@ -116,10 +116,17 @@ def test_unfinished_runs_are_marked_and_not_averaged(tmp_path):
     with ledger.lock():
         ledger.save("going", record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
     page = render(collect(folder))
-    assert "1 of the runs have not finished" in page or "1 of the runs" in page
+    assert "Not finished yet: 1 of the runs." in page
     traces = data_of(page)["figures"]["curves-visits"]["sc-v1"]["data"]
     assert [t["name"] for t in traces if "unfinished" in t.get("name", "")] == ["ditto, seed 7 (unfinished)"]
     assert "0, 1 unfinished" in page
+
+
+@pytest.mark.parametrize("status", ["unfinished", "failed", "diverged", "skipped"])
+def test_a_folder_without_a_finished_run_gives_a_page(tmp_path, status):
+    folder = folder_with(tmp_path, record("a", status=status, reason="why"), record("b", status=status))
+    page = render(collect(folder))
+    assert page.count(f"0, 1 {status}") == 2
 
 
 def snapshot(folder) -> dict:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.statistics.clients import for_whom, jain_index, worst_decile
+from pfl_bench.statistics.clients import for_whom, jain_index, paired_gains, worst_decile
 
 
 def frame(samples=10, **entries) -> pd.DataFrame:
@@ -47,3 +47,12 @@ def test_jain_index_lies_between_one_client_and_all(values):
 
 def test_worst_decile_is_over_at_least_one():
     assert worst_decile(np.arange(5.0)) == 0 and worst_decile(np.arange(20.0)) == 0.5
+
+
+def test_gains_are_paired_by_seed_and_client():
+    rows = pd.concat([frame(a=[5, 6], b=[7, 3]), frame(a=[1, 1]).assign(seed=1)])
+    gains, samples = paired_gains(rows, "s", "a")["b"]
+    assert gains.tolist() == [[2, -3]] and samples.tolist() == [[10, 10]]
+    assert paired_gains(rows, "s", "missing") == {} and paired_gains(rows, "other", "a") == {}
+    unequal = pd.concat([frame(a=[5, 6]), frame(samples=20, b=[7, 3])])
+    assert paired_gains(unequal, "s", "a")["b"][0].shape == (0, 2)
