@@ -5,6 +5,8 @@
   const scenario = document.getElementById("scenario");
   const boxes = all('input[name="entry"]');
   const MOST_RUNS = 200;
+  // Named one by one: Plotly's own choice of buttons includes one that uploads the chart.
+  const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
 
   // Sorting: numbers by data-value, else text; empty cells last, whichever way.
   const key = (row, column) => {
@@ -109,7 +111,7 @@
       legend: window.innerWidth < 640 ? { orientation: "h", y: -0.25 } : {},
       hoverlabel: { namelength: -1 },
     };
-    Plotly.react(plot, data, layout, { displaylogo: false, responsive: true });
+    Plotly.react(plot, data, layout, CONFIG);
   };
   const plots = all(".plot");
   const redraw = () => plots.filter((plot) => seen.has(plot)).forEach(draw);

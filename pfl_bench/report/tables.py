@@ -55,6 +55,7 @@ LEADERBOARD = (
     Column("scenario", numeric=False),
     Column("rank"),
     Column("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds"),
+    Column("runs", note="finished runs, and what became of the others"),
     Column("95 % interval", note="Student's t, over seeds"),
     Column("against the best", numeric=False, note="Wilcoxon signed-rank over seeds, Holm-corrected"),
     Column("worst decile", note="mean accuracy of the tenth of the clients with the lowest, percent"),
@@ -65,7 +66,6 @@ LEADERBOARD = (
     Column("local steps"),
     Column("seconds"),
     Column("peak MB"),
-    Column("runs", note="finished runs, and what became of the others"),
     Column("published", numeric=False, note="published figure (our difference, whether inside both spreads)"),
 )
 
@@ -83,6 +83,7 @@ def leaderboard_table(table: pd.DataFrame) -> Table:
                 Cell(row["scenario"]),
                 number(row["rank"], 0),
                 Cell(number(row["accuracy_mean"], 2).text + spread, real(row["accuracy_mean"]), tuple(sorted(own))),
+                Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"])),
                 Cell(interval, real(row["ci_low"])),
                 _versus(row),
                 number(row["worst_decile"], 2),
@@ -93,7 +94,6 @@ def leaderboard_table(table: pd.DataFrame) -> Table:
                 number(row["local_steps"], 0),
                 number(row["seconds"], 1),
                 number(row["peak_memory_bytes"], 0, 1e-6),
-                Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"])),
                 Cell("" if missing(row["published_mean"]) else published(row)),
             ]
             rows.append(TableRow(row["scenario"], row["entry"], cells, row["group"]))

@@ -95,6 +95,7 @@ def test_every_figure_is_drawn_in_view_and_redrawn_for_a_scenario(page):
         plot = page.locator(f'[data-figure="{name}"]')
         plot.scroll_into_view_if_needed()
         plot.locator(".main-svg").first.wait_for()
+        assert plot.locator(".modebar-btn").count() == 4, "and none that uploads the chart"
     page.locator("#scenario").select_option("other-v1")
     assert "other-v1" in page.locator('[data-figure="pareto"] .gtitle').text_content()
 
