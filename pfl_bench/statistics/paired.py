@@ -5,7 +5,6 @@ A seed fixes partition, initial weights and cohorts for every method, so differe
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -170,15 +169,3 @@ def best_entry(table: pd.DataFrame) -> str | None:
     """The entry with the highest mean accuracy; ties go to the first name. None for an empty table."""
     means = table.mean().dropna().sort_index()
     return None if means.empty else str(means.idxmax())
-
-
-def longest_runs(ordered: list[str], alike: pd.DataFrame) -> list[list[str]]:
-    """Maximal stretches of two and more neighbours in ``ordered`` that are all alike pairwise (bars of a diagram)."""
-    reach = []
-    for first in range(len(ordered)):
-        last = first
-        while last + 1 < len(ordered) and all(alike.loc[ordered[last + 1], e] for e in ordered[first : last + 1]):
-            last += 1
-        reach.append(last)
-    starts = [0, *(k + 1 for k, (a, b) in enumerate(pairwise(reach)) if b > a)]
-    return [ordered[s : reach[s] + 1] for s in starts if reach[s] > s] if ordered else []

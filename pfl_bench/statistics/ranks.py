@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .paired import LEVEL, accuracy_table, longest_runs
+from .paired import LEVEL, accuracy_table
 
 FEWEST_BLOCKS = 5
 FEWEST_ENTRIES = 3
@@ -80,3 +81,15 @@ def ranking(runs: pd.DataFrame) -> Ranking:
     within = [rank(accuracy_table(runs, s), f"seeds of {s}") for s in sorted(runs["scenario"].dropna().unique())]
     tested = [each for each in within if each.p_value is not None]
     return max(tested, key=lambda each: each.count) if tested else over_scenarios
+
+
+def longest_runs(ordered: list[str], alike: pd.DataFrame) -> list[list[str]]:
+    """Maximal stretches of two and more neighbours in ``ordered`` that are all alike pairwise (bars of a diagram)."""
+    reach = []
+    for first in range(len(ordered)):
+        last = first
+        while last + 1 < len(ordered) and all(alike.loc[ordered[last + 1], e] for e in ordered[first : last + 1]):
+            last += 1
+        reach.append(last)
+    starts = [0, *(k + 1 for k, (a, b) in enumerate(pairwise(reach)) if b > a)]
+    return [ordered[s : reach[s] + 1] for s in starts if reach[s] > s] if ordered else []

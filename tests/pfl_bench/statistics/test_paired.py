@@ -16,7 +16,6 @@ from pfl_bench.statistics.paired import (
     compare_with,
     expanded_tail,
     holm,
-    longest_runs,
     seeds_needed,
     signed_rank_p,
     student_interval,
@@ -137,18 +136,3 @@ def test_holm_on_a_textbook_case():
 def test_best_entry():
     assert best_entry(accuracy_table(frame(b=[60.0, 50.0], a=[50.0, 60.0]), "s")) == "a", "ties go to the first name"
     assert best_entry(pd.DataFrame()) is None
-
-
-@settings(max_examples=60)
-@given(st.lists(st.floats(1, 10), min_size=2, max_size=8), st.floats(0.1, 4))
-def test_groups_are_the_maximal_stretches_within_the_difference(ranks, difference):
-    values = dict(enumerate(sorted(ranks)))
-    names = [str(k) for k in values]
-    alike = pd.DataFrame({a: {b: abs(values[int(a)] - values[int(b)]) <= difference for b in names} for a in names})
-    groups = longest_runs(names, alike)
-    together = {(a, b) for group in groups for a in group for b in group}
-    for a in names:
-        for b in names:
-            if a != b:
-                assert ((a, b) in together) == bool(alike.loc[a, b])
-    assert not any(set(x) < set(y) for x in groups for y in groups)

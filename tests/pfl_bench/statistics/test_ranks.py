@@ -5,7 +5,7 @@ import scikit_posthocs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfl_bench.statistics.ranks import critical_difference, rank, ranking
+from pfl_bench.statistics.ranks import critical_difference, longest_runs, rank, ranking
 
 
 def runs_of(table: np.ndarray) -> pd.DataFrame:
@@ -79,3 +79,18 @@ def test_false_alarms_stay_below_the_level():
     tables = [rank(pd.DataFrame(rng.normal(size=(10, 4))), "scenarios") for _ in range(250)]
     alarms = [max(t.mean_ranks.values()) - min(t.mean_ranks.values()) > t.critical_difference for t in tables]
     assert np.mean(alarms) <= 0.07
+
+
+@settings(max_examples=60)
+@given(st.lists(st.floats(1, 10), min_size=2, max_size=8), st.floats(0.1, 4))
+def test_groups_are_the_maximal_stretches_within_the_difference(ranks, difference):
+    values = dict(enumerate(sorted(ranks)))
+    names = [str(k) for k in values]
+    alike = pd.DataFrame({a: {b: abs(values[int(a)] - values[int(b)]) <= difference for b in names} for a in names})
+    groups = longest_runs(names, alike)
+    together = {(a, b) for group in groups for a in group for b in group}
+    for a in names:
+        for b in names:
+            if a != b:
+                assert ((a, b) in together) == bool(alike.loc[a, b])
+    assert not any(set(x) < set(y) for x in groups for y in groups)
