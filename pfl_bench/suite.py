@@ -12,7 +12,7 @@ from typing import Any
 from .errors import RequestError, one_line, unknown
 from .scenario import Scenario, read_scenario
 
-_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters", "variants"}
+_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters", "variants", "search_space"}
 MOST_SEEDS = 1000
 
 
@@ -21,6 +21,7 @@ class Suite:
     """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``.
 
     ``variants``: methods that take part several times, with hyper-parameters on top of ``hyperparameters``.
+    ``search_space``: the grids that ``pfl_bench.tuning`` tries here, where they are not the methods' own.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Suite:
     seeds: str = "0-2"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -45,9 +47,14 @@ def parse_suite(text: str, where: str) -> Suite:
         if not isinstance(table.get(key), kind) or not table[key]:
             raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
     kinds = {"methods": str, "description": str, "seeds": str | int, "hyperparameters": dict, "variants": dict}
-    for key, allowed in kinds.items():
+    for key, allowed in {**kinds, "search_space": dict}.items():
         if key in table and not isinstance(table[key], allowed):
             raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
+    for method, grid in table.get("search_space", {}).items():
+        if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
+            raise RequestError(
+                f"{where}: search_space.{method}={grid!r} must give a list of values per hyper-parameter"
+            )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", table["name"]):
         raise RequestError(f"{where}: name={table['name']!r} must consist of letters, digits, '.', '_' and '-'")
     scenarios = tuple(read_scenario(row, where) for row in table["scenario"])
@@ -62,6 +69,7 @@ def parse_suite(text: str, where: str) -> Suite:
         seeds=str(table.get("seeds", "0-2")),
         hyperparameters=table.get("hyperparameters", {}),
         variants=table.get("variants", {}),
+        search_space=table.get("search_space", {}),
     )
 
 

@@ -1,10 +1,13 @@
 """Choosing hyper-parameters for a suite: the same number of trials for every method, judged on validation only.
 
-``python -m pfl_bench.tuning quick --trials 8`` runs the trials on the suite's first scenario at a seed that the
-suite does not publish, records them under ``<out>/<suite>-tuning``, and prints the choices as TOML.
+``python -m pfl_bench.tuning quick --trials 8`` runs the trials on one scenario at a seed that the suite does not
+publish, records them under ``<out>/<suite>-tuning``, and prints the choices as TOML.
 """
 
+import math
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,79 +19,128 @@ from .cli.progress import RunProgress
 from .data_store import default_data_dir
 from .errors import RequestError
 from .events import Options
-from .executors.ray import RayExecutor
+from .executors import Executor
 from .leaderboard.frame import read_runs
 from .ledger import Ledger
-from .method import Method
 from .registry import METHODS
 from .runner import execute, make_plan
 from .runspec import RunSpec, make_config
-from .suite import load_suite, parse_names
+from .scenario import Scenario
+from .suite import Suite, load_suite, parse_names, parse_seeds, select_scenarios
 
 TRIALS_FILE = "tuning.csv"
 
+Grid = Mapping[str, Sequence[Any]]
 
-def draw_trials(cls: type[Method], trials: int) -> list[dict[str, Any]]:
-    """Points of the method's search space in the order of a Halton sequence, so that a prefix covers it evenly.
 
-    The first dimension runs through all its values when there are as many as trials (and a power of 2).
+@dataclass(frozen=True)
+class Trial:
+    """One point of a method's grid, and the run that judges it."""
+
+    values: Mapping[str, Any]
+    run: RunSpec
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best trial of a method, and what it reached: percent on validation data at the method's moment."""
+
+    values: Mapping[str, Any]
+    validation_accuracy: float
+
+
+def draw_points(grid: Grid, trials: int) -> list[dict[str, Any]]:
+    """At most ``trials`` different points of a grid, in the order of a Halton sequence, so that a prefix covers it.
+
+    The first dimension runs evenly through its values when ``trials`` is a multiple of their number (and that is a
+    power of 2). A grid smaller than ``trials`` is tried in full, as far as the sequence reaches.
     """
-    if not cls.search_space:
-        return [{}] * trials
-    points = qmc.Halton(d=len(cls.search_space), scramble=False).random(trials)
-    return [
-        {name: values[int(u * len(values))] for u, (name, values) in zip(point, cls.search_space.items(), strict=True)}
+    if not grid:
+        return [{}]
+    points = qmc.Halton(d=len(grid), scramble=False).random(trials)
+    drawn = [
+        {name: values[int(u * len(values))] for u, (name, values) in zip(point, grid.items(), strict=True)}
         for point in points
+    ]
+    return [point for i, point in enumerate(drawn) if point not in drawn[:i]]
+
+
+def plan_trials(suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seed: int) -> list[Trial]:
+    """The trials of every method, on the suite's grid for it or else the method's own."""
+    if seed in parse_seeds(suite.seeds):
+        raise RequestError(f"--seed: {seed} is one of the suite's own ({suite.seeds}); tune on another")
+    return [
+        Trial(values, RunSpec(method, make_config(method, values, "search space"), scenario, seed))
+        for method in methods
+        for values in draw_points(suite.search_space.get(method, METHODS.get(method).search_space), trials)
     ]
 
 
-def tune(suite_name: str, methods: str, trials: int, seed: int, out: Path, budget_scale: float) -> dict[str, Any]:
-    """Run the trials that the ledger does not have; return the best hyper-parameters per method.
+def choose(trials: Sequence[Trial], reached: Mapping[str, float]) -> dict[str, Choice]:
+    """The best trial per method; ``reached``: percent per run id, NaN or absent where it failed. Ties: the earlier."""
+    best: dict[str, Choice] = {}
+    for trial in trials:
+        accuracy = reached.get(trial.run.id, math.nan)
+        so_far = best.get(trial.run.method)
+        if not math.isnan(accuracy) and (so_far is None or accuracy > so_far.validation_accuracy):
+            best[trial.run.method] = Choice(trial.values, accuracy)
+    return best
 
-    Best is the highest validation accuracy at the method's official moment; ties go to the earlier trial.
-    """
-    suite = load_suite(suite_name)
-    scenario = suite.scenarios[0].scaled(budget_scale)
-    proposals: list[tuple[RunSpec, dict[str, Any]]] = []
-    for name in parse_names(methods, METHODS.names(), "method"):
-        for values in draw_trials(METHODS.get(name), trials):
-            proposals.append((RunSpec(name, make_config(name, values, "trial"), scenario, seed), values))
-    distinct = list({run.id: run for run, _ in proposals}.values())
+
+def tune(suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor) -> dict[str, Choice]:
+    """Run the trials that the ledger does not have, write them to ``tuning.csv``, and choose."""
     name = f"{suite.name}-tuning"
-    plan = make_plan(name, distinct, default_data_dir(), Options())
+    runs = list({trial.run.id: trial.run for trial in trials}.values())
+    plan = make_plan(name, runs, default_data_dir(), Options())
     ledger = Ledger(out / name)
-    with ledger.lock(), RunProgress(Console(), distinct, ledger) as progress:
-        execute(plan, ledger, RayExecutor(), progress.listen)
+    with ledger.lock(), RunProgress(Console(), runs, ledger) as progress:
+        execute(plan, ledger, executor, progress.listen)
     frame = read_runs(ledger.folder)
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
     frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")
-    validation = frame.set_index("run_id")["validation_accuracy"].to_dict()
-    best: dict[str, tuple[float, dict[str, Any]]] = {}
-    for run, values in proposals:
-        reached = validation.get(run.id)
-        if reached is not None and reached == reached and reached > best.get(run.method, (-1.0, {}))[0]:
-            best[run.method] = (float(reached), values)
-    return {method: {**values, "validation_accuracy": round(reached, 2)} for method, (reached, values) in best.items()}
+    return choose(trials, frame.set_index("run_id")["validation_accuracy"].to_dict())
+
+
+def _executor(name: str) -> Executor:
+    if name == "serial":
+        from .executors.serial import SerialExecutor
+
+        return SerialExecutor()
+    from .executors.ray import RayExecutor
+
+    return RayExecutor()
 
 
 def main(
     suite: str,
-    methods: str = "all",
+    methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
     trials: Annotated[int, typer.Option(min=1)] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Not one of the suite's own.")] = 1000,
     out: Path = Path("results"),
-    budget_scale: float = 1.0,
+    budget_scale: Annotated[float, typer.Option(min=1e-9)] = 1.0,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
 ) -> None:
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     try:
-        chosen = tune(suite, methods, trials, seed, out, budget_scale)
+        loaded = load_suite(suite)
+        names = parse_names(loaded.methods if methods is None else methods, METHODS.names(), "method")
+        matching = select_scenarios(loaded.scenarios, scenarios)
+        if scenarios is not None and len(matching) > 1:
+            found = ", ".join(scenario.id for scenario in matching)
+            raise RequestError(f"--scenarios: {scenarios!r} matches {found}; tune on one")
+        if precision not in ("fp32", "bf16"):
+            raise RequestError(f"--precision: {precision!r} must be fp32 or bf16")
+        scenario = matching[0].scaled(budget_scale).at_precision("bf16" if precision == "bf16" else "fp32")
+        planned = plan_trials(loaded, scenario, names, trials, seed)
+        chosen = tune(loaded, planned, out, _executor(executor))
     except RequestError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
-    for method, values in chosen.items():
-        reached = values.pop("validation_accuracy")
-        pairs = ", ".join(f"{name} = {value}" for name, value in values.items())
-        print(f"{method} = {{ {pairs} }}  # {reached} % on validation")
+    for method, choice in chosen.items():
+        pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())
+        print(f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation")
 
 
 if __name__ == "__main__":
