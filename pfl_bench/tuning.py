@@ -17,7 +17,7 @@ from scipy.stats import qmc
 
 from .cli.progress import RunProgress
 from .data_store import default_data_dir
-from .errors import RequestError
+from .errors import RequestError, unknown
 from .events import Options
 from .executors import Executor
 from .leaderboard.frame import read_runs
@@ -69,6 +69,8 @@ def plan_trials(suite: Suite, scenario: Scenario, methods: Sequence[str], trials
     """The trials of every method, on the suite's grid for it or else the method's own."""
     if seed in parse_seeds(suite.seeds):
         raise RequestError(f"--seed: {seed} is one of the suite's own ({suite.seeds}); tune on another")
+    for name in suite.search_space:
+        METHODS.get(name)
     return [
         Trial(values, RunSpec(method, make_config(method, values, "search space"), scenario, seed))
         for method in methods
@@ -98,7 +100,8 @@ def tune(suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor) -
     frame = read_runs(ledger.folder)
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
     frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")
-    return choose(trials, frame.set_index("run_id")["validation_accuracy"].to_dict())
+    reached = frame["validation_accuracy"].astype(float)
+    return choose(trials, dict(zip(frame["run_id"], reached, strict=True)))
 
 
 def _executor(name: str) -> Executor:
@@ -106,6 +109,8 @@ def _executor(name: str) -> Executor:
         from .executors.serial import SerialExecutor
 
         return SerialExecutor()
+    if name != "ray":
+        raise unknown("executor", name, ["ray", "serial"])
     from .executors.ray import RayExecutor
 
     return RayExecutor()

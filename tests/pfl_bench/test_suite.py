@@ -57,6 +57,8 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'", "'scenario' is missing or empty"),
         (SCENARIO, "'name' is missing"),
         ("name = 'x'\nsedes = '1'" + SCENARIO, "unknown field in s.toml 'sedes': did you mean 'seeds'"),
+        ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = { lr = 0.1 }", "must give a list of values per hyper"),
+        ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = {}", "search_space.fedavg={} must give a list"),
         ("name = 'x'\nmethods = ['fedavg']" + SCENARIO, r"methods=\['fedavg'\] is of the wrong type"),
         ("name = '../x'" + SCENARIO, "must consist of letters"),
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
