@@ -1,0 +1,45 @@
+"""What `results/` publishes must follow from the runs beside it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pfl_bench.leaderboard.frame import scan_runs
+from pfl_bench.leaderboard.render import FORMATS, to_csv
+from pfl_bench.leaderboard.table import leaderboard
+from pfl_bench.registry import METHODS
+
+RESULTS = Path(__file__).parents[1] / "results"
+SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if (folder / "runs").is_dir())
+PAGES = [RESULTS / "README.md", RESULTS.parent / "README.md"]
+
+
+@pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
+def test_runs_are_finished_and_from_a_clean_commit(folder):
+    runs, problems = scan_runs(folder)
+    assert not problems and len(runs)
+    assert set(runs["status"]) <= {"finished", "diverged"}
+    assert not runs["git_commit"].str.endswith("+dirty").any()
+    assert set(runs["method"]) <= set(METHODS.names())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [path for folder in SUITES for name in ("csv", "md", "tex") if (path := folder / f"leaderboard.{name}").exists()],
+    ids=lambda path: f"{path.parent.name}.{path.suffix[1:]}",
+)
+def test_tables_are_what_the_runs_give(table):
+    runs = scan_runs(table.parent)[0]
+    assert table.read_text(encoding="utf-8") == FORMATS[table.suffix[1:]](leaderboard(runs))
+    assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_the_pages_name_runs_and_files_that_exist(page):
+    text = page.read_text(encoding="utf-8")
+    published = {run.name for folder in SUITES for run in (folder / "runs").iterdir()}
+    named = set(re.findall(r"\b[a-z_]+-s\d+-[0-9a-f]{12}\b", text))
+    assert named <= published
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert links and all((page.parent / link).exists() for link in links)
