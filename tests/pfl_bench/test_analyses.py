@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pfl_bench.analyses import communication, embeddings, novel
+from pfl_bench.analyses import claims, communication, embeddings, novel
 from pfl_bench.cli.app import run_command_line
 from pfl_bench.ledger import Ledger
-from tests.ledgers import full_folder, history_rows, record
+from tests.ledgers import folder_with, full_folder, history_rows, record
 
 GROUPS = np.repeat(np.arange(10), 5)
 
@@ -55,3 +55,58 @@ def test_the_size_of_the_hypernetwork_does_not_touch_communication(tmp_path):
         assert run_command_line([*words.split(), str(tmp_path)]) == 0
     rows = communication.totals(communication.accuracy_over_bytes(tmp_path / "quick"))
     assert len(rows) == 2 and rows["bytes"].nunique() == 1 and rows["bytes"].iloc[0] > 0
+
+
+def _claims(folder, accuracies):
+    """``claims.csv`` of runs given as (scenario, method, accuracy per seed), with the place and claim as its index."""
+    runs = [
+        record(method, seed, accuracy, scenario=scenario)
+        for scenario, method, seeds in accuracies
+        for seed, accuracy in enumerate(seeds)
+    ]
+    claims.main(folder_with(folder, *runs))
+    return pd.read_csv(folder / "claims.csv").set_index(["edition", "scenario", "claim"])["verdict"].to_dict()
+
+
+def test_claims_can_hold_fail_and_be_undecided(tmp_path):
+    ten, fifty, hundred = (f"cifar10-classes2-n{n}-v1" for n in (10, 50, 100))
+    found = _claims(
+        tmp_path,
+        [
+            (ten, "pfedhn_pc", [90.0]), (ten, "pfedhn", [91.0]), (ten, "local", [86.5, 86.0]),
+            (fifty, "pfedhn", [88.0, 88.4]), (fifty, "fedavg", [50.0, 52.0]), (fifty, "local", [86.0, 86.4]),
+            (hundred, "pfedhn", [80.0, 60.0]), (hundred, "fedavg", [60.0, 79.0]), (hundred, "local", [82.0, 82.2]),
+            (f"{fifty}@0.1x+bf16", "pfedhn_pc", [70.0]), (f"{fifty}@0.1x+bf16", "pfedhn", [70.0]),
+        ],
+    )  # fmt: skip
+    assert found == {
+        ("full", ten, "pfedhn_pc >= pfedhn"): "fails",
+        ("full", fifty, "pfedhn > fedavg"): "holds",
+        ("full", hundred, "pfedhn > fedavg"): "within the spread",
+        ("full", f"{ten} to {fifty}", "local falls"): "within the spread",
+        ("full", f"{fifty} to {hundred}", "local falls"): "holds",
+        ("@0.1x+bf16", fifty, "pfedhn_pc >= pfedhn"): "holds",
+    }
+    table = (tmp_path / "columns-full.md").read_text().splitlines()
+    assert table[0] == f"| method | {ten} | {fifty} | {hundred} |"
+    assert "| pfedhn_pc | 90.00 (1) | - | - |" in table
+    assert "| pfedhn | 91.00 (1) | 88.20 ± 0.28 (2) | 70.00 ± 14.14 (2) |" in table
+    assert (tmp_path / "columns-0.1x+bf16.md").exists()
+
+
+def test_on_iid_data_nobody_should_beat_fedavg_by_more_than_the_spread(tmp_path):
+    place = "fashion-iid-n50-v1"
+    rows = [(place, "fedavg", [80.0, 81.0]), (place, "ditto", [80.4, 81.2]), (place, "fedper", [70.0, 71.0]),
+            (place, "cheat", [90.0, 91.2])]  # fmt: skip
+    assert _claims(tmp_path, rows) == {
+        ("full", place, "fedavg >= cheat"): "fails",
+        ("full", place, "fedavg >= ditto"): "fails",  # 0.3 points, with 0.2 between seeds
+        ("full", place, "fedavg >= fedper"): "holds",
+    }
+
+
+def test_a_claim_without_common_seeds_is_left_out(tmp_path):
+    runs = [record("pfedhn", 0, 80.0, scenario="cifar10-classes2-n50-v1"),
+            record("fedavg", 1, 50.0, scenario="cifar10-classes2-n50-v1")]  # fmt: skip
+    claims.main(folder_with(tmp_path, *runs))
+    assert pd.read_csv(tmp_path / "claims.csv").empty
