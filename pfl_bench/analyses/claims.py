@@ -108,11 +108,12 @@ def with_editions(runs: pd.DataFrame) -> pd.DataFrame:
 def judge(difference: float, spread: float, or_equal: bool) -> str:
     """``holds``, ``fails``, or ``within the spread`` where the difference says nothing (for ``or_equal``: holds).
 
-    ``spread``: two standard errors of the difference, points; NaN with one seed, and then only the sign counts.
+    ``spread``: two standard errors of the difference, points; NaN with one seed, where only the sign can count.
     """
     if not np.isnan(spread) and abs(difference) <= spread:
         return "holds, within the spread" if or_equal else "within the spread"
-    return "holds" if difference > 0 or (or_equal and difference == 0) else "fails"
+    verdict = "holds" if difference > 0 or (or_equal and difference == 0) else "fails"
+    return f"{verdict}, one seed" if np.isnan(spread) else verdict
 
 
 def check(runs: pd.DataFrame) -> pd.DataFrame:

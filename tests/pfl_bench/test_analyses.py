@@ -80,12 +80,12 @@ def test_claims_can_hold_fail_and_be_undecided(tmp_path):
         ],
     )  # fmt: skip
     assert found == {
-        ("full", ten, "pfedhn_pc >= pfedhn"): "fails",
+        ("full", ten, "pfedhn_pc >= pfedhn"): "fails, one seed",
         ("full", fifty, "pfedhn > fedavg"): "holds",
         ("full", hundred, "pfedhn > fedavg"): "within the spread",
         ("full", f"{ten} to {fifty}", "local falls"): "within the spread",
         ("full", f"{fifty} to {hundred}", "local falls"): "holds",
-        ("@0.1x+bf16", fifty, "pfedhn_pc >= pfedhn"): "holds",
+        ("@0.1x+bf16", fifty, "pfedhn_pc >= pfedhn"): "holds, one seed",
     }
     table = (tmp_path / "columns-full.md").read_text().splitlines()
     assert table[0] == f"| method | {ten} | {fifty} | {hundred} |"
