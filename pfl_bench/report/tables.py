@@ -149,7 +149,9 @@ def aggregates_table(aggregates: pd.DataFrame, mean_ranks: Mapping[str, float], 
     columns = (
         Column("method", numeric=False),
         Column("mean rank"),
-        Column("interquartile mean", note="mean accuracy of the middle half of all runs, percent"),
+        Column(
+            "interquartile mean", note="mean accuracy of the middle half of the runs in the ranked scenarios, percent"
+        ),
         Column(f"P(better than {reference})", note="for one run of each in the same scenario, mean over scenarios"),
         Column("scenarios"),
         Column("runs"),

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .ranks import complete, scenario_means
+
 
 def interquartile_mean(values: np.ndarray) -> float:
     """Mean of the middle half: neither one lucky nor one unlucky run decides. NaN for no values."""
@@ -25,14 +27,21 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
 
 
 def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Per entry: runs, scenarios, interquartile mean of accuracy over all runs, probability to beat a reference."""
+    """Per entry: runs, scenarios, interquartile mean of accuracy, probability to beat a reference.
+
+    The interquartile mean is over the scenarios and entries that are ranked (``ranks.complete``), so that all figures
+    of the column speak of the same scenarios; NaN for the other entries.
+    """
     done = runs[runs["accuracy"].notna()]
+    ranked = complete(scenario_means(done))
     rows = [
         {
             "entry": entry,
             "runs": len(part),
             "scenarios": part["scenario"].nunique(),
-            "interquartile_mean": interquartile_mean(part["accuracy"].to_numpy(dtype=float)),
+            "interquartile_mean": interquartile_mean(
+                part.loc[part["scenario"].isin(ranked.index) & (entry in ranked.columns), "accuracy"].to_numpy(float)
+            ),
             "probability_of_improvement": probability_of_improvement(done, str(entry), reference),
         }
         for entry, part in done.groupby("entry", sort=True)

@@ -42,3 +42,11 @@ def test_aggregate_has_a_row_per_entry():
     assert table.loc["a", "interquartile_mean"] == 2.5 and table.loc["b", "scenarios"] == 2
     assert table.loc["a", "probability_of_improvement"] == 1.0
     assert aggregate(runs(a={"s": [1]}).iloc[:0], "a").empty
+
+
+def test_interquartile_means_are_over_the_same_scenarios():
+    """b and c took part in t, where all are worse; without a there, s alone counts."""
+    frame = runs(a={"s": [60]}, b={"s": [70], "t": [10]}, c={"s": [50], "t": [12]})
+    assert aggregate(frame, "a").set_index("entry")["interquartile_mean"].to_dict() == {"a": 60, "b": 70, "c": 50}
+    apart = aggregate(runs(a={"s": [60]}, b={"t": [70]}), "a")
+    assert apart["interquartile_mean"].isna().all()
