@@ -53,7 +53,7 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
     axes.set(xlabel="MB moved, down and up", ylabel="pooled test accuracy (%)", title=title)
     axes.set_xscale("log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(target, dpi=120)
     plt.close(figure)
 
