@@ -9,6 +9,8 @@ from pfl_bench.leaderboard.frame import scan_runs
 from pfl_bench.leaderboard.render import FORMATS, to_csv
 from pfl_bench.leaderboard.table import leaderboard
 from pfl_bench.registry import METHODS
+from pfl_bench.runspec import plan_runs
+from pfl_bench.suite import load_suite
 
 RESULTS = Path(__file__).parents[1] / "results"
 SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if (folder / "runs").is_dir())
@@ -22,6 +24,17 @@ def test_runs_are_finished_and_from_a_clean_commit(folder):
     assert set(runs["status"]) <= {"finished", "diverged"}
     assert not runs["git_commit"].str.endswith("+dirty").any()
     assert set(runs["method"]) <= set(METHODS.names())
+
+
+@pytest.mark.parametrize(
+    "folder", [f for f in SUITES if not f.name.endswith("-tuning")], ids=lambda folder: folder.name
+)
+def test_runs_have_the_suites_hyperparameters(folder):
+    suite, runs = load_suite(folder.name), scan_runs(folder)[0]
+    for method in runs["method"].unique():
+        configs = plan_runs([method], suite.scenarios[:1], [0], suite.hyperparameters, {}, suite.variants)
+        allowed = {run.config_hash for run in configs}
+        assert set(runs.loc[runs["method"] == method, "config_hash"]) <= allowed, method
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
     left.set(xlabel="total variation distance to the nearest training client", ylabel="accuracy gap (points)")
     right.set(xlabel="labelled samples per novel client", ylabel="pooled test accuracy of novel clients (%)")
     right.set_xticks(range(len(ticks)), ticks)
-    right.legend(fontsize="small")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.suptitle(title)
     figure.savefig(target, dpi=120)
     plt.close(figure)
