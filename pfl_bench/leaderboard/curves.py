@@ -48,7 +48,7 @@ def draw_curves(folder: Path, scenario: str, target: Path) -> None:
     axes.set_xlabel("client visits")
     axes.set_ylabel("pooled test accuracy (%)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", ncols=2)
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(target, dpi=120)
     plt.close(figure)
 
