@@ -34,7 +34,7 @@ def draw_curves(folder: Path, scenario: str, target: Path) -> None:
     runs = read_runs(folder)
     curves = read_curves(folder, runs)
     curves = curves[curves["scenario"] == scenario]
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9.5, 5), layout="constrained")
     final = curves.groupby("method")["accuracy"].last().sort_values(ascending=False)
     for position, method in enumerate(final.index):
         by_visits = curves[curves["method"] == method].groupby("visits")["accuracy"]
@@ -44,7 +44,8 @@ def draw_curves(folder: Path, scenario: str, target: Path) -> None:
         axes.fill_between(mean.index, low, high, color=colour, alpha=0.12, linewidth=0)
     row = runs[runs["scenario"] == scenario].iloc[0]
     seeds = curves["seed"].nunique()
-    axes.set_title(f"{scenario}: {row.visits} client visits x {row.local_steps_per_visit} local steps, {seeds} seeds")
+    budget = f"{row.visits} client visits x {row.local_steps_per_visit} local steps"
+    axes.set_title(f"{scenario}: {budget}, {seeds} seed{'s' if seeds > 1 else ''}", fontsize="medium")
     axes.set_xlabel("client visits")
     axes.set_ylabel("pooled test accuracy (%)")
     axes.grid(alpha=0.3)
