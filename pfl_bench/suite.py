@@ -46,8 +46,8 @@ def parse_suite(text: str, where: str) -> Suite:
     for key, kind in (("name", str), ("scenario", list)):
         if not isinstance(table.get(key), kind) or not table[key]:
             raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
-    kinds = {"methods": str, "description": str, "seeds": str | int, "hyperparameters": dict, "variants": dict}
-    for key, allowed in {**kinds, "search_space": dict}.items():
+    kinds = {"methods": str, "description": str, "seeds": str | int}
+    for key, allowed in {**kinds, **dict.fromkeys(("hyperparameters", "variants", "search_space"), dict)}.items():
         if key in table and not isinstance(table[key], allowed):
             raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
     for method, grid in table.get("search_space", {}).items():
