@@ -17,9 +17,10 @@ from scipy.stats import qmc
 
 from .cli.progress import RunProgress
 from .data_store import default_data_dir
-from .errors import RequestError, unknown
+from .errors import RequestError
 from .events import Options
 from .executors import Executor
+from .executors.choice import choose_executor
 from .leaderboard.frame import read_runs
 from .ledger import Ledger
 from .registry import METHODS
@@ -104,18 +105,6 @@ def tune(suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor) -
     return choose(trials, dict(zip(frame["run_id"], reached, strict=True)))
 
 
-def _executor(name: str) -> Executor:
-    if name == "serial":
-        from .executors.serial import SerialExecutor
-
-        return SerialExecutor()
-    if name != "ray":
-        raise unknown("executor", name, ["ray", "serial"])
-    from .executors.ray import RayExecutor
-
-    return RayExecutor()
-
-
 def main(
     suite: str,
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
@@ -139,7 +128,7 @@ def main(
             raise RequestError(f"--precision: {precision!r} must be fp32 or bf16")
         scenario = matching[0].scaled(budget_scale).at_precision("bf16" if precision == "bf16" else "fp32")
         planned = plan_trials(loaded, scenario, names, trials, seed)
-        chosen = tune(loaded, planned, out, _executor(executor))
+        chosen = tune(loaded, planned, out, choose_executor(executor))
     except RequestError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from error

@@ -13,7 +13,7 @@ from rich.console import Console
 from ..data_store import default_data_dir
 from ..errors import RequestError, one_line, unknown
 from ..events import Event, Options
-from ..executors import Executor
+from ..executors.choice import choose_executor
 from ..job import Failure
 from ..leaderboard.files import write_tables
 from ..leaderboard.frame import read_runs
@@ -83,23 +83,6 @@ def _scenarios(suite: Suite, request: RunRequest) -> list[Scenario]:
     return [scenario.scaled(request.budget_scale).at_precision(precision) for scenario in chosen]
 
 
-def _executor(request: RunRequest, device: str) -> Executor:
-    if request.executor == "serial":
-        from ..executors.serial import SerialExecutor
-
-        if request.address is not None:
-            raise RequestError("--address is for --executor ray")
-        return SerialExecutor()
-    if request.executor == "ray":
-        from ..executors.ray import RayExecutor, connect, import_ray
-
-        import_ray()
-        if request.address is not None:
-            connect(request.address, request.workers)  # now, while nothing is written yet
-        return RayExecutor(request.workers, request.address, device)
-    raise unknown("executor", request.executor, ["ray", "serial"])
-
-
 def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan:
     suite = _suite(request)
     methods = parse_names(suite.methods if request.methods is None else request.methods, METHODS.names(), "method")
@@ -121,7 +104,7 @@ def run_request(request: RunRequest) -> int:
     check_writable(request.out)
     on_cluster = request.address is not None and request.device == "cuda"  # this machine may have none
     device = "cuda" if on_cluster else resolve_device(request.device)
-    executor = _executor(request, device)
+    executor = choose_executor(request.executor, request.workers, request.address, device)
     plan = _plan(request, plugins, device)
     ledger = Ledger(request.out / plan.suite)
     with closing(Tracking.open(request.trackers, ledger.folder)) as tracking, ledger.lock():
