@@ -13,6 +13,7 @@ from .errors import RequestError, first_problem, unknown
 from .method import Method, MethodConfig
 from .registry import METHODS
 from .scenario import Scenario
+from .suite import Suite
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -86,22 +87,20 @@ def plan_runs(
     methods: Sequence[str],
     scenarios: Sequence[Scenario],
     seeds: Sequence[int],
-    suite: Overrides,
+    suite: Suite,
     overrides: Overrides,
-    variants: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[RunSpec]:
     """Every method x scenario x seed. Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``."""
-    configs = {
-        method: [
-            make_config(method, {**suite.get(method, {}), **own, **overrides.get(method, {})}, "hyper-parameters")
-            for own in (variants or {}).get(method, [{}])
-        ]
-        for method in methods
-    }
+
+    def configs(method: str, scenario: Scenario) -> list[MethodConfig]:
+        of_suite, typed = suite.settings(method, scenario.id), overrides.get(method, {})
+        variants = suite.variants.get(method, [{}])
+        return [make_config(method, {**of_suite, **own, **typed}, "hyper-parameters") for own in variants]
+
     return [
         RunSpec(method, config, scenario, seed)
         for scenario in scenarios
         for method in methods
-        for config in dict.fromkeys(configs[method])
+        for config in dict.fromkeys(configs(method, scenario))
         for seed in seeds
     ]

@@ -12,7 +12,8 @@ from typing import Any
 from .errors import RequestError, one_line, unknown
 from .scenario import Scenario, read_scenario
 
-_KEYS = {"name", "description", "methods", "seeds", "scenario", "hyperparameters", "variants", "search_space"}
+_TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
+_KEYS = {"name", "description", "methods", "seeds", "scenario", *_TABLES}
 MOST_SEEDS = 1000
 
 
@@ -20,7 +21,8 @@ MOST_SEEDS = 1000
 class Suite:
     """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``.
 
-    ``variants``: methods that take part several times, with hyper-parameters on top of ``hyperparameters``.
+    ``hyperparameters_at``: by glob on scenario ids, what replaces some of ``hyperparameters`` there.
+    ``variants``: methods that take part several times, with hyper-parameters on top of those.
     ``search_space``: the grids that ``pfl_bench.tuning`` tries here, where they are not the methods' own.
     """
 
@@ -30,8 +32,22 @@ class Suite:
     methods: str = "all"
     seeds: str = "0-2"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    hyperparameters_at: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+
+    def settings(self, method: str, scenario: str) -> dict[str, Any]:
+        """The suite's hyper-parameters of a method in the scenario with this id; later globs win."""
+        chosen = dict(self.hyperparameters.get(method, {}))
+        for pattern, by_method in self.hyperparameters_at.items():
+            if fnmatch.fnmatchcase(scenario, pattern):
+                chosen |= by_method.get(method, {})
+        return chosen
+
+    def methods_named(self) -> set[str]:
+        """Every method that the suite says something about, whether it takes part or not."""
+        at = (name for by_method in self.hyperparameters_at.values() for name in by_method)
+        return {*self.hyperparameters, *self.variants, *self.search_space, *at}
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -47,9 +63,12 @@ def parse_suite(text: str, where: str) -> Suite:
         if not isinstance(table.get(key), kind) or not table[key]:
             raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
     kinds = {"methods": str, "description": str, "seeds": str | int}
-    for key, allowed in {**kinds, **dict.fromkeys(("hyperparameters", "variants", "search_space"), dict)}.items():
+    for key, allowed in {**kinds, **dict.fromkeys(_TABLES, dict)}.items():
         if key in table and not isinstance(table[key], allowed):
             raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
+    _check_settings(table.get("hyperparameters", {}), f"{where}: hyperparameters")
+    for pattern, by_method in table.get("hyperparameters_at", {}).items():
+        _check_settings(by_method, f"{where}: hyperparameters_at.{pattern}")
     for method, grid in table.get("search_space", {}).items():
         if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
             raise RequestError(
@@ -61,6 +80,9 @@ def parse_suite(text: str, where: str) -> Suite:
     ids = [scenario.id for scenario in scenarios]
     if len(set(ids)) < len(ids):
         raise RequestError(f"{where}: scenario id {max(ids, key=ids.count)!r} is used twice")
+    for pattern in table.get("hyperparameters_at", {}):
+        if not fnmatch.filter(ids, pattern):
+            raise unknown(f"scenario in {where}, hyperparameters_at", pattern, ids)
     return Suite(
         name=table["name"],
         description=table.get("description", ""),
@@ -68,9 +90,17 @@ def parse_suite(text: str, where: str) -> Suite:
         methods=table.get("methods", "all"),
         seeds=str(table.get("seeds", "0-2")),
         hyperparameters=table.get("hyperparameters", {}),
+        hyperparameters_at=table.get("hyperparameters_at", {}),
         variants=table.get("variants", {}),
         search_space=table.get("search_space", {}),
     )
+
+
+def _check_settings(by_method: Any, where: str) -> None:
+    """RequestError unless this is a table of tables."""
+    for method, values in by_method.items() if isinstance(by_method, dict) else [("", by_method)]:
+        if not isinstance(values, dict):
+            raise RequestError(f"{where}{'.' * bool(method)}{method}={values!r} must be a table of hyper-parameters")
 
 
 def builtin_suites() -> dict[str, Suite]:

@@ -32,9 +32,9 @@ def test_runs_are_finished_and_from_a_clean_commit(folder):
 def test_runs_have_the_suites_hyperparameters(folder):
     suite, runs = load_suite(folder.name), scan_runs(folder)[0]
     for method in runs["method"].unique():
-        configs = plan_runs([method], suite.scenarios[:1], [0], suite.hyperparameters, {}, suite.variants)
-        allowed = {run.config_hash for run in configs}
-        assert set(runs.loc[runs["method"] == method, "config_hash"]) <= allowed, method
+        planned = {(run.scenario.id, run.config_hash) for run in plan_runs([method], suite.scenarios, [0], suite, {})}
+        own = runs[runs["method"] == method]
+        assert set(zip(own["scenario"].str.partition("@")[0], own["config_hash"], strict=True)) <= planned, method
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,10 @@ def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan
     suite = _suite(request)
     methods = parse_names(suite.methods if request.methods is None else request.methods, METHODS.names(), "method")
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
-    for name in (*suite.hyperparameters, *suite.variants):
+    for name in suite.methods_named():
         METHODS.get(name)
     overrides = parse_overrides(request.settings, methods)
-    runs = plan_runs(methods, _scenarios(suite, request), seeds, suite.hyperparameters, overrides, suite.variants)
+    runs = plan_runs(methods, _scenarios(suite, request), seeds, suite, overrides)
     options = Options(device=device, backend=request.backend)
     return make_plan(suite.name, runs, request.data_dir or default_data_dir(), options, plugins)
 

@@ -18,7 +18,7 @@ from ..events import Checkpoint, Options, RunResult
 from ..job import Failure, Job, make_job, run_job
 from ..partitioner import Partition, make_partition
 from ..registry import Plugin
-from ..runspec import RunSpec, plan_runs
+from ..runspec import RunSpec, make_config
 from ..scenario import PartitionSpec, Scenario
 
 TIMED = ("train_seconds", "eval_seconds")
@@ -72,7 +72,7 @@ class Arena:
 
     def spec(self, method: str) -> RunSpec:
         """The run of a method with its defaults, seed 0."""
-        return plan_runs([method], [self.scenario], [0], {}, {})[0]
+        return RunSpec(method, make_config(method, {}, "defaults"), self.scenario, seed=0)
 
 
 def tiny_arena(

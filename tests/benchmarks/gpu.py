@@ -26,7 +26,6 @@ from pfl_bench.data_store import load_dataset
 from pfl_bench.events import Options, RunResult
 from pfl_bench.job import make_job, run_job
 from pfl_bench.partitioner import make_partition
-from pfl_bench.runspec import plan_runs
 from pfl_bench.suite import load_suite
 from pfl_bench.training import Sgd
 
@@ -50,7 +49,7 @@ def arena(visits: int) -> Arena:
 def one_run(place: Arena, method: str) -> dict[str, float]:
     """A whole run: seconds, share of evaluation, peak GPU memory, validation-picked accuracy."""
     torch.cuda.empty_cache()
-    job = make_job(plan_runs([method], [place.scenario], [0], {}, {})[0], place.partition, Options(device="cuda"))
+    job = make_job(place.spec(method), place.partition, Options(device="cuda"))
     started = time.perf_counter()
     *_, result = run_job(job, place.dataset)
     assert isinstance(result, RunResult), result

@@ -3,9 +3,13 @@ import pytest
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.runspec import RunSpec, make_config, parse_overrides, plan_runs
-from pfl_bench.suite import load_suite
+from pfl_bench.suite import Suite, load_suite
 
 SCENARIO = load_suite("quick").scenarios[0]
+
+
+def suite(hyperparameters, **fields) -> Suite:
+    return Suite("s", "", (SCENARIO,), hyperparameters=hyperparameters, **fields)
 
 
 def run(**changes) -> RunSpec:
@@ -56,13 +60,22 @@ def test_choices_are_named():
 
 def test_precedence_is_default_then_suite_then_set():
     overrides = parse_overrides(["fedavg.lr=0.3"], ["fedavg"])
-    (planned,) = plan_runs(["fedavg"], [SCENARIO], [0], {"fedavg": {"lr": 0.2, "momentum": 0.5}}, overrides)
+    (planned,) = plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}), overrides)
     assert (planned.config.lr, planned.config.momentum, planned.config.weight_decay) == (0.3, 0.5, 5e-5)
+
+
+def test_hyperparameters_at_a_scenario_go_on_top_of_the_suites():
+    at = {"digits-*": {"fedavg": {"lr": 0.4}}, "cifar*": {"fedavg": {"lr": 0.5}}}
+    own = suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}, hyperparameters_at=at)
+    (planned,) = plan_runs(["fedavg"], [SCENARIO.scaled(0.5)], [0], own, {})
+    assert (planned.config.lr, planned.config.momentum) == (0.4, 0.5)
+    (typed,) = plan_runs(["fedavg"], [SCENARIO], [0], own, {"fedavg": {"lr": 0.3}})
+    assert typed.config.lr == 0.3
 
 
 def test_suite_hyperparameters_are_checked():
     with pytest.raises(RequestError, match="unknown hyper-parameter of fedavg 'speed'"):
-        plan_runs(["fedavg"], [SCENARIO], [0], {"fedavg": {"speed": 1}}, {})
+        plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"speed": 1}}), {})
 
 
 def test_every_built_in_suite_can_be_planned():
@@ -70,7 +83,7 @@ def test_every_built_in_suite_can_be_planned():
 
     for suite in builtin_suites().values():
         methods = parse_names(suite.methods, METHODS.names(), "method")
-        runs = plan_runs(methods, suite.scenarios, [0], suite.hyperparameters, {})
+        runs = plan_runs(methods, suite.scenarios, [0], suite, {})
         assert len({r.id for r in runs}) == len(runs)
 
 
