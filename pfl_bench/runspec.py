@@ -13,9 +13,7 @@ from .errors import RequestError, first_problem, unknown
 from .method import Method, MethodConfig
 from .registry import METHODS
 from .scenario import Scenario
-from .suite import Suite
-
-Overrides = Mapping[str, Mapping[str, Any]]
+from .suite import Overrides, Suite
 
 
 def _digest(value: Any) -> str:
@@ -93,7 +91,7 @@ def plan_runs(
     """Every method x scenario x seed. Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``."""
 
     def configs(method: str, scenario: Scenario) -> list[MethodConfig]:
-        of_suite, typed = suite.settings(method, scenario.id), overrides.get(method, {})
+        of_suite, typed = suite.hyperparameters_of(method, scenario.id), overrides.get(method, {})
         variants = suite.variants.get(method, [{}])
         return [make_config(method, {**of_suite, **own, **typed}, "hyper-parameters") for own in variants]
 

@@ -16,6 +16,9 @@ _TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
 _KEYS = {"name", "description", "methods", "seeds", "scenario", *_TABLES}
 MOST_SEEDS = 1000
 
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Hyper-parameters by method, in place of its defaults."""
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -31,12 +34,12 @@ class Suite:
     scenarios: tuple[Scenario, ...]
     methods: str = "all"
     seeds: str = "0-2"
-    hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    hyperparameters_at: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    hyperparameters: Overrides = field(default_factory=dict)
+    hyperparameters_at: Mapping[str, Overrides] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
-    def settings(self, method: str, scenario: str) -> dict[str, Any]:
+    def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
         """The suite's hyper-parameters of a method in the scenario with this id; later globs win."""
         chosen = dict(self.hyperparameters.get(method, {}))
         for pattern, by_method in self.hyperparameters_at.items():
@@ -66,9 +69,9 @@ def parse_suite(text: str, where: str) -> Suite:
     for key, allowed in {**kinds, **dict.fromkeys(_TABLES, dict)}.items():
         if key in table and not isinstance(table[key], allowed):
             raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
-    _check_settings(table.get("hyperparameters", {}), f"{where}: hyperparameters")
+    _check_hyperparameters(table.get("hyperparameters", {}), f"{where}: hyperparameters")
     for pattern, by_method in table.get("hyperparameters_at", {}).items():
-        _check_settings(by_method, f"{where}: hyperparameters_at.{pattern}")
+        _check_hyperparameters(by_method, f"{where}: hyperparameters_at.{pattern}")
     for method, grid in table.get("search_space", {}).items():
         if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
             raise RequestError(
@@ -96,7 +99,7 @@ def parse_suite(text: str, where: str) -> Suite:
     )
 
 
-def _check_settings(by_method: Any, where: str) -> None:
+def _check_hyperparameters(by_method: Any, where: str) -> None:
     """RequestError unless this is a table of tables."""
     for method, values in by_method.items() if isinstance(by_method, dict) else [("", by_method)]:
         if not isinstance(values, dict):

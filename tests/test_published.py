@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pfl_bench.analyses import claims
+from pfl_bench.analyses.tables import finished
 from pfl_bench.leaderboard.frame import scan_runs
 from pfl_bench.leaderboard.render import FORMATS, to_csv
 from pfl_bench.leaderboard.table import leaderboard
@@ -46,6 +48,37 @@ def test_tables_are_what_the_runs_give(table):
     runs = scan_runs(table.parent)[0]
     assert table.read_text(encoding="utf-8") == FORMATS[table.suffix[1:]](leaderboard(runs))
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
+
+
+@pytest.mark.parametrize("folder", [f for f in SUITES if (f / "claims.csv").exists()], ids=lambda folder: folder.name)
+def test_claims_are_what_the_runs_give(folder):
+    written = {
+        path.name: path.read_text(encoding="utf-8") for path in (*folder.glob("columns-*.md"), folder / "claims.csv")
+    }
+    assert written == claims.files(finished(folder))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_the_pages_tables_are_the_leaderboards(page):
+    ranked = re.compile(r"^\| (\d+) \| (\w+) \| ([^|]*) \|", re.MULTILINE)
+    leaderboards = [
+        (folder / "leaderboard.md").read_text(encoding="utf-8") for folder in SUITES if "-tuning" not in folder.name
+    ]
+    published = {row for text in leaderboards for row in ranked.findall(text)}
+    rows = ranked.findall(page.read_text(encoding="utf-8"))
+    assert rows and set(rows) <= published
+
+
+def test_the_columns_on_the_page_are_those_of_the_runs():
+    page = PAGES[0].read_text(encoding="utf-8").partition("the other columns at 10 %")[2].partition("\n## ")[0]
+    table = (RESULTS / "published/paper-table1/columns-0.1x+bf16.md").read_text(encoding="utf-8")
+
+    def figures(text):
+        lines = [line for line in text.splitlines() if re.match(r"\| [a-z_]+ \| [*\d]", line)]
+        return {line.split("|")[1].strip(): re.findall(r"(?<!± )\b\d+\.\d\d", line) for line in lines}
+
+    shown = figures(page)
+    assert len(shown) == 4 and shown.items() <= figures(table).items()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)

@@ -179,13 +179,18 @@ def _cell(figures: pd.Series) -> str:
     return f"{figures['mean']:.2f}{spread} ({figures['count']:.0f})"
 
 
+def files(runs: pd.DataFrame) -> dict[str, str]:
+    """The text of ``claims.csv`` and of a table per edition, by file name."""
+    claims = check(runs).to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    editions = with_editions(runs).groupby("edition", sort=False)
+    tables = {f"columns-{str(edition).lstrip('@')}.md": columns_table(part) for edition, part in editions}
+    return {"claims.csv": claims, **tables}
+
+
 def main(folder: Path) -> None:
-    """Write ``claims.csv`` and a table per edition into the suite's folder."""
-    runs = finished(folder)
-    check(runs).to_csv(folder / "claims.csv", index=False, float_format="%.4g", lineterminator="\n")
-    for edition, part in with_editions(runs).groupby("edition", sort=False):
-        name = f"columns-{str(edition).lstrip('@')}.md"
-        (folder / name).write_text(columns_table(part), encoding="utf-8")
+    """Write them into the suite's folder."""
+    for name, text in files(finished(folder)).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_precedence_is_default_then_suite_then_set():
 
 
 def test_hyperparameters_at_a_scenario_go_on_top_of_the_suites():
-    at = {"digits-*": {"fedavg": {"lr": 0.4}}, "cifar*": {"fedavg": {"lr": 0.5}}}
+    at = {"*": {"fedavg": {"lr": 0.6}}, "digits-*": {"fedavg": {"lr": 0.4}}, "cifar*": {"fedavg": {"lr": 0.5}}}
     own = suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}, hyperparameters_at=at)
     (planned,) = plan_runs(["fedavg"], [SCENARIO.scaled(0.5)], [0], own, {})
     assert (planned.config.lr, planned.config.momentum) == (0.4, 0.5)
