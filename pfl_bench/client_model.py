@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from .errors import RequestError
 from .params import Params
-from .precision import Precision, arithmetic
+from .precision import arithmetic
 from .registry import MODELS
+from .scenario import Precision
 from .seeds import seed_of
 
 InputShape = tuple[int, int, int]

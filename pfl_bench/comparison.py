@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from .leaderboard.entries import entries
+from .leaderboard.order import natural_key
 from .statistics.paired import LEVEL, Interval, holm, student_interval
 
 FEWEST_SEEDS = 3
@@ -53,7 +54,7 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[Moved]:
     raw = [cell.p_value for cell in cells if cell.p_value is not None]
     adjusted = iter(holm(raw))
     judged = [cell if cell.p_value is None else _judged(cell, next(adjusted)) for cell in cells]
-    return sorted(judged, key=lambda cell: (cell.scenario, cell.entry))
+    return sorted(judged, key=lambda cell: (natural_key(cell.scenario), cell.entry))
 
 
 def regressions(moved: Sequence[Moved]) -> list[Moved]:

@@ -7,14 +7,14 @@ many times slower than float32; there the same values are rounded and the produc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Precision = Literal["fp32", "bf16"]
+from .scenario import Precision
 
 _ROUNDED = (F.linear, F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch.conv3d, torch.matmul)
 

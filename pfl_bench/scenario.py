@@ -1,7 +1,9 @@
 """A scenario: data set + partition + number of clients + client model + budget, with a versioned id."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -14,7 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from .errors import RequestError, first_problem
+from .errors import RequestError, first_problem, unknown
+
+Precision = Literal["fp32", "bf16"]
+"""What a client model computes in; ``precision.arithmetic`` does it."""
 
 
 class PartitionSpec(BaseModel):
@@ -59,7 +64,7 @@ class Scenario(BaseModel):
     batches: Literal["fresh", "epoch"] = "fresh"
     eval_every: PositiveInt = Field(description="client visits between evaluations")
     adapt_every: PositiveInt | None = Field(default=None, description="as eval_every, for models that adapt first")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     budget_scale: PositiveFloat = 1.0
 
     @model_validator(mode="after")
@@ -91,11 +96,21 @@ class Scenario(BaseModel):
             }
         )
 
-    def at_precision(self, precision: Literal["fp32", "bf16"]) -> "Scenario":
+    def at_precision(self, precision: Precision) -> "Scenario":
         """The same scenario computed in another precision, and an id that says so."""
         if precision == self.precision:
             return self
         return self.model_copy(update={"id": f"{self.id}+{precision}", "precision": precision})
+
+
+def at_edition(scenarios: Sequence[Scenario], budget_scale: float, precision: str) -> list[Scenario]:
+    """The scenarios at a share of their budget and in a precision, as typed; RequestError where that is none."""
+    if not (math.isfinite(budget_scale) and budget_scale > 0):
+        raise RequestError(f"--budget-scale: {budget_scale} must be a positive number")
+    if precision not in get_args(Precision):
+        raise unknown("precision", precision, get_args(Precision))
+    computed_in: Precision = "bf16" if precision == "bf16" else "fp32"
+    return [scenario.scaled(budget_scale).at_precision(computed_in) for scenario in scenarios]
 
 
 def read_scenario(table: dict[str, Any], where: str | Path) -> Scenario:

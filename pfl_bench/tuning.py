@@ -26,7 +26,7 @@ from .ledger import Ledger
 from .registry import METHODS
 from .runner import execute, make_plan
 from .runspec import RunSpec, make_config
-from .scenario import Scenario
+from .scenario import Scenario, at_edition
 from .suite import Suite, load_suite, parse_names, parse_seeds, select_scenarios
 
 TRIALS_FILE = "tuning.csv"
@@ -67,13 +67,21 @@ def draw_points(grid: Grid, trials: int) -> list[dict[str, Any]]:
 
 
 def plan_trials(suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seed: int) -> list[Trial]:
-    """The trials of every method, on the suite's grid for it or else the method's own."""
+    """The trials of every method, on the suite's grid for it or else the method's own.
+
+    What a grid does not vary is the suite's (its ``hyperparameters`` there), or else the method's default.
+    """
     if seed in parse_seeds(suite.seeds):
         raise RequestError(f"--seed: {seed} is one of the suite's own ({suite.seeds}); tune on another")
     for name in suite.search_space:
         METHODS.get(name)
+
+    def trial(method: str, values: Mapping[str, Any]) -> Trial:
+        config = make_config(method, {**suite.hyperparameters_of(method, scenario.id), **values}, "search space")
+        return Trial(values, RunSpec(method, config, scenario, seed))
+
     return [
-        Trial(values, RunSpec(method, make_config(method, values, "search space"), scenario, seed))
+        trial(method, values)
         for method in methods
         for values in draw_points(suite.search_space.get(method, METHODS.get(method).search_space), trials)
     ]
@@ -112,7 +120,7 @@ def main(
     trials: Annotated[int, typer.Option(min=1)] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Not one of the suite's own.")] = 1000,
     out: Path = Path("results"),
-    budget_scale: Annotated[float, typer.Option(min=1e-9)] = 1.0,
+    budget_scale: Annotated[float, typer.Option(help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
 ) -> None:
@@ -124,9 +132,7 @@ def main(
         if scenarios is not None and len(matching) > 1:
             found = ", ".join(scenario.id for scenario in matching)
             raise RequestError(f"--scenarios: {scenarios!r} matches {found}; tune on one")
-        if precision not in ("fp32", "bf16"):
-            raise RequestError(f"--precision: {precision!r} must be fp32 or bf16")
-        scenario = matching[0].scaled(budget_scale).at_precision("bf16" if precision == "bf16" else "fp32")
+        scenario = at_edition(matching[:1], budget_scale, precision)[0]
         planned = plan_trials(loaded, scenario, names, trials, seed)
         chosen = tune(loaded, planned, out, choose_executor(executor))
     except RequestError as error:

@@ -6,7 +6,6 @@ An edition is what a scenario's id says after its version: the share of the budg
 
 import fnmatch
 import itertools
-import re
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..leaderboard.entries import entries
+from ..leaderboard.order import natural_key
 from .tables import finished
 
 COLUMNS = ["edition", "scenario", "claim", "difference", "spread", "seeds", "verdict"]
@@ -161,17 +161,12 @@ def _independent(left: pd.Series, right: pd.Series) -> tuple[float, float, int]:
 def columns_table(runs: pd.DataFrame) -> str:
     """Markdown: entries in rows, scenarios in columns, ``mean ± standard deviation (seeds)`` in percent."""
     cells = runs.groupby(["entry", "column"])["accuracy"].agg(["mean", "std", "count"])
-    columns, names = sorted(set(runs["column"]), key=_natural), sorted(set(runs["entry"]))
+    columns, names = sorted(set(runs["column"]), key=natural_key), sorted(set(runs["entry"]))
     lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in names:
         row = [_cell(cells.loc[(name, c)]) if (name, c) in cells.index else "-" for c in columns]
         lines.append(f"| {name} | " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _natural(name: str) -> list[tuple[str, int]]:
-    """A sorting key that puts n50 before n100."""
-    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _cell(figures: pd.Series) -> str:

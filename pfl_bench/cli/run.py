@@ -1,17 +1,15 @@
 """The command ``run``."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 
 from ..data_store import default_data_dir
-from ..errors import RequestError, one_line, unknown
+from ..errors import one_line
 from ..events import Event, Options
 from ..executors.choice import choose_executor
 from ..job import Failure
@@ -19,11 +17,10 @@ from ..leaderboard.files import write_tables
 from ..leaderboard.frame import read_runs
 from ..leaderboard.table import leaderboard
 from ..ledger import Ledger, check_writable
-from ..precision import Precision
 from ..registry import METHODS, Plugin, load_plugin, read_plugin
 from ..runner import Outcome, Plan, execute, make_plan, resolve_device
 from ..runspec import RunSpec, parse_overrides, plan_runs
-from ..scenario import Scenario
+from ..scenario import at_edition
 from ..suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
 from ..tracking import Tracking
 from .progress import RunProgress
@@ -73,16 +70,6 @@ def _suite(request: RunRequest) -> Suite:
     return Suite(ADHOC, "", tuple(scenario for suite in suites for scenario in suite.scenarios))
 
 
-def _scenarios(suite: Suite, request: RunRequest) -> list[Scenario]:
-    if not (math.isfinite(request.budget_scale) and request.budget_scale > 0):
-        raise RequestError(f"--budget-scale: {request.budget_scale} must be a positive number")
-    if request.precision not in get_args(Precision):
-        raise unknown("precision", request.precision, get_args(Precision))
-    chosen = select_scenarios(suite.scenarios, request.scenarios)
-    precision: Precision = "bf16" if request.precision == "bf16" else "fp32"
-    return [scenario.scaled(request.budget_scale).at_precision(precision) for scenario in chosen]
-
-
 def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan:
     suite = _suite(request)
     methods = parse_names(suite.methods if request.methods is None else request.methods, METHODS.names(), "method")
@@ -90,7 +77,9 @@ def _plan(request: RunRequest, plugins: tuple[Plugin, ...], device: str) -> Plan
     for name in suite.methods_named():
         METHODS.get(name)
     overrides = parse_overrides(request.settings, methods)
-    runs = plan_runs(methods, _scenarios(suite, request), seeds, suite, overrides)
+    chosen = select_scenarios(suite.scenarios, request.scenarios)
+    scenarios = at_edition(chosen, request.budget_scale, request.precision)
+    runs = plan_runs(methods, scenarios, seeds, suite, overrides)
     options = Options(device=device, backend=request.backend)
     return make_plan(suite.name, runs, request.data_dir or default_data_dir(), options, plugins)
 

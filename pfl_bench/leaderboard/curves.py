@@ -57,7 +57,7 @@ def draw_curves(folder: Path, scenario: str, target: Path) -> None:
 def main() -> None:
     """Draw one picture per scenario into the suite's folder."""
     folder = Path(sys.argv[1])
-    for scenario in sorted(set(read_runs(folder)["scenario"])):
+    for scenario in dict.fromkeys(read_runs(folder)["scenario"]):
         target = folder / f"curves-{scenario}.png"
         draw_curves(folder, scenario, target)
         print(target)

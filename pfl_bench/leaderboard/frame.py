@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..ledger import RUN, SCHEMA
+from .order import by_scenario
 
 ACCURACIES = (
     "accuracy",
@@ -69,7 +70,7 @@ def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
         else:
             rows.append(found)
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.sort_values(["scenario", "method", "config_hash", "seed"], ignore_index=True), problems
+    return by_scenario(frame, "method", "config_hash", "seed"), problems
 
 
 def _row(folder: Path) -> dict[str, Any] | Problem:

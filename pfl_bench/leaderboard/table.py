@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..statistics.paired import LEVEL, accuracy_table, best_entry, compare_with, student_interval
 from .entries import entries, variants
+from .order import by_scenario
 from .references import COLUMNS as REFERENCE_COLUMNS
 from .references import attach
 
@@ -45,8 +46,7 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
-    order = table.sort_values(["scenario", "scenario_hash", "rank", "method"], na_position="last")
-    return attach(order[COLUMNS].reset_index(drop=True))
+    return attach(by_scenario(table, "scenario_hash", "rank", "method")[COLUMNS])
 
 
 def versus_best(runs: pd.DataFrame) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
     than the same clients at the same seed under the baseline. NaN where the baseline has no such runs.
     """
     rows, clients = [], with_accuracy(clients)
-    for scenario, part in clients.groupby("scenario", sort=True):
+    for scenario, part in clients.groupby("scenario", sort=False):
         tables = {
             str(entry): own.pivot_table(index=["seed", "client"], values="accuracy", aggfunc="mean")["accuracy"]
             for entry, own in part.groupby("entry", sort=True)

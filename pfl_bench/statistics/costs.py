@@ -15,13 +15,14 @@ COSTS = ("visits", "bytes", "local_steps")
 
 def default_targets(history: pd.DataFrame) -> dict[str, float]:
     """Per scenario: 90 % of the best accuracy that any run reached, rounded down to whole points."""
-    best = history.groupby("scenario", sort=True)["accuracy"].max()
+    best = history.groupby("scenario", sort=False)["accuracy"].max()
     return {str(scenario): float(math.floor(TARGET_SHARE * value)) for scenario, value in best.items() if value > 0}
 
 
 def cost_to_target(history: pd.DataFrame, targets: dict[str, float]) -> pd.DataFrame:
     """Per scenario and entry: how many runs reached the target on validation, and the median cost when they first did.
 
+    Scenarios stand in the order of ``targets``.
     Runs that never did count as infinitely costly, so a median exists only if more than half of them did (NaN else).
     """
     keys, runs = ["scenario", "entry"], ["scenario", "entry", "seed"]
@@ -36,7 +37,8 @@ def cost_to_target(history: pd.DataFrame, targets: dict[str, float]) -> pd.DataF
     medians = every[list(COSTS)].fillna(np.inf).groupby(keys).median()
     medians = medians.where(np.isfinite(medians)).add_suffix("_to_target")
     table = found.join(medians).join(every.groupby(keys)["target"].first()).reset_index()
-    return table[columns]
+    order = {scenario: place for place, scenario in enumerate(targets)}
+    return table.sort_values("scenario", key=lambda names: names.map(order), kind="stable", ignore_index=True)[columns]
 
 
 def pareto_front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:

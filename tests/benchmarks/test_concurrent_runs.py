@@ -11,7 +11,7 @@ import torch
 from pfl_bench.conformance.kit import Arena, tiny_arena
 from pfl_bench.events import Options, RunResult
 from pfl_bench.job import make_job, run_job
-from pfl_bench.precision import Precision
+from pfl_bench.scenario import Precision
 
 from .compare import report
 from .peers import client_data, pfedhn_visits

@@ -7,7 +7,8 @@ from pfl_bench.arena import build_federation
 from pfl_bench.backends import BACKENDS, vmap
 from pfl_bench.backends.traced import TraceCache
 from pfl_bench.conformance.kit import Arena, tiny_arena
-from pfl_bench.precision import Precision, has_bf16_units
+from pfl_bench.precision import has_bf16_units
+from pfl_bench.scenario import Precision
 from pfl_bench.training import Sgd
 
 from .compare import medians, report

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pfl_bench.leaderboard.files import write_leaderboard
 from pfl_bench.leaderboard.frame import read_runs, scan_runs
+from pfl_bench.leaderboard.order import natural_key
 from pfl_bench.leaderboard.render import display_rows, marks, to_csv, to_latex, to_markdown
 from pfl_bench.leaderboard.table import confidence_interval, leaderboard
 from tests.ledgers import folder_with, record
@@ -40,6 +41,18 @@ def test_configurations_are_told_apart(tmp_path):
     ))  # fmt: skip
     table = leaderboard(runs)
     assert set(table["variant"]) == {"lr=0.1", "lr=0.2", ""}
+
+
+def test_scenarios_are_ordered_by_the_numbers_in_their_names(tmp_path):
+    names = ["c10-n100-v1", "c10-n50-v1@0.1x", "c10-n50-v1", "c100-n10-v1", "c10-n10-v1"]
+    runs = read_runs(folder_with(tmp_path, *(record(scenario=name) for name in names)))
+    expected = ["c10-n10-v1", "c10-n50-v1", "c10-n50-v1@0.1x", "c10-n100-v1", "c100-n10-v1"]
+    assert runs["scenario"].tolist() == expected == leaderboard(runs)["scenario"].tolist()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_the_natural_order_of_two_names_is_that_of_their_numbers(a, b):
+    assert (natural_key(f"n{a}-x") < natural_key(f"n{b}-x")) == (a < b)
 
 
 def test_a_failed_method_stays_in_the_table(tmp_path):

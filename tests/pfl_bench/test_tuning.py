@@ -67,6 +67,14 @@ def test_the_suites_grid_comes_before_the_methods_own():
     assert {trial.run.seed for trial in trials} == {1000}
 
 
+def test_what_a_grid_does_not_vary_is_the_suites():
+    text = SUITE + "[hyperparameters]\nfedavg = { lr = 0.3, cohort = 2 }\n"
+    suite = parse_suite(text + '[hyperparameters_at."tiny-*"]\nfedavg = { momentum = 0.5 }\n', "s.toml")
+    scenario = suite.scenarios[0].scaled(0.5)
+    configs = [trial.run.config for trial in plan_trials(suite, scenario, ["fedavg"], 8, 1000)]
+    assert [(c.lr, c.cohort, c.momentum) for c in configs] == [(1e-9, 2, 0.5), (0.1, 2, 0.5)]
+
+
 def test_tuning_on_a_published_seed_is_refused():
     suite = parse_suite(SUITE, "s.toml")
     with pytest.raises(RequestError, match="--seed: 1 is one of the suite's own"):
@@ -101,7 +109,8 @@ def test_tuning_runs_records_and_resumes(tmp_path):
     [
         (["paper-table1", "--scenarios", "cifar10*"], "tune on one"),
         (["paper-table1", "--scenarios", "nothing"], "unknown scenario"),
-        (["quick", "--precision", "fp64"], "must be fp32 or bf16"),
+        (["quick", "--precision", "fp64"], "unknown precision 'fp64'"),
+        (["quick", "--budget-scale", "0"], "--budget-scale: 0.0 must be a positive number"),
         (["quick", "--executor", "spark"], "unknown executor"),
         (["quick", "--methods", "fedavgg"], "did you mean 'fedavg'"),
         (["quick", "--seed", "2"], "is one of the suite's own"),
