@@ -17,6 +17,7 @@ from .conformance.kit import tiny_arena
 from .method import Method
 from .registry import METHODS
 from .runspec import make_config
+from .suite import builtin_suites
 
 HOOKS = {
     "global_params": "global",
@@ -51,6 +52,9 @@ def page(name: str, tests: Path) -> str:
     lines += ["## Hyper-parameters", "", "| field | default | meaning |", "|---|---|---|"]
     for field, info in cls.Config.model_fields.items():
         lines.append(f"| {field} | {getattr(config, field)} | {info.description or ''} |")
+    if chosen := list(choices(name)):
+        lines += ["", "What the suites set instead:", "", "| suite | scenarios | values |", "|---|---|---|"]
+        lines += [f"| {suite} | {where} | {values} |" for suite, where, values in chosen]
     lines += ["", "## What pins it", ""]
     lines += [f"- `{where}`: {said}" for where, said in pins(name, tests)]
     lines += ["- every check of the conformance kit (`tests/methods/test_conformance.py`)", ""]
@@ -67,6 +71,17 @@ def traffic(name: str) -> tuple[float, float, int]:
     method.round(fed, method.init(fed), clients)
     per_visit = 4 * fed.model.size * len(clients)
     return fed.costs.bytes_down / per_visit, fed.costs.bytes_up / per_visit, fed.model.size
+
+
+def choices(name: str) -> Iterator[tuple[str, str, str]]:
+    """The values that built-in suites give a method, as suite, scenarios and ``field = value``; one per variant."""
+    for suite in builtin_suites().values():
+        everywhere = [("all", suite.hyperparameters.get(name, {}))]
+        everywhere += [(f"`{glob}`", by_method.get(name, {})) for glob, by_method in suite.hyperparameters_at.items()]
+        everywhere += [("all, a variant", values) for values in suite.variants.get(name, ())]
+        for where, values in everywhere:
+            if values:
+                yield suite.name, where, ", ".join(f"{field} = {value}" for field, value in values.items())
 
 
 def pins(name: str, tests: Path) -> Iterator[tuple[str, str]]:
