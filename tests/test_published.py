@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pfl_bench.analyses import claims
@@ -12,7 +13,9 @@ from pfl_bench.leaderboard.render import FORMATS, to_csv
 from pfl_bench.leaderboard.table import leaderboard
 from pfl_bench.registry import METHODS
 from pfl_bench.runspec import plan_runs
-from pfl_bench.suite import load_suite
+from pfl_bench.scenario import at_edition
+from pfl_bench.suite import load_suite, select_scenarios
+from pfl_bench.tuning import TRIALS_FILE, choose, plan_trials
 
 RESULTS = Path(__file__).parents[1] / "results"
 SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if (folder / "runs").is_dir())
@@ -37,6 +40,22 @@ def test_runs_have_the_suites_hyperparameters(folder):
         planned = {(run.scenario.id, run.config_hash) for run in plan_runs([method], suite.scenarios, [0], suite, {})}
         own = runs[runs["method"] == method]
         assert set(zip(own["scenario"].str.partition("@")[0], own["config_hash"], strict=True)) <= planned, method
+
+
+@pytest.mark.parametrize("folder", [f for f in SUITES if f.name.endswith("-tuning")], ids=lambda folder: folder.name)
+def test_trials_are_those_of_the_suite_and_it_has_the_best(folder):
+    """Tried with the suite's other hyper-parameters; where it runs several variants, the choice is one of them."""
+    suite, runs = load_suite(folder.name.removesuffix("-tuning")), scan_runs(folder)[0]
+    assert set(pd.read_csv(folder / TRIALS_FILE)["run_id"]) == set(runs["run_id"])
+    for (edition, scale, precision), part in runs.groupby(["scenario", "budget_scale", "precision"]):
+        full = select_scenarios(suite.scenarios, edition.partition("@")[0])
+        (scenario,) = at_edition(full, scale, precision)
+        trials = plan_trials(suite, scenario, sorted(set(part["method"])), 8, 1000)
+        assert {trial.run.id for trial in trials} == set(part["run_id"])
+        reached = dict(zip(part["run_id"], part["validation_accuracy"], strict=True))
+        for method, choice in choose(trials, reached).items():
+            suites_own = suite.hyperparameters_of(method, scenario.id)
+            assert any(choice.values.items() <= {**suites_own, **v}.items() for v in suite.variants.get(method, [{}]))
 
 
 @pytest.mark.parametrize(
