@@ -93,11 +93,10 @@ def test_the_columns_on_the_page_are_those_of_the_runs():
     table = (RESULTS / "published/paper-table1/columns-0.1x+bf16.md").read_text(encoding="utf-8")
 
     def figures(text):
-        lines = [line for line in text.splitlines() if re.match(r"\| [a-z_]+ \| [*\d]", line)]
+        lines = [line for line in text.splitlines() if re.match(r"\| [a-z_]+ \| [*\d-]", line)]
         return {line.split("|")[1].strip(): re.findall(r"(?<!± )\b\d+\.\d\d", line) for line in lines}
 
-    shown = figures(page)
-    assert len(shown) == 4 and shown.items() <= figures(table).items()
+    assert figures(page) == figures(table) != {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
