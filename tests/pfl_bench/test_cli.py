@@ -329,7 +329,15 @@ def test_prepare_and_verify(cli, tmp_path):
 
 def drive(tiny: str, folder: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "pfl_bench", "run", "--suite", tiny, "--executor", "serial", *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A test run started in the background of a shell ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_for(condition, seconds: float = 60) -> None:
