@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ..leaderboard.curves import COLOURS, STYLES
 from .tables import budget_title, finished, joined
@@ -22,18 +23,20 @@ def gaps(runs: pd.DataFrame, novel: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per scenario, method and number of samples: pooled accuracy, gap, and its slope over the distance."""
+    """Per scenario, method and number of samples: pooled accuracy, gap, and its slope over the distance, with the
+    two-sided p-value of Student's t for a slope of 0, a novel client of a run being one observation."""
 
     def one(part: pd.DataFrame) -> pd.Series:
         pooled = 100 * part["test_correct"].sum() / part["test_samples"].sum()
         spread = part["tv_distance"].nunique() > 1
-        slope = np.polyfit(part["tv_distance"], part["gap"], 1)[0] if spread else np.nan
+        line = stats.linregress(part["tv_distance"], part["gap"]) if spread else None
         return pd.Series(
             {
                 "novel_accuracy": pooled,
                 "training_accuracy": part["training_accuracy"].mean(),
                 "gap": part["training_accuracy"].mean() - pooled,
-                "slope_per_unit_tv": slope,
+                "slope_per_unit_tv": line.slope if line else np.nan,
+                "slope_p_value": line.pvalue if line and len(part) > 2 else np.nan,
                 "clients": len(part),
                 "runs": part["run_id"].nunique(),
             }

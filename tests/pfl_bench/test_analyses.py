@@ -25,6 +25,33 @@ def test_gap_is_the_training_accuracy_minus_the_clients():
     assert novel.gaps(runs, rows)["gap"].tolist() == [10.0, -10.0]
 
 
+def test_the_slope_of_the_gap_is_tested():
+    """The p-value is that of the correlation of gap and distance; three clients on a line leave no doubt."""
+    rows = pd.DataFrame(
+        {
+            "scenario": "s",
+            "method": ["line"] * 3 + ["cloud"] * 5 + ["two"] * 2,
+            "samples": "all",
+            "tv_distance": [0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.4, 0.5, 0.1, 0.2],
+            "gap": [1.0, 2.0, 3.0, 3.0, 1.0, 4.0, 1.0, 5.0, 1.0, 2.0],
+            "test_correct": 1,
+            "test_samples": 2,
+            "training_accuracy": 60.0,
+            "run_id": "r",
+        }
+    )
+    table = novel.summary(rows).set_index("method")
+    assert table["slope_per_unit_tv"].tolist() == pytest.approx([10.0, 4.0, 10.0])
+    assert table["slope_p_value"]["line"] < 1e-6
+    cloud = rows[rows["method"] == "cloud"]
+    correlation = np.corrcoef(cloud["tv_distance"], cloud["gap"])[0, 1]
+    t = correlation * np.sqrt(3 / (1 - correlation**2))
+    # Student's t with three degrees of freedom, in closed form.
+    tail = 0.5 - (np.arctan(t / np.sqrt(3)) + np.sqrt(3) * t / (3 + t**2)) / np.pi
+    assert table["slope_p_value"]["cloud"] == pytest.approx(2 * tail)
+    assert np.isnan(table["slope_p_value"]["two"])
+
+
 def test_novel_writes_its_tables_and_picture(tmp_path):
     folder = full_folder(tmp_path / "s", novel=True, seeds=2)
     novel.main(folder)
