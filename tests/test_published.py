@@ -1,12 +1,13 @@
 """What `results/` publishes must follow from the runs beside it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pfl_bench.analyses import claims
+from pfl_bench.analyses import claims, communication, embeddings, novel
 from pfl_bench.analyses.tables import finished
 from pfl_bench.leaderboard.frame import scan_runs
 from pfl_bench.leaderboard.render import FORMATS, to_csv
@@ -76,6 +77,19 @@ def test_claims_are_what_the_runs_give(folder):
         path.name: path.read_text(encoding="utf-8") for path in (*folder.glob("columns-*.md"), folder / "claims.csv")
     }
     assert written == claims.files(finished(folder))
+
+
+@pytest.mark.parametrize(
+    ("suite", "analysis"),
+    [("paper-novel-clients", novel), ("paper-embeddings", embeddings), ("paper-communication", communication)],
+)
+def test_analyses_are_what_the_runs_give(suite, analysis, tmp_path):
+    folder = RESULTS / "published" / suite
+    prefix = analysis.__name__.rpartition(".")[2]
+    again = shutil.copytree(folder, tmp_path / suite, ignore=shutil.ignore_patterns(f"{prefix}-*"))
+    analysis.main(again)
+    tables = {path.name: path.read_text(encoding="utf-8") for path in folder.glob(f"{prefix}-*.csv")}
+    assert tables == {path.name: path.read_text(encoding="utf-8") for path in again.glob(f"{prefix}-*.csv")} != {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)

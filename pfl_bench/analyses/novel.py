@@ -6,6 +6,7 @@ less like the nearest of them?
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,14 +23,18 @@ def gaps(runs: pd.DataFrame, novel: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(gap=rows["training_accuracy"] - rows["test_accuracy"], samples=rows["samples"].astype(str))
 
 
+def _line(part: pd.DataFrame) -> Any:
+    """Gap over distance by least squares: slope, intercept and p-value; None where all distances are one."""
+    return stats.linregress(part["tv_distance"], part["gap"]) if part["tv_distance"].nunique() > 1 else None
+
+
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Per scenario, method and number of samples: pooled accuracy, gap, and its slope over the distance, with the
     two-sided p-value of Student's t for a slope of 0, a novel client of a run being one observation."""
 
     def one(part: pd.DataFrame) -> pd.Series:
         pooled = 100 * part["test_correct"].sum() / part["test_samples"].sum()
-        spread = part["tv_distance"].nunique() > 1
-        line = stats.linregress(part["tv_distance"], part["gap"]) if spread else None
+        line = _line(part)
         return pd.Series(
             {
                 "novel_accuracy": pooled,
@@ -61,10 +66,9 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
         colour, style = COLOURS[position % len(COLOURS)], STYLES[position // len(COLOURS) % len(STYLES)]
         full = part[part["samples"] == ticks[-1]].sort_values("tv_distance")
         left.plot(full["tv_distance"], full["gap"], "o", color=colour, alpha=0.5, markersize=4)
-        if full["tv_distance"].nunique() > 1:
-            line = np.poly1d(np.polyfit(full["tv_distance"], full["gap"], 1))
+        if line := _line(full):
             ends = full["tv_distance"].iloc[[0, -1]]
-            left.plot(ends, line(ends), style, color=colour, label=method)
+            left.plot(ends, line.intercept + line.slope * ends, style, color=colour, label=method)
         pooled = [part[part["samples"] == s].pipe(lambda p: 100 * p.test_correct.sum() / p.test_samples.sum())
                   for s in ticks]  # fmt: skip
         right.plot(range(len(ticks)), pooled, style, marker="o", color=colour, label=method)
