@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     """Run the command line. Exit status: 0 all well, 1 some runs failed, 2 a wrong request, 130 interrupted."""
-    from .cli.app import run_command_line
+    from pfl_bench.cli.app import run_command_line
 
     sys.exit(run_command_line(sys.argv[1:]))
 

@@ -1,15 +1,17 @@
 """The public interface: everything a method, a data set, a partition rule or a client model may use."""
 
-from .client_model import ClientModel, InputShape, register_model
-from .data import ArrayDataset, Arrays, hold_out, make_dataset
-from .data_store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
+from pfl_bench.client.model import ClientModel, InputShape, register_model
+from pfl_bench.client.params import Params, State, Tensors, squared_distance, stacked, zeros_like
+from pfl_bench.client.training import Apply, Batch, Gradient, Sgd, Trained, cross_entropy, sgd_step_
+from pfl_bench.data.dataset import ArrayDataset, Arrays, hold_out, make_dataset
+from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
+from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
+from pfl_bench.engine.federation import Federation
+from pfl_bench.engine.method import LEARNING_RATES, LocalSgdConfig, Method, Moment, register_method
+from pfl_bench.spec.config import MethodConfig
+
 from .errors import RequestError, UnsuitedError
-from .federation import Federation
-from .method import LEARNING_RATES, LocalSgdConfig, Method, MethodConfig, Moment, register_method
-from .params import Params, State, Tensors, squared_distance, stacked, zeros_like
-from .partitioner import Partition, RuleConfig, make_partition, register_partition
 from .seeds import numpy_generator
-from .training import Apply, Batch, Gradient, Sgd, Trained, cross_entropy, sgd_step_
 
 __all__ = [
     "LEARNING_RATES",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pfl_bench.ledger import Ledger
+from pfl_bench.results.ledger import Ledger
 
 COSTS = {"bytes_down": 2_000_000, "bytes_up": 1_000_000, "local_steps": 500, "samples": 4000, "adapt_steps": 0,
          "train_seconds": 1.5, "eval_seconds": 0.5}  # fmt: skip

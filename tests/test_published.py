@@ -7,16 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pfl_bench.analyses import claims, communication, embeddings, novel
-from pfl_bench.analyses.tables import finished
-from pfl_bench.leaderboard.frame import scan_runs
-from pfl_bench.leaderboard.render import FORMATS, to_csv
-from pfl_bench.leaderboard.table import leaderboard
 from pfl_bench.registry import METHODS
-from pfl_bench.runspec import plan_runs
-from pfl_bench.scenario import at_edition
-from pfl_bench.suite import load_suite, select_scenarios
-from pfl_bench.tuning import TRIALS_FILE, choose, plan_trials
+from pfl_bench.results.analyses import claims, communication, embeddings, novel
+from pfl_bench.results.analyses.tables import finished
+from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.render import FORMATS, to_csv
+from pfl_bench.running.tuning import TRIALS_FILE, choose, plan_trials
+from pfl_bench.spec.run import plan_runs
+from pfl_bench.spec.scenario import at_edition
+from pfl_bench.spec.suite import load_suite, select_scenarios
 
 RESULTS = Path(__file__).parents[1] / "results"
 SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if (folder / "runs").is_dir())

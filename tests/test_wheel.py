@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import DATASETS, METHODS
-from pfl_bench.suite import builtin_suites
+from pfl_bench.spec.suite import builtin_suites
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import typer.main
 
-from ..errors import RequestError, one_line
+from pfl_bench.errors import RequestError, one_line
 
 app = typer.Typer(
     help="Benchmark suite for personalized federated learning.",

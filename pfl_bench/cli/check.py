@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..conformance import CHECKS, Context, run_check
-from ..registry import METHODS
-from ..suite import parse_names
+from pfl_bench.registry import METHODS
+from pfl_bench.spec.suite import parse_names
+from pfl_bench.testing import CHECKS, Context, run_check
+
 from .run import load_plugins
 from .tables import make_console
 

@@ -3,9 +3,10 @@
 import math
 from pathlib import Path
 
-from ..comparison import compare, regressions
-from ..errors import RequestError
-from ..leaderboard.frame import scan_runs
+from pfl_bench.errors import RequestError
+from pfl_bench.results.comparison import compare, regressions
+from pfl_bench.results.frame import scan_runs
+
 from .tables import make_console, print_rows
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from ..data import ArrayDataset
-from ..data_store import default_data_dir, load_dataset, record_hash
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.store import default_data_dir, load_dataset, record_hash
+
 from .tables import make_console
 
 

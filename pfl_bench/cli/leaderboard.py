@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ..errors import RequestError, unknown
-from ..leaderboard.files import EVERY_FORMAT, write_leaderboard
-from ..ledger import check_writable
+from pfl_bench.errors import RequestError, unknown
+from pfl_bench.results.ledger import check_writable
+from pfl_bench.results.publish import EVERY_FORMAT, write_leaderboard
+
 from .tables import make_console, print_leaderboard
 
 

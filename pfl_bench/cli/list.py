@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..errors import unknown
-from ..registry import DATASETS, METHODS, Registry
-from ..suite import builtin_suites
+from pfl_bench.errors import unknown
+from pfl_bench.registry import DATASETS, METHODS, Registry
+from pfl_bench.spec.suite import builtin_suites
+
 from .run import load_plugins
 from .tables import make_console, print_rows
 

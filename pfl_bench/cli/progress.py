@@ -9,11 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from ..events import Checkpoint, Event, RunResult
-from ..events import Progress as VisitProgress
-from ..job import Failure
-from ..ledger import Ledger
-from ..runspec import RunSpec
+from pfl_bench.engine.events import Checkpoint, Event, RunResult
+from pfl_bench.engine.events import Progress as VisitProgress
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.spec.run import RunSpec
 
 
 class _Rate(ProgressColumn):
@@ -73,7 +72,7 @@ class RunProgress:
         if self.console.is_terminal:
             self.bar.stop()
 
-    def listen(self, run: RunSpec, event: Event | Failure) -> None:
+    def listen(self, run: RunSpec, event: Event) -> None:
         """Advance the bars by what happened to a run."""
         if isinstance(event, Checkpoint):
             return

@@ -8,21 +8,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..data_store import default_data_dir
-from ..errors import one_line
-from ..events import Event, Options
-from ..executors.choice import choose_executor
-from ..job import Failure
-from ..leaderboard.files import write_tables
-from ..leaderboard.frame import read_runs
-from ..leaderboard.table import leaderboard
-from ..ledger import Ledger, check_writable
-from ..registry import METHODS, Plugin, load_plugin, read_plugin
-from ..runner import Outcome, Plan, execute, make_plan, resolve_device
-from ..runspec import RunSpec, parse_overrides, plan_runs
-from ..scenario import at_edition
-from ..suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
-from ..tracking import Tracking
+from pfl_bench.data.store import default_data_dir
+from pfl_bench.engine.events import Event
+from pfl_bench.errors import one_line
+from pfl_bench.registry import METHODS, Plugin, load_plugin, read_plugin
+from pfl_bench.results.frame import read_runs
+from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.ledger import Ledger, check_writable
+from pfl_bench.results.publish import write_tables
+from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, resolve_device
+from pfl_bench.running.tracking import Tracking
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import RunSpec, parse_overrides, plan_runs
+from pfl_bench.spec.scenario import at_edition
+from pfl_bench.spec.suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
+
 from .progress import RunProgress
 from .tables import make_console, print_leaderboard
 
@@ -100,7 +101,7 @@ def run_request(request: RunRequest) -> int:
         try:
             with RunProgress(console, plan.runs, ledger) as progress:
 
-                def listen(run: RunSpec, event: Event | Failure) -> None:
+                def listen(run: RunSpec, event: Event) -> None:
                     progress.listen(run, event)
                     tracking.listen(run, event)
 

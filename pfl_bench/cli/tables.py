@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..leaderboard.render import display_rows, headers, titles
+from pfl_bench.results.render import display_rows, headers, titles
 
 NUMERIC = {"rank", "worst decile", "last", "MB down", "MB up", "seconds"}
 EXPENDABLE = ("MB up", "moment", "worst decile", "95 % interval", "last", "seconds", "MB down")

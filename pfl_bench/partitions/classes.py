@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 from pydantic import PositiveInt
 
-from ..errors import RequestError
-from ..partitioner import RuleConfig, register_partition
+from pfl_bench.data.partition import RuleConfig, register_partition
+from pfl_bench.errors import RequestError
 
 
 class Classes(RuleConfig):

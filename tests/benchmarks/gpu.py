@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from torch.multiprocessing import get_context
 
-from pfl_bench.arena import build_federation
-from pfl_bench.backends import BACKENDS
-from pfl_bench.conformance.kit import Arena
-from pfl_bench.data_store import load_dataset
-from pfl_bench.events import Options, RunResult
-from pfl_bench.job import make_job, run_job
-from pfl_bench.partitioner import make_partition
-from pfl_bench.suite import load_suite
-from pfl_bench.training import Sgd
+from pfl_bench.client.backends import BACKENDS
+from pfl_bench.client.training import Sgd
+from pfl_bench.data.partition import make_partition
+from pfl_bench.data.store import load_dataset
+from pfl_bench.engine.events import RunResult
+from pfl_bench.engine.places import build_federation
+from pfl_bench.running.job import make_job, run_job
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.suite import load_suite
+from pfl_bench.testing.kit import Arena
 
 CUDA = torch.device("cuda")
 SGD = Sgd(5e-3, 0.9, 5e-5, 50.0)

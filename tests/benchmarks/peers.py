@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from pfl_bench.data import ArrayDataset
+from pfl_bench.data.dataset import ArrayDataset
 
 
 class PlainLeNet(nn.Module):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pfl_bench.provenance import git_commit, hardware
+from pfl_bench.running.provenance import git_commit, hardware
 
 COLUMNS = ["group", "benchmark", "figure", "value", "commit"]
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from pfl_bench.conformance.kit import Arena, tiny_arena
-from pfl_bench.events import Options, RunResult
-from pfl_bench.job import make_job, run_job
-from pfl_bench.scenario import Precision
+from pfl_bench.engine.events import RunResult
+from pfl_bench.running.job import make_job, run_job
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.scenario import Precision
+from pfl_bench.testing.kit import Arena, tiny_arena
 
 from .compare import report
 from .peers import client_data, pfedhn_visits

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pfl_bench.conformance.kit import Arena, tiny_arena
-from pfl_bench.events import Options, RunResult
-from pfl_bench.partitioner import make_partition
-from pfl_bench.simulator import simulate
+from pfl_bench.data.partition import make_partition
+from pfl_bench.engine.events import RunResult
+from pfl_bench.engine.simulator import simulate
+from pfl_bench.spec.options import Options
+from pfl_bench.testing.kit import Arena, tiny_arena
 
 VISITS = 40
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from pfl_bench.arena import build_federation
-from pfl_bench.backends import BACKENDS, vmap
-from pfl_bench.backends.traced import TraceCache
-from pfl_bench.conformance.kit import Arena, tiny_arena
-from pfl_bench.precision import has_bf16_units
-from pfl_bench.scenario import Precision
-from pfl_bench.training import Sgd
+from pfl_bench.client.backends import BACKENDS, vmap
+from pfl_bench.client.backends.traced import TraceCache
+from pfl_bench.client.precision import has_bf16_units
+from pfl_bench.client.training import Sgd
+from pfl_bench.engine.places import build_federation
+from pfl_bench.spec.scenario import Precision
+from pfl_bench.testing.kit import Arena, tiny_arena
 
 from .compare import medians, report
 from .peers import PlainLeNet, PlainMlp, client_data, plain_step, sgd, train_visit

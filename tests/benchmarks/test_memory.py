@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pfl_bench.conformance.kit import Arena, tiny_arena
-from pfl_bench.events import Options, RunResult
-from pfl_bench.executors.ray import RayExecutor
-from pfl_bench.job import make_job
+from pfl_bench.engine.events import RunResult
+from pfl_bench.running.executors.ray import RayExecutor
+from pfl_bench.running.job import make_job
+from pfl_bench.spec.options import Options
+from pfl_bench.testing.kit import Arena, tiny_arena
 
 from .compare import report
 

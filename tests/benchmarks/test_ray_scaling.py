@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from pfl_bench.conformance.kit import fingerprint, tiny_arena
-from pfl_bench.events import Options, RunResult
-from pfl_bench.executors.ray import RayExecutor
-from pfl_bench.job import Job, make_job
+from pfl_bench.engine.events import RunResult
+from pfl_bench.running.executors.ray import RayExecutor
+from pfl_bench.running.job import Job, make_job
+from pfl_bench.spec.options import Options
+from pfl_bench.testing.kit import fingerprint, tiny_arena
 
 RUNS = 8
 VISITS = 10

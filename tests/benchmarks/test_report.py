@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pfl_bench.ledger import Ledger
+from pfl_bench.results.ledger import Ledger
 from tests.ledgers import client_rows, history_rows, record
 
 from .compare import report

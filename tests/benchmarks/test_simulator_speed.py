@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pfl_bench.arena import build_federation
-from pfl_bench.backends import BACKENDS
-from pfl_bench.conformance.kit import tiny_arena
-from pfl_bench.evaluation import EvaluationSet, evaluate
-from pfl_bench.params import stacked
-from pfl_bench.partitioner import make_partition
+from pfl_bench.client.backends import BACKENDS
+from pfl_bench.client.params import stacked
+from pfl_bench.data.partition import make_partition
+from pfl_bench.engine.evaluation import EvaluationSet, evaluate
+from pfl_bench.engine.places import build_federation
+from pfl_bench.testing.kit import tiny_arena
 
 from .compare import medians, report
 from .peers import PlainLeNet

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pfl_bench.data_store import load_dataset, write_npz
+from pfl_bench.data.store import load_dataset, write_npz
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import DATASETS
 

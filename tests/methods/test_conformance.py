@@ -2,8 +2,8 @@
 
 import pytest
 
-from pfl_bench.conformance import CHECKS, Context, run_check
 from pfl_bench.registry import METHODS
+from pfl_bench.testing import CHECKS, Context, run_check
 
 NAMES = METHODS.names()
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pfl_bench.arena import build_federation
-from pfl_bench.conformance.kit import tiny_arena
+from pfl_bench.client.training import Sgd
+from pfl_bench.engine.places import build_federation
+from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.registry import METHODS
-from pfl_bench.runspec import RunSpec, make_config
-from pfl_bench.simulator import draw_cohort
-from pfl_bench.training import Sgd
+from pfl_bench.spec.run import RunSpec, make_config
+from pfl_bench.testing.kit import tiny_arena
 
 ROUNDS = 4
 
@@ -128,7 +128,7 @@ def test_per_fedavg_without_alpha_is_fedavg_on_the_outer_batches():
 
 def test_per_fedavg_hessian_free_is_the_exact_meta_gradient():
     """(I - alpha H) g by double backward against the central difference, in double precision."""
-    from pfl_bench.training import Batch, cross_entropy
+    from pfl_bench.client.training import Batch, cross_entropy
 
     method = Trace("per_fedavg", rounds=0, alpha=0.3, delta=1e-4, variant="hf").method
     torch.manual_seed(0)

@@ -60,7 +60,7 @@ def test_update_moves_the_generated_model_towards_the_trained_one():
 
 def test_hypernetwork_size_of_the_paper():
     """12.272 M weights for 50 clients on CIFAR-10 (section 4)."""
-    from pfl_bench.client_model import make_model
+    from pfl_bench.client.model import make_model
 
     model = make_model("lenet", (3, 32, 32), 10)
     fed = Trace("pfedhn", rounds=0).fed

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.optim.sgd import sgd
 
-from pfl_bench import training
-from pfl_bench.arena import build_federation
-from pfl_bench.conformance.kit import tiny_arena
-from pfl_bench.federation import Cohort, Federation
+from pfl_bench.client import training
+from pfl_bench.engine.federation import Cohort, Federation
+from pfl_bench.engine.places import build_federation
 from pfl_bench.registry import METHODS
+from pfl_bench.testing.kit import tiny_arena
 
 DEVICE = torch.device("meta")
 

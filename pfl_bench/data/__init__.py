@@ -1,0 +1,1 @@
+"""From a source to samples by index: data sets, partitions, pools."""

@@ -1,0 +1,122 @@
+"""Where data sets come from: sources by name, ``.npz`` files in the data directory, downloads.
+
+A source is a function ``DataRequest -> ArrayDataset``. What it fetches is stored once and its SHA-256 recorded.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from pfl_bench.errors import RequestError, one_line
+from pfl_bench.registry import DATASETS
+
+from .dataset import ArrayDataset, Arrays
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """What a data source is asked for: where prepared files live, its argument (``npz:ARGUMENT``), and whether
+    it may use the network."""
+
+    data_dir: Path
+    argument: str = ""
+    download: bool = True
+
+
+def default_data_dir() -> Path:
+    """``$PFL_BENCH_DATA``, else the platform's cache folder for this user."""
+    configured = os.environ.get("PFL_BENCH_DATA")
+    return Path(configured) if configured else Path(platformdirs.user_cache_dir("pfl-bench"))
+
+
+def register_dataset(
+    name: str, **info: str
+) -> Callable[[Callable[[DataRequest], ArrayDataset]], Callable[[DataRequest], ArrayDataset]]:
+    """Register a function ``DataRequest -> ArrayDataset`` as the data source ``name``."""
+    return DATASETS.register(name, **info)
+
+
+def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True) -> ArrayDataset:
+    """Load ``NAME`` or ``NAME:ARGUMENT``; every problem with the name or the data is a RequestError.
+
+    The SHA-256 of a fetched data set is recorded beside it and compared at every later load.
+    """
+    name, _, argument = spec.partition(":")
+    source = DATASETS.get(name)
+    folder = data_dir or default_data_dir()
+    fetched = not (folder / f"{name}.npz").exists()
+    dataset: ArrayDataset = source(DataRequest(folder, argument, download))
+    if fetched and (folder / f"{name}.npz").exists():
+        record_hash(dataset, folder)
+    check_hash(dataset, folder)
+    return dataset
+
+
+def record_hash(dataset: ArrayDataset, data_dir: Path) -> None:
+    """Record a data set's SHA-256 in ``<data-dir>/<name>.json``."""
+    (data_dir / f"{dataset.name}.json").write_text(json.dumps({"sha256": dataset.sha256}) + "\n", encoding="utf-8")
+
+
+def check_hash(dataset: ArrayDataset, data_dir: Path) -> None:
+    """RequestError if a SHA-256 is recorded for this data set and it is another one."""
+    record = data_dir / f"{dataset.name}.json"
+    if not record.is_file():
+        return
+    try:
+        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{dataset.name}: {record} is damaged; remove it to accept the data as it is") from error
+    if expected != dataset.sha256:
+        raise RequestError(f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {expected}")
+
+
+def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
+    """Read an ``.npz`` without pickle; a missing, truncated or foreign file is a RequestError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except FileNotFoundError as error:
+        raise RequestError(f"{name}: {path} does not exist") from error
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise RequestError(f"{name}: {path} is not a readable .npz: {one_line(error)}") from error
+
+
+def write_npz(path: Path, arrays: Arrays) -> None:
+    """Write an ``.npz`` beside its place and rename it, so that no half file is ever found."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Arrays]) -> Arrays:
+    """Arrays of ``<data-dir>/<name>.npz``; where there is no such file, fetch them once and store them.
+
+    ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
+    """
+    path = request.data_dir / f"{name}.npz"
+    if not path.exists():
+        if not request.download:
+            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {name}'")
+        try:
+            with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
+                arrays = fetch(Path(folder))
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from error
+        except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
+            raise RequestError(
+                f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
+            ) from error
+        write_npz(path, arrays)
+    return read_npz(path, name)

@@ -1,0 +1,59 @@
+"""Clients that were not there in training: what a method does for them with how many labelled samples."""
+
+import numpy as np
+
+from pfl_bench.client.params import State
+from pfl_bench.data.partition import Partition
+from pfl_bench.spec.scenario import EnrollSpec
+
+from .evaluation import evaluate
+from .events import Row
+from .method import Method
+from .places import Place, newcomers
+
+
+def class_shares(labels: np.ndarray, parts: tuple[np.ndarray, ...], classes: int) -> np.ndarray:
+    """Each client's distribution over classes, ``[clients, classes]``; rows sum to 1."""
+    counts = np.stack([np.bincount(labels[own], minlength=classes) for own in parts]).astype(float)
+    shares: np.ndarray = counts / counts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def nearest(shares: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per row of ``shares``: which row of ``others`` has the least total variation distance, and that distance."""
+    distances = 0.5 * np.abs(shares[:, None] - others[None]).sum(axis=2)
+    return distances.argmin(axis=1), distances.min(axis=1)
+
+
+def enroll(method: Method, state: State, place: Place, partition: Partition, spec: EnrollSpec) -> list[Row]:
+    """One row per novel client and number of labelled samples; none if the method has no rule for newcomers.
+
+    ``tv_distance``: total variation between the class distributions of the client and of the nearest training
+    client, over all samples that the two hold.
+    """
+    if not method.defines("enroll"):
+        return []
+    labels, first = place.fed.pool.labels.cpu().numpy(), partition.clients - partition.novel
+    shares = class_shares(labels, partition.train, place.fed.classes)
+    neighbours, distances = nearest(shares[first:], shares[:first])
+    rows: list[Row] = []
+    for samples in spec.samples:
+        new = newcomers(place, partition, None if samples == "all" else samples, spec.steps)
+        fed = new.fed.at(0, 1.0, "enroll", place.fed.costs)
+        params = method.enroll(fed, state, fed.everyone)
+        scores = evaluate(fed.model, fed.backend, params, new.test, fed.everyone)
+        for client, own in enumerate(fed.members):
+            rows.append(
+                {
+                    "client": first + client,
+                    "samples": samples,
+                    "train_samples": len(own),
+                    "steps": spec.steps,
+                    "test_samples": int(scores.total[client]),
+                    "test_correct": int(scores.correct[client]),
+                    "test_accuracy": float(scores.accuracies[client]),
+                    "nearest_client": int(neighbours[client]),
+                    "tv_distance": float(distances[client]),
+                }
+            )
+    return rows

@@ -1,0 +1,97 @@
+"""Scoring clients: correct predictions and losses per client, and the statistics reported from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pfl_bench.client.backends import Backend
+from pfl_bench.client.model import ClientModel
+from pfl_bench.client.params import Params
+from pfl_bench.data.pool import ImagePool
+
+CHUNK_IMAGES = 8192
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Per client: correct predictions, samples, and mean cross-entropy. Arrays ``[clients]``."""
+
+    correct: np.ndarray
+    total: np.ndarray
+    loss: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scores"], order: np.ndarray) -> "Scores":
+        """Scores of several groups of clients, put into an order."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in cls.__annotations__))
+
+    @property
+    def accuracies(self) -> np.ndarray:
+        """Accuracy per client, in percent."""
+        return 100.0 * self.correct / self.total
+
+    def summary(self) -> dict[str, float]:
+        """Percentages: ``accuracy`` pools all samples (the primary figure), the others are over clients.
+
+        ``worst_decile`` is the mean over the tenth of the clients (at least one) with the lowest accuracy.
+        ``loss`` is the mean of the clients' mean losses.
+        """
+        each = np.sort(self.accuracies)
+        return {
+            "accuracy": 100.0 * float(self.correct.sum() / self.total.sum()),
+            "client_mean": float(each.mean()),
+            "client_std": float(each.std()),
+            "worst_decile": float(each[: math.ceil(len(each) / 10)].mean()),
+            "client_min": float(each[0]),
+            "loss": float(self.loss.mean()),
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """One split: a pool of images and each client's samples, padded to ``[clients, longest]``; ``real`` marks them."""
+
+    pool: ImagePool
+    indices: Tensor
+    real: Tensor
+
+    @classmethod
+    def of(cls, pool: ImagePool, members: tuple[np.ndarray, ...]) -> "EvaluationSet":
+        """Pad the clients' index arrays."""
+        longest = max(len(own) for own in members)
+        padded = np.stack([np.pad(own, (0, longest - len(own)), mode="edge") for own in members])
+        lengths = np.asarray([len(own) for own in members])
+        device = pool.images.device
+        real = torch.from_numpy(np.arange(longest) < lengths[:, None]).to(device)
+        return cls(pool, torch.from_numpy(padded).to(device), real)
+
+
+@torch.no_grad()
+def score(
+    model: ClientModel, backend: Backend, params: Params, data: EvaluationSet, clients: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Correct predictions and summed losses ``[c]`` of stacked models ``[c, ...]`` on their clients' samples."""
+    correct, losses = [], []
+    per_chunk = max(1, CHUNK_IMAGES // data.indices.shape[1])
+    for start in range(0, len(clients), per_chunk):
+        chosen = clients[start : start + per_chunk]
+        x, y = data.pool.gather(data.indices[chosen])
+        rows = Params({name: tensor[start : start + per_chunk] for name, tensor in params.items()})
+        logits = backend.logits(model, rows, x)
+        real = data.real[chosen]
+        correct.append(((logits.argmax(-1) == y) & real).sum(1))
+        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+        losses.append((loss * real).sum(1))
+    return torch.cat(correct), torch.cat(losses)
+
+
+def evaluate(model: ClientModel, backend: Backend, params: Params, data: EvaluationSet, clients: Tensor) -> Scores:
+    """``score`` as NumPy arrays with the sample counts."""
+    correct, losses = score(model, backend, params, data, clients)
+    total = data.real[clients].sum(1).cpu().numpy()
+    return Scores(correct.cpu().numpy(), total, losses.double().cpu().numpy() / total)

@@ -1,0 +1,128 @@
+"""The contract of a method: explicit state, two metered calls, and what is to be evaluated when."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from pfl_bench.client.params import Params, State
+from pfl_bench.client.training import Sgd
+from pfl_bench.registry import METHODS
+from pfl_bench.spec.config import MethodConfig
+
+from .federation import Federation
+
+Moment = Literal["global", "received", "adapted"]
+MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
+
+
+LEARNING_RATES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
+"""The common grid for a local learning rate; wider than the pFedHN paper's, which is 0.1 to 0.005."""
+
+
+class LocalSgdConfig(MethodConfig):
+    """Hyper-parameters of methods whose clients run plain SGD; the pFedHN protocol's, but for the tuned ``lr``."""
+
+    lr: PositiveFloat = Field(5e-3, description="local learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="local momentum, reset at every visit")
+    weight_decay: NonNegativeFloat = 5e-5
+    clip_norm: PositiveFloat = Field(50.0, description="largest norm of a client's gradient")
+
+    def sgd(self) -> Sgd:
+        """The optimiser spec."""
+        return Sgd(self.lr, self.momentum, self.weight_decay, self.clip_norm)
+
+
+class Method(ABC):
+    """A personalized federated learning method.
+
+    Subclasses say in ``moment`` at which moment their paper evaluates, and override the hook of that moment
+    and of any other that exists for them:
+
+    * ``global``: ``global_params``, the server's model;
+    * ``received``: ``client_params``, the shared part plus the stored personal part, before any local step;
+    * ``adapted``: ``adapt``, after local adaptation on the client's own training data.
+
+    A method that cannot take part in a scenario raises ``UnsuitedError``; the run is recorded as skipped.
+    """
+
+    name: ClassVar[str]
+    moment: ClassVar[Moment] = "received"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Values to try per hyper-parameter, for ``pfl_bench.running.tuning``."""
+
+    joint: ClassVar[bool] = False
+    """Where clients have different models: one state for all of them, instead of one per client model.
+
+    ``init`` then gets the federation of the first model and finds the others in ``fed.models``; ``round`` and
+    the evaluation hooks get the federation of one model at a time.
+    """
+
+    Config: type[MethodConfig] = MethodConfig
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def init(self, fed: Federation) -> State:
+        """State before the first round."""
+
+    @abstractmethod
+    def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
+        """One round with the clients in ``cohort`` (int64 ``[c]``), who may train ``fed.local_steps`` each."""
+
+    def global_params(self, fed: Federation, state: State) -> Params:
+        """The server's model, shared parameters ``[...]``."""
+        raise NotImplementedError
+
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What these clients would use without a local step, stacked ``[c, ...]``."""
+        raise NotImplementedError
+
+    def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What these clients would use after adapting on their training data, stacked ``[c, ...]``.
+
+        Must not change ``state``. Steps taken here are counted apart from the budget.
+        """
+        raise NotImplementedError
+
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+        """What clients never seen in training would use, stacked ``[c, ...]``.
+
+        ``fed`` is their federation: it numbers them from 0, holds what labelled samples they have, and its
+        ``local_steps`` are what each may spend. ``state`` is the trained one and must not be changed. A method
+        without this hook has no rule for new clients, and results say so.
+        """
+        raise NotImplementedError
+
+    def client_vectors(self, fed: Federation, state: State) -> Tensor:
+        """What the server has learned about each client, ``[clients, k]``; recorded at the end of a run."""
+        raise NotImplementedError
+
+    @classmethod
+    def defines(cls, hook: str) -> bool:
+        """Whether a method overrides a hook."""
+        return getattr(cls, hook) is not getattr(Method, hook)
+
+    @classmethod
+    def moments(cls) -> list[Moment]:
+        """The moments this method defines, in the order global, received, adapted."""
+        hooks = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
+        return [m for m in MOMENTS if cls.defines(hooks[m])]
+
+
+M = TypeVar("M", bound=type[Method])
+
+
+def register_method(name: str, *, paper: str) -> Callable[[M], M]:
+    """Register a Method subclass as ``name``; ``paper`` is its reference."""
+
+    def enter(cls: M) -> M:
+        if cls.moment not in cls.moments():
+            raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r} but does not define its hook")
+        cls.name = name
+        return METHODS.register(name, paper=paper)(cls)
+
+    return enter

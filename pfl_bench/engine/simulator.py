@@ -1,0 +1,225 @@
+"""The client simulator: one run from its first client visit to its result, as a stream of events."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from pfl_bench.client.params import State, stacked
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.partition import Partition
+from pfl_bench.errors import DivergedError, UnsuitedError
+from pfl_bench.registry import METHODS
+from pfl_bench.seeds import numpy_generator
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import RunSpec
+
+from . import checkpoint
+from .costs import Costs
+from .enrollment import enroll
+from .evaluation import Scores, evaluate
+from .events import Checkpoint, Event, Progress, Row, RunResult, Status
+from .federation import Cohort, Federation
+from .method import Method, Moment
+from .places import Place, build_places
+from .process import peak_memory_bytes, reset_peak_memory
+from .selection import Picks, remember, summarise
+
+Places = tuple[Place, ...]
+
+PROGRESS_SECONDS = 0.5
+
+
+@dataclass
+class _Run:
+    """The explicit state of a run; what ``checkpoint`` keeps."""
+
+    states: list[State]
+    costs: Costs
+    round: int = 0
+    visits: int = 0
+    history: list[Row] = field(default_factory=list)
+    picks: Picks = field(default_factory=dict)
+
+    def dumps(self) -> bytes:
+        return checkpoint.dumps({**vars(self), "costs": self.costs.as_dict()})
+
+    @classmethod
+    def loads(cls, data: bytes, device: torch.device) -> "_Run":
+        tree = checkpoint.loads(data, device)
+        return cls(**{**tree, "costs": Costs(**tree["costs"])})
+
+    def state(self, position: int) -> State:
+        """The state for the client model at a position; a joint method has one for all."""
+        return self.states[position % len(self.states)]
+
+
+def simulate(
+    spec: RunSpec,
+    dataset: ArrayDataset,
+    partition: Partition,
+    options: Options,
+    resume_from: bytes | None = None,
+) -> Iterator[Event]:
+    """Execute a run, from a checkpoint if there is one. The last event is its ``RunResult``.
+
+    A method that is unsuited, and NaN or infinity, end in a result too; other exceptions pass through.
+    """
+    reset_peak_memory()
+    device = torch.device(options.device)
+    places = build_places(spec, dataset, partition, device, options.backend)
+    method: Method = METHODS.get(spec.method)(spec.config)
+    run = _Run([], Costs())
+    try:
+        resumed = _resume(resume_from, device)
+        if resumed is None:
+            run.states = [method.init(place.fed) for place in (places[:1] if method.joint else places)]
+        else:
+            run = resumed
+            yield Progress(run.visits, None)
+        saved = reported = time.monotonic()
+        while run.visits < spec.scenario.visits:
+            evaluated = _advance(run, method, places, spec)
+            if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
+                yield Progress(run.visits, evaluated, run.costs.as_dict())
+                reported = time.monotonic()
+            if time.monotonic() - saved >= options.checkpoint_seconds and run.visits < spec.scenario.visits:
+                yield Checkpoint(run.dumps(), list(run.history))
+                saved = time.monotonic()
+        tables = _last_words(run, method, places, spec, partition)
+        yield _result("finished", "", run, method, places, tables)
+    except UnsuitedError as error:
+        yield RunResult("skipped", str(error))
+    except DivergedError as error:
+        yield _result("diverged", str(error), run, method, places, {})
+
+
+def _resume(data: bytes | None, device: torch.device) -> _Run | None:
+    """The run in a checkpoint, or None to start over: there is none, or it is damaged."""
+    if data is None:
+        return None
+    try:
+        return _Run.loads(data, device)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
+    """Distinct clients of a round, uniformly at random; the same for all methods with this cohort size."""
+    return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
+
+
+def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float | None:
+    """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
+    scenario, started = spec.scenario, time.perf_counter()
+    size = min(spec.config.cohort, scenario.visits - run.visits)
+    ids = draw_cohort(spec.seed, run.round, places[0].fed.population, size)
+    before = run.costs.local_steps
+    for position, place in enumerate(places):
+        own = ids[ids % len(places) == position] // len(places)
+        if len(own):
+            cohort = Cohort.of(own, place.fed.device)
+            fed = _at(place.fed, run, scenario.visits, "train", cohort)
+            after = method.round(fed, run.state(position), cohort.clients)
+            run.states[position % len(run.states)] = after
+    used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
+    if used > allowed:
+        raise RuntimeError(
+            f"{spec.method} took {used} mini-batch gradients in a round of {len(ids)} visits; the budget is {allowed}"
+        )
+    visits = run.visits
+    run.visits, run.round = visits + len(ids), run.round + 1
+    run.costs.train_seconds += time.perf_counter() - started
+    due = [
+        moment
+        for moment in method.moments()
+        if run.visits == scenario.visits
+        or _crossed(visits, run.visits, _cadence(scenario.eval_every, scenario.adapt_every, moment))
+    ]
+    if not due:
+        return None
+    started = time.perf_counter()
+    rows = [row for moment in due for row in _evaluate_moment(run, method, places, moment, scenario.visits)]
+    run.costs.eval_seconds += time.perf_counter() - started
+    run.history += [{**row, **run.costs.as_dict()} for row in rows]
+    return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
+
+
+def _at(
+    fed: Federation, run: _Run, budget: int, phase: Literal["train", "evaluate"], cohort: Cohort | None = None
+) -> Federation:
+    return fed.at(run.round, run.visits / budget, phase, run.costs, cohort)
+
+
+def _cadence(eval_every: int, adapt_every: int | None, moment: Moment) -> int:
+    return (adapt_every or eval_every) if moment == "adapted" else eval_every
+
+
+def _crossed(before: int, after: int, every: int) -> bool:
+    return before // every < after // every
+
+
+def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, budget: int) -> list[Row]:
+    """Score every client on validation and test; remember the best (on validation) and the last test scores."""
+    parts: dict[str, list[Scores]] = {"validation": [], "test": []}
+    for position, place in enumerate(places):
+        fed = _at(place.fed, run, budget, "evaluate")
+        state, clients = run.state(position), fed.everyone
+        if moment == "global":
+            params = stacked(method.global_params(fed, state), fed.clients)
+        elif moment == "received":
+            params = method.client_params(fed, state, clients)
+        else:
+            params = method.adapt(fed, state, clients)
+        for split, data in (("validation", place.validation), ("test", place.test)):
+            parts[split].append(evaluate(fed.model, fed.backend, params, data, clients))
+    order = np.argsort([number for place in places for number in place.fed.numbers])
+    scores = {split: Scores.joined(each, order) for split, each in parts.items()}
+    broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
+    if len(broken):
+        raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
+    remember(run.picks, moment, run.visits, scores["validation"], scores["test"])
+    return [
+        {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
+        for split, scored in scores.items()
+    ]
+
+
+def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partition: Partition) -> dict[str, list[Row]]:
+    """What is recorded once, at the end of the budget: enrolled newcomers, what the server knows of its clients."""
+    tables: dict[str, list[Row]] = {}
+    if spec.scenario.enroll is not None:
+        if len(places) > 1:
+            raise UnsuitedError("novel clients are enrolled only where all clients have the same model")
+        at = replace(places[0], fed=_at(places[0].fed, run, spec.scenario.visits, "evaluate"))
+        tables["novel"] = enroll(method, run.states[0], at, partition, spec.scenario.enroll)
+    if method.defines("client_vectors") and len(run.states) == 1:
+        vectors = method.client_vectors(places[0].fed, run.states[0]).cpu().numpy()
+        tables["vectors"] = [
+            {"client": client, **{f"v{k}": float(value) for k, value in enumerate(vector)}}
+            for client, vector in enumerate(vectors)
+        ]
+    return tables
+
+
+def _result(
+    status: Status, reason: str, run: _Run, method: Method, places: Places, tables: dict[str, list[Row]]
+) -> RunResult:
+    fed = places[0].fed
+    sizes = {n: len(own) for at in places for n, own in zip(at.fed.numbers, at.fed.members, strict=True)}
+    summary, clients = summarise(run.picks, [sizes[number] for number in range(fed.population)])
+    facts = {
+        "official_moment": method.moment,
+        "visits": run.visits,
+        "rounds": run.round,
+        "client_model_size": max(place.fed.model.size for place in places),
+        "backend": fed.backend.name,
+        "device": str(fed.device),
+        "peak_memory_bytes": peak_memory_bytes(fed.device),
+        "costs": run.costs.as_dict(),
+        "enrolls": method.defines("enroll"),
+    }
+    return RunResult(status, reason, summary, run.history, clients, tables, facts)

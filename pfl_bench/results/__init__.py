@@ -1,0 +1,1 @@
+"""Frames in, judgement out. Imports neither torch nor ray."""

@@ -1,0 +1,71 @@
+"""Accuracy against bytes moved: ``python -m pfl_bench.results.analyses.communication results/paper-communication``."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from pfl_bench.results.entries import entries
+
+from .curves import COLOURS, STYLES
+from .tables import budget_title, finished, joined
+
+
+def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
+    """Test accuracy at the official moment over bytes moved (down plus up): a row per run and evaluation.
+
+    ``entry`` names the method and, where it takes part several times, what sets this entry apart.
+    """
+    runs = finished(folder)
+    history = joined(folder, runs, "history")
+    official = history["run_id"].map(runs.set_index("run_id")["moment"])
+    rows = history[(history["split"] == "test") & (history["moment"] == official)]
+    return pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("run_id", "scenario", "method", "seed", "visits", "accuracy")},
+            "entry": rows["run_id"].map(entries(runs).set_axis(runs["run_id"])),
+            "bytes": rows["bytes_down"] + rows["bytes_up"],
+        }
+    )
+
+
+def totals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per scenario and entry: bytes at the end of the budget and the mean accuracy there. One row per entry."""
+    last = rows.sort_values("visits").groupby(["scenario", "entry", "seed"], sort=False).last().reset_index()
+    grouped = last.groupby(["scenario", "entry"], sort=False)
+    return grouped.agg(bytes=("bytes", "mean"), accuracy=("accuracy", "mean"), seeds=("seed", "nunique")).reset_index()
+
+
+def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
+    """One line per entry, mean over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for position, (entry, part) in enumerate(rows.groupby("entry", sort=False)):
+        colour, style = COLOURS[position % len(COLOURS)], STYLES[position // len(COLOURS) % len(STYLES)]
+        mean = part.groupby("visits")[["bytes", "accuracy"]].mean()
+        if mean["bytes"].max() == 0:
+            axes.axhline(mean["accuracy"].iloc[-1], linestyle=style, color=colour, label=f"{entry} (moves nothing)")
+        else:
+            axes.plot(mean["bytes"] / 1e6, mean["accuracy"], style, color=colour, label=entry)
+    axes.set(xlabel="MB moved, down and up", ylabel="pooled test accuracy (%)", title=title)
+    axes.set_xscale("log")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small")
+    figure.savefig(target, dpi=120)
+    plt.close(figure)
+
+
+def main(folder: Path) -> None:
+    """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder."""
+    rows, runs = accuracy_over_bytes(folder), finished(folder)
+    for scenario, part in rows.groupby("scenario"):
+        totals(part).to_csv(folder / f"communication-{scenario}.csv", index=False, float_format="%.6g")
+        draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"communication-{scenario}.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

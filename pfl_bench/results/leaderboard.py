@@ -1,0 +1,93 @@
+"""The leaderboard: runs aggregated over seeds, one row per scenario, method and configuration."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pfl_bench.results.statistics.paired import LEVEL, accuracy_table, best_entry, compare_with, student_interval
+
+from .entries import entries, variants
+from .order import by_scenario
+from .references import COLUMNS as REFERENCE_COLUMNS
+from .references import attach
+
+VERSUS_BEST = ["difference_to_best", "p_versus_best", "versus_best", "versus_note"]
+MEANS = [
+    "worst_decile", "client_mean", "client_std", "client_min", "validation_accuracy", "last_accuracy",
+    "global_accuracy", "received_accuracy", "adapted_accuracy",
+    "bytes_down", "bytes_up", "local_steps", "samples", "adapt_steps", "seconds", "peak_memory_bytes",
+]  # fmt: skip
+COLUMNS = [
+    "scenario", "rank", "method", "variant", "seeds", "accuracy_mean", "accuracy_std", "ci_low", "ci_high",
+    *VERSUS_BEST, *MEANS[:6], "moment", "visits", "local_steps_per_visit", "budget_scale", *MEANS[6:],
+    "failed", "diverged", "skipped", "unfinished", "reason", "config_hash", "runs",
+]  # fmt: skip
+
+
+def confidence_interval(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float]:
+    """Student's t interval of a mean percentage, cut off at 0 and 100; NaN with fewer than two values."""
+    low, high = student_interval(values, confidence)
+    return (low, high) if np.isnan(low) else (max(0.0, low), min(100.0, high))
+
+
+def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
+    """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy to 0.01 points;
+    ties share a rank. Runs that did not finish are counted beside, never averaged in.
+
+    ``versus_best`` says what a Holm-corrected Wilcoxon test over common seeds finds against the best entry of the
+    scenario (``best``, ``worse``, ``not significantly different``, ``untested``: ``versus_note`` says why).
+    """
+    if runs.empty:
+        return pd.DataFrame(columns=[*COLUMNS, *REFERENCE_COLUMNS])
+    keys = ["scenario", "scenario_hash", "method", "config_hash"]
+    rows = [_aggregate(group) for _, group in runs.groupby(keys, sort=False)]
+    table = pd.DataFrame(rows).join(versus_best(runs), on=keys)
+    table["variant"] = variants(table)
+    rounded = table["accuracy_mean"].astype(float).round(2)
+    ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
+    table["rank"] = ranks.astype("Int64")
+    return attach(by_scenario(table, "scenario_hash", "rank", "method")[COLUMNS])
+
+
+def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
+    """The columns ``VERSUS_BEST`` by scenario, its hash, method and configuration."""
+    keys, rows = ["scenario", "scenario_hash", "method", "config_hash"], {}
+    done = runs[runs["status"] == "finished"].copy()
+    done["entry"] = entries(done)
+    for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
+        table = accuracy_table(part, str(scenario))
+        best = best_entry(table)
+        found: dict[str, tuple[Any, ...]] = {str(best): (0.0, None, "best", "")}
+        if best is not None:
+            for c in compare_with(table, best):
+                found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
+        for key, own in part.groupby(keys, sort=False):
+            rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
+    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else pd.MultiIndex.from_arrays([[]] * 4, names=keys)
+    return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
+
+
+def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
+    done = group[group["status"] == "finished"]
+    accuracy = done["accuracy"].to_numpy(dtype=float)
+    low, high = confidence_interval(accuracy)
+    first = (done if len(done) else group).iloc[0]
+    row: dict[str, Any] = {
+        name: first[name]
+        for name in ("scenario", "scenario_hash", "method", "config_hash", "config", "moment", "visits",
+                     "local_steps_per_visit", "budget_scale")
+    }  # fmt: skip
+    row |= {
+        "seeds": len(done),
+        "accuracy_mean": accuracy.mean() if len(done) else None,
+        "accuracy_std": accuracy.std(ddof=1) if len(done) > 1 else None,
+        "ci_low": low,
+        "ci_high": high,
+        "reason": "; ".join(dict.fromkeys(str(r) for r in group["reason"] if r)),
+        "runs": " ".join(group["run_id"]),
+    }
+    row |= {status: int((group["status"] == status).sum()) for status in ("failed", "diverged", "skipped")}
+    row["unfinished"] = int((group["status"] == "unfinished").sum())
+    means = done[MEANS].apply(pd.to_numeric, errors="coerce").mean()
+    return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in MEANS}

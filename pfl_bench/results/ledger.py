@@ -1,0 +1,166 @@
+"""The run ledger: one folder per run, written beside its place and renamed into it.
+
+A reader never sees half a run; a driver killed at any moment leaves a ledger that the next one can go on from.
+Imports neither torch nor ray.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from pfl_bench.errors import RequestError, one_line
+
+SCHEMA = 1
+FINAL = ("finished", "diverged", "skipped")
+RUN, CHECKPOINT, ERROR = "run.json", "checkpoint.safetensors", "error.txt"
+
+
+def check_writable(folder: Path) -> None:
+    """RequestError unless ``folder`` is, or can become, a folder that we may write to. Writes nothing."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise RequestError(f"--out: {str(folder)!r} cannot be written: {place} is not a writable folder")
+
+
+class Ledger:
+    """The runs below ``<folder>/runs``. Only the driver that holds ``lock`` writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Own the ledger; RequestError if another driver does. Mends what a killed driver left half done."""
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            guard = filelock.FileLock(self.folder / ".lock", timeout=0)
+            guard.acquire()
+        except filelock.Timeout as error:
+            raise RequestError(
+                f"--out: another run is writing to {self.folder}; wait for it, or choose another folder"
+            ) from error
+        except OSError as error:
+            raise RequestError(f"--out: {str(self.folder)!r} cannot be written: {one_line(error)}") from error
+        try:
+            self._mend()
+            yield
+        finally:
+            guard.release()
+
+    def _mend(self) -> None:
+        for beside in sorted(self.runs.glob(".*.new")):
+            place = self.runs / beside.name[1:-4]
+            if not place.exists() and read_record(beside) is not None:
+                beside.rename(place)
+            else:
+                shutil.rmtree(beside, ignore_errors=True)
+        for previous in self.runs.glob(".*.old"):
+            place = self.runs / previous.name[1:-4]
+            if place.exists():
+                shutil.rmtree(previous, ignore_errors=True)
+            else:
+                previous.rename(place)
+
+    def is_final(self, run_id: str) -> bool:
+        """Whether a run has its result and need not be repeated."""
+        record = read_record(self.runs / run_id)
+        return record is not None and record.get("status") in FINAL
+
+    def record(self, run_id: str) -> dict[str, Any] | None:
+        """A run's ``run.json``, or None if there is none that can be read."""
+        return read_record(self.runs / run_id)
+
+    def checkpoint(self, run_id: str) -> bytes | None:
+        """The last checkpoint of an unfinished run."""
+        try:
+            return (self.runs / run_id / CHECKPOINT).read_bytes()
+        except OSError:
+            return None
+
+    def forget(self, run_id: str) -> None:
+        """Remove a run."""
+        shutil.rmtree(self.runs / run_id, ignore_errors=True)
+
+    def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
+        place = self.folder / "partitions" / f"{sha256[:12]}.csv"
+        if place.exists():
+            return
+        beside = place.with_suffix(".new")
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(_csv(rows), encoding="utf-8")
+            beside.replace(place)
+
+    def save(
+        self,
+        run_id: str,
+        record: Mapping[str, Any],
+        *,
+        history: Sequence[Mapping[str, Any]] = (),
+        tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+        checkpoint: bytes | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing."""
+        place, beside = self.runs / run_id, self.runs / f".{run_id}.new"
+        previous = self.runs / f".{run_id}.old"
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            beside.mkdir(parents=True)
+            for name, rows in {"history": history, **(tables or {})}.items():
+                if rows:
+                    (beside / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
+            if checkpoint is not None:
+                (beside / CHECKPOINT).write_bytes(checkpoint)
+            if error is not None:
+                (beside / ERROR).write_text(error, encoding="utf-8")
+            text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)
+            (beside / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
+        except OSError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        if place.exists():
+            place.rename(previous)
+        beside.rename(place)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """``run.json`` of a run's folder; None if it is missing, damaged or of another kind."""
+    try:
+        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a number that is none becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

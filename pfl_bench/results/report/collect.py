@@ -1,0 +1,74 @@
+"""What a report is made from: frames, whoever made the runs; and what of a folder had to be left out."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from pfl_bench.results.entries import entries
+from pfl_bench.results.frame import Problem, scan_runs
+from pfl_bench.results.run_tables import read_partition, read_table
+
+HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
+CLIENTS = ("client", "test_correct", "test_samples")
+NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Frames with the columns that ``pfl_bench.results.statistics`` names, and ``entry`` in each.
+
+    ``runs``: as ``leaderboard.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
+    ``validation`` or ``test``. ``clients``: test results at the official moment and the selected evaluation.
+    ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest seed.
+    """
+
+    title: str
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    clients: pd.DataFrame
+    novel: pd.DataFrame
+    partitions: dict[str, pd.DataFrame] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def collect(folder: Path) -> Results:
+    """Read a suite's folder. Nothing is written; what is broken is in ``problems``."""
+    runs, problems = scan_runs(folder)
+    runs = tell_scenarios_apart(runs)
+    runs["entry"] = entries(runs)
+    history, more = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    problems += more
+    clients, more = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
+    problems += more
+    novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
+    problems += more
+    moments = runs.set_index("run_id")["moment"]
+    history = history[history["moment"] == history["run_id"].map(moments)].dropna(subset=["visits", "accuracy"])
+    clients = clients[(clients["moment"] == clients["run_id"].map(moments)) & (clients["selection"] == "best")]
+    firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
+    found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
+    return Results(
+        folder.resolve().name,
+        runs,
+        history,
+        clients,
+        novel,
+        {scenario: rows for scenario, rows in found.items() if rows is not None and len(rows)},
+        tuple(problems),
+    )
+
+
+def tell_scenarios_apart(runs: pd.DataFrame) -> pd.DataFrame:
+    """Scenarios of one id but different content get their hash behind the id."""
+    hashes = runs.groupby("scenario")["scenario_hash"].transform("nunique")
+    named = runs["scenario"].where(hashes <= 1, runs["scenario"] + " [" + runs["scenario_hash"].astype(str) + "]")
+    return runs.assign(scenario=named)
+
+
+def finished(results: Results) -> Results:
+    """The same results without runs that have not finished."""
+    runs = results.runs[results.runs["status"] == "finished"]
+    kept = set(runs["run_id"])
+    parts = {name: getattr(results, name) for name in ("history", "clients", "novel")}
+    return replace(results, runs=runs, **{n: part[part["run_id"].isin(kept)] for n, part in parts.items()})

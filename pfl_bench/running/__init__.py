@@ -1,0 +1,1 @@
+"""Many runs: where, when, again."""

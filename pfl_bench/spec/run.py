@@ -1,0 +1,106 @@
+"""A run: method with its hyper-parameters x scenario x seed. Its id is a hash of exactly those."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from pfl_bench.engine.method import Method
+from pfl_bench.errors import RequestError, first_problem, unknown
+from pfl_bench.registry import METHODS
+from pfl_bench.spec.config import MethodConfig
+
+from .scenario import Scenario
+from .suite import Overrides, Suite
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run, as data."""
+
+    method: str
+    config: MethodConfig
+    scenario: Scenario
+    seed: int
+
+    @cached_property
+    def config_hash(self) -> str:
+        """Hash of the method's name and hyper-parameters."""
+        return _digest([self.method, self.config.model_dump(mode="json")])[:12]
+
+    @cached_property
+    def id(self) -> str:
+        """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed."""
+        content = [
+            self.method,
+            self.config.model_dump(mode="json"),
+            self.scenario.identity(),
+            self.seed,
+        ]
+        return f"{self.method}-s{self.seed}-{_digest(content)[:12]}"
+
+
+def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodConfig:
+    """Validate hyper-parameters; RequestError names the field, the value and what would be right."""
+    cls: type[Method] = METHODS.get(method)
+    for field in values:
+        if field not in cls.Config.model_fields:
+            raise unknown(f"hyper-parameter of {method}", field, cls.Config.model_fields)
+    try:
+        return cls.Config(**values)
+    except ValidationError as error:
+        raise RequestError(f"{where} {method}.{first_problem(error)}") from error
+
+
+def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text.
+
+    RequestError for a malformed setting or a method that does not take part.
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        target, equals, value = setting.partition("=")
+        method, dot, field = target.partition(".")
+        if not (equals and dot and field and value):
+            raise RequestError(f"--set: {setting!r} must read METHOD.FIELD=VALUE")
+        METHODS.get(method)
+        if method not in methods:
+            raise RequestError(f"--set: {setting!r} is for a method that does not take part: {', '.join(methods)}")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        overrides.setdefault(method, {})[field] = parsed
+        make_config(method, overrides[method], "--set")
+    return overrides
+
+
+def plan_runs(
+    methods: Sequence[str],
+    scenarios: Sequence[Scenario],
+    seeds: Sequence[int],
+    suite: Suite,
+    overrides: Overrides,
+) -> list[RunSpec]:
+    """Every method x scenario x seed. Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``."""
+
+    def configs(method: str, scenario: Scenario) -> list[MethodConfig]:
+        of_suite, typed = suite.hyperparameters_of(method, scenario.id), overrides.get(method, {})
+        variants = suite.variants.get(method, [{}])
+        return [make_config(method, {**of_suite, **own, **typed}, "hyper-parameters") for own in variants]
+
+    return [
+        RunSpec(method, config, scenario, seed)
+        for scenario in scenarios
+        for method in methods
+        for config in dict.fromkeys(configs(method, scenario))
+        for seed in seeds
+    ]

@@ -1,0 +1,171 @@
+"""Tiny runs to examine, and what a check is."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.partition import Partition, make_partition
+from pfl_bench.data.store import load_dataset
+from pfl_bench.engine import checkpoint
+from pfl_bench.engine.events import Checkpoint, Failure, RunResult
+from pfl_bench.errors import one_line
+from pfl_bench.registry import Plugin
+from pfl_bench.running.job import Job, make_job, run_job
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import RunSpec, make_config
+from pfl_bench.spec.scenario import PartitionSpec, Scenario
+
+TIMED = ("train_seconds", "eval_seconds")
+EVERY_ROUND = Options(checkpoint_seconds=0.0)
+
+
+class CheckFailedError(AssertionError):
+    """What is wrong, in one line."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The methods under test and the plug-ins they need; Ray is started once for all of them."""
+
+    methods: tuple[str, ...]
+    plugins: tuple[Plugin, ...] = ()
+
+    @cached_property
+    def ray_results(self) -> dict[str, RunResult | Failure]:
+        """The tiny run of every method, computed by Ray workers."""
+        from pfl_bench.running.executors.ray import RayExecutor
+
+        arena = tiny_arena()
+        jobs = [self.job(arena, method) for method in self.methods]
+        results: dict[str, RunResult | Failure] = {}
+        for position, event in RayExecutor(workers=2).execute(jobs, {arena.scenario.dataset: arena.dataset}):
+            if isinstance(event, RunResult | Failure):
+                results[self.methods[position]] = event
+        return results
+
+    def job(self, arena: "Arena", method: str, options: Options | None = None) -> Job:
+        """The tiny run of a method."""
+        return make_job(arena.spec(method), arena.partition, options or Options(), self.plugins)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of a fair entrant; ``examine`` raises CheckFailedError."""
+
+    title: str
+    examine: Callable[[str, Context], None]
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A scenario small enough for a test, with its data and partition."""
+
+    scenario: Scenario
+    dataset: ArrayDataset
+    partition: Partition
+
+    def spec(self, method: str) -> RunSpec:
+        """The run of a method with its defaults, seed 0."""
+        return RunSpec(method, make_config(method, {}, "defaults"), self.scenario, seed=0)
+
+
+def tiny_arena(
+    data: str = "synthetic:classes=3,n=180", model: str = "mlp", rule: dict[str, Any] | None = None, clients: int = 6
+) -> Arena:
+    """Six clients, twelve visits of twenty local steps."""
+    dataset = load_dataset(data)
+    own = rule or {"rule": "classes", "classes": 2}
+    scenario = Scenario(
+        id="tiny-v1", dataset=data, partition=PartitionSpec(**own), clients=clients, model=model,
+        visits=12, local_steps=20, batch_size=8, eval_every=5,
+    )  # fmt: skip
+    parameters = {key: value for key, value in own.items() if key != "rule"}
+    return Arena(scenario, dataset, make_partition(own["rule"], parameters, dataset, clients, seed=0))
+
+
+def ragged_arena() -> Arena:
+    """Clients with one training sample, one class, fewer samples than a batch, and plenty."""
+    arena = tiny_arena()
+    labels = arena.dataset.train_labels
+    rng = np.random.default_rng(0)
+    of_class = [rng.permutation(np.flatnonzero(labels == label)) for label in range(3)]
+    train = (of_class[0][:1], of_class[1][:20], of_class[0][1:4], np.concatenate([c[20:36] for c in of_class]))
+    validation = tuple(of_class[2][40 + i : 41 + i] for i in range(4))
+    test = tuple(np.arange(i, i + 1) for i in range(4))
+    scenario = arena.scenario.model_copy(update={"clients": 4})
+    return Arena(scenario, arena.dataset, Partition(tuple(map(np.sort, train)), validation, test))
+
+
+def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
+    """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
+    checkpoints: list[bytes] = []
+    for event in run_job(job, dataset):
+        if isinstance(event, Checkpoint):
+            checkpoints.append(event.data)
+        elif isinstance(event, Failure):
+            raise CheckFailedError(f"the run failed: {event.reason}")
+        elif isinstance(event, RunResult):
+            result = event
+    if result.status != "finished":
+        raise CheckFailedError(f"the run ended as {result.status}: {result.reason}")
+    return result, checkpoints
+
+
+def fingerprint(result: RunResult) -> str:
+    """Hash of everything in a result but times: equal exactly if results are bitwise equal."""
+    history = [{key: value for key, value in row.items() if key not in TIMED} for row in result.history]
+    text = json.dumps([result.summary, history, result.clients], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def state_of(data: bytes) -> Any:
+    """The method's state inside a checkpoint."""
+    return checkpoint.loads(data)["states"]
+
+
+def state_bytes(data: bytes) -> bytes:
+    """The method's state inside a checkpoint, in a canonical form."""
+    return checkpoint.dumps(state_of(data))
+
+
+def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool) -> ArrayDataset:
+    """The same data set with other pixels and labels in these training rows and, if asked, in all test rows."""
+    rng = np.random.default_rng(1)
+    images, labels = dataset.train_images.copy(), dataset.train_labels.copy()
+    images[rows] = rng.integers(0, 256, images[rows].shape, dtype=np.uint8)
+    labels[rows] = rng.integers(0, dataset.classes, len(rows))
+    changed = replace(dataset, train_images=images, train_labels=labels)
+    if test:
+        noise = rng.integers(0, 256, dataset.test_images.shape, dtype=np.uint8)
+        changed = replace(changed, test_images=noise, test_labels=np.roll(dataset.test_labels, 1))
+    return changed
+
+
+def tensors_of(tree: Any) -> list[torch.Tensor]:
+    """All tensors of a state, in order."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    items = vars(tree).values() if hasattr(tree, "__dict__") and not isinstance(tree, dict) else tree
+    if isinstance(tree, dict):
+        items = tree.values()
+    if isinstance(tree, str) or not hasattr(items, "__iter__"):
+        return []
+    return [tensor for item in items for tensor in tensors_of(item)]
+
+
+def run_check(check: Check, method: str, context: Context) -> str | None:
+    """What a check complains of, or None. An exception of the method's own is a complaint too."""
+    try:
+        check.examine(method, context)
+    except CheckFailedError as failure:
+        return str(failure)
+    except Exception as error:
+        return one_line(error)
+    return None

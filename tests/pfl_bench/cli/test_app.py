@@ -1,0 +1,398 @@
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pfl_bench.data.store import write_npz
+from pfl_bench.registry import METHODS
+from pfl_bench.results.frame import read_runs
+from tests.conftest import PLUGINS
+
+FEDMEDIAN = str(PLUGINS / "fedmedian.py")
+
+SUITE = """
+name = "tiny"
+methods = "fedavg,fedper"
+seeds = "0-1"
+
+[[scenario]]
+id = "synthetic-classes2-n6-v1"
+dataset = "synthetic:classes=3,n=180"
+partition = { rule = "classes", classes = 2 }
+clients = 6
+model = "mlp"
+visits = 20
+local_steps = 10
+batch_size = 8
+eval_every = 5
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    return str(path)
+
+
+def run_tiny(cli, tiny, *arguments):
+    return cli("run", "--suite", tiny, "--executor", "serial", *arguments)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_run_prints_the_table_and_writes_the_ledger(cli, tiny, tmp_path):
+    status, out, _ = run_tiny(cli, tiny)
+    assert status == 0
+    assert "synthetic-classes2-n6-v1: 20 client visits x 10 local steps" in out
+    assert "fedper" in out and "leaderboard.csv" in out
+    folder = tmp_path / "results" / "tiny"
+    rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    assert {row["method"] for row in rows} == {"fedavg", "fedper"}
+    assert {row["seeds"] for row in rows} == {"2"}
+    runs = list(csv.DictReader((folder / "runs.csv").open()))
+    assert len(runs) == 4
+    for row in runs:
+        record = json.loads((folder / "runs" / row["run_id"] / "run.json").read_text())
+        assert record["partition_sha256"] == row["partition_sha256"] and len(row["partition_sha256"]) == 64
+        assert record["versions"]["torch"] and record["hardware"]["cores"] and record["method_source_sha256"]
+    hashes = {(row["method"], row["seed"]): row["partition_sha256"] for row in runs}
+    assert hashes["fedavg", "0"] == hashes["fedper", "0"] != hashes["fedavg", "1"]
+
+
+def test_finished_runs_are_not_repeated_and_fresh_repeats_them(cli, tiny, tmp_path):
+    run_tiny(cli, tiny)
+    before = read_runs(tmp_path / "results" / "tiny")
+    status, out, _ = run_tiny(cli, tiny)
+    assert status == 0 and "4 of 4 runs were finished before" in out
+    assert read_runs(tmp_path / "results" / "tiny")["seconds"].equals(before["seconds"])
+    run_tiny(cli, tiny, "--fresh", "--methods", "fedavg")
+    after = read_runs(tmp_path / "results" / "tiny")
+    changed = after["seconds"] != before["seconds"]
+    assert set(after["method"][changed]) == {"fedavg"}
+    assert after["accuracy"].equals(before["accuracy"])
+
+
+def test_budget_scale_and_settings_make_other_runs(cli, tiny, tmp_path):
+    run_tiny(cli, tiny, "--methods", "fedavg", "--seeds", "0", "--budget-scale", "0.5", "--set", "fedavg.lr=0.1")
+    (row,) = read_runs(tmp_path / "results" / "tiny").to_dict("records")
+    assert row["scenario"] == "synthetic-classes2-n6-v1@0.5x" and row["visits"] == 10
+    assert json.loads(row["config"])["lr"] == 0.1
+
+
+def test_leaderboard_command_rebuilds_all_formats(cli, tiny, tmp_path):
+    run_tiny(cli, tiny)
+    folder = tmp_path / "results" / "tiny"
+    original = (folder / "leaderboard.csv").read_text()
+    (folder / "leaderboard.csv").unlink()
+    status, _, _ = cli("leaderboard", "--suite", "tiny", "--format", "csv,md,tex")
+    assert status == 0
+    assert (folder / "leaderboard.csv").read_text() == original
+    assert {"leaderboard.md", "leaderboard.tex"} <= files(folder)
+
+
+def test_a_failed_run_is_in_the_table_and_the_others_go_on(cli, tiny, tmp_path):
+    status, out, _ = run_tiny(cli, tiny, "--seeds", "0", "--set", "fedavg.lr=1e30", "--set", "fedavg.clip_norm=1e30")
+    assert status == 1
+    assert "1 diverged" in out and "NaN or infinite loss for client" in out
+    statuses = read_runs(tmp_path / "results" / "tiny").set_index("method")["status"].to_dict()
+    assert statuses == {"fedavg": "diverged", "fedper": "finished"}
+    again, out, _ = run_tiny(cli, tiny, "--seeds", "0", "--set", "fedavg.lr=1e30", "--set", "fedavg.clip_norm=1e30")
+    assert again == 1 and "2 of 2 runs were finished before" in out
+
+
+def test_a_full_disk_fails_the_run_with_its_reason(cli, tiny, monkeypatch):
+    write = Path.write_text
+
+    def full(self, data, **kwargs):
+        if self.name == "clients.csv" and "fedavg" in str(self):
+            raise OSError(28, "No space left on device")
+        return write(self, data, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    status, out, _ = run_tiny(cli, tiny, "--seeds", "0")
+    assert status == 1
+    assert "No space left on device" in out and re.search(r"fedper .* 1 *\n", out)
+    monkeypatch.setattr(Path, "write_text", write)
+    assert run_tiny(cli, tiny, "--seeds", "0")[0] == 0, "a failed run is tried again"
+
+
+def test_tables_that_cannot_be_written_are_still_printed(cli, tiny, monkeypatch, tmp_path):
+    write = Path.write_text
+
+    def full(self, data, **kwargs):
+        if "leaderboard" in self.name:
+            raise OSError(28, "No space left on device")
+        return write(self, data, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    status, out, _ = run_tiny(cli, tiny, "--seeds", "0")
+    assert status == 1
+    assert "20 client visits x 10 local steps" in out and "could not be written" in out
+    assert not list((tmp_path / "results" / "tiny").glob(".*.new"))
+
+
+def test_a_method_in_one_file_takes_part_everywhere(cli, tiny):
+    assert len(Path(FEDMEDIAN).read_text().splitlines()) < 30
+    assert "fedmedian" in cli("list", "methods", "--plugin", FEDMEDIAN)[1]
+    status, out, _ = run_tiny(cli, tiny, "--methods", "fedavg,fedmedian", "--plugin", FEDMEDIAN)
+    assert status == 0 and "fedmedian" in out
+    status, out, _ = cli("check", "fedmedian", "--plugin", FEDMEDIAN)
+    assert status == 0 and "all checks passed" in out and "serial = Ray" in out
+
+
+def test_check_fails_a_bad_method(cli, tmp_path):
+    bad = tmp_path / "bad.py"
+    text = Path(FEDMEDIAN).read_text().replace("models.median(dim=0).values", "models[0] * torch.rand(1)")
+    bad.write_text("import torch\n" + text.replace('"""A', '"""Bad', 1).replace("fedmedian", "randommedian"))
+    status, out, _ = cli("check", "randommedian", "--plugin", str(bad))
+    assert status == 1
+    assert "FAILED deterministic" in out
+
+
+@pytest.mark.parametrize("what", ["methods", "datasets", "scenarios", "suites"])
+def test_lists(cli, what):
+    status, out, _ = cli("list", what)
+    assert status == 0
+    expected = {"methods": "pfedhn_pc", "datasets": "omniglot", "scenarios": "cifar10-classes2-n50-v1",
+                "suites": "paper-table1"}  # fmt: skip
+    assert expected[what] in out
+
+
+def test_edited_method_is_noticed(cli, tiny, tmp_path, monkeypatch):
+    run_tiny(cli, tiny, "--seeds", "0")
+    monkeypatch.setattr("pfl_bench.running.runner.method_source_hash", lambda method: "edited")
+    assert "has changed since some of those runs" in run_tiny(cli, tiny, "--seeds", "0")[1]
+
+
+def bad_npz(folder: Path, kind: str) -> str:
+    good: dict[str, np.ndarray] = {
+        "train_images": np.zeros((40, 8, 8), np.uint8),
+        "train_labels": np.arange(40) % 4,
+        "test_images": np.zeros((20, 8, 8), np.uint8),
+        "test_labels": np.arange(20) % 4,
+    }
+    changes: dict[str, dict[str, np.ndarray]] = {
+        "dtype": {"train_images": np.zeros((40, 8, 8))},
+        "shape": {"train_images": np.zeros((40, 8), np.uint8)},
+        "lengths": {"train_labels": np.arange(39) % 4},
+        "labels": {"test_labels": np.arange(20) - 4},
+        "truncated": {},
+    }
+    path = folder / "bad.npz"
+    write_npz(path, good | changes[kind])
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:-300])
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["dtype", "shape", "lengths", "labels", "truncated"])
+def test_bad_npz_is_one_line_and_nothing_is_written(cli, tmp_path, kind):
+    suite = tmp_path / "s.toml"
+    suite.write_text(SUITE.replace("synthetic:classes=3,n=180", f"npz:{bad_npz(tmp_path, kind)}"))
+    assert_refused(cli, tmp_path, "bad.npz", "run", "--suite", str(suite), "--executor", "serial")
+
+
+def assert_refused(cli, folder: Path, message: str, *arguments: str) -> None:
+    before = files(folder)
+    status, out, err = cli(*arguments)
+    assert status == 2, (out, err)
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    assert message in err
+    assert files(folder) == before, "nothing may be written"
+
+
+def ray_is_running() -> bool:
+    """Ray's own search; a run that is going on at the same time counts."""
+    from ray._private import services
+
+    return bool(services.find_gcs_addresses())
+
+
+REFUSALS = [
+    (["run", "--methods", "fedavgg"], "did you mean 'fedavg'"),
+    (["run", "--methods", ""], "empty entry"),
+    (["run", "--scenarios", "digits-classes2-n21-v1"], "did you mean 'digits-classes2-n20-v1'"),
+    (["run", "--suite", "quik"], "did you mean 'quick'"),
+    (["run", "--suite", "none.toml"], "cannot be read"),
+    (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
+    (["run", "--set", "fedavg.lr=-1"], "greater than 0"),
+    (["run", "--set", "fedavg.lr=NaN"], "finite number"),
+    (["run", "--set", "fedavg.cohort=x"], "valid integer"),
+    (["run", "--seeds", "3-1"], "'3-1' is not a number or a rising range"),
+    (["run", "--seeds", "a"], "'a' is not a number"),
+    (["run", "--seeds", ""], "empty entry"),
+    (["run", "--budget-scale", "nan"], "must be a positive number"),
+    (["run", "--budget-scale", "-1"], "must be a positive number"),
+    (["run", "--budget-scale", "x"], "--budget-scale"),
+    (["run", "--workers", "0"], "--workers"),
+    (["run", "--executor", "rai"], "did you mean 'ray'"),
+    (["run", "--backend", "lop"], "did you mean 'loop'"),
+    (["run", "--precision", "fp16"], "unknown precision"),
+    (["run", "--device", "tpu"], "--device: 'tpu'"),
+    (["run", "--device", "cuda:99"], "is not there; this machine has"),
+    (["run", "--address", "127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
+    (["run", "--address", "auto"], "Ray could not be reached at auto"),
+    (["run", "--plugin", "none.py"], "plug-in 'none.py' cannot be read"),
+    (["run", "--out", "/proc/none"], "cannot be written"),
+    (["run", "--suite", "paper-table1", "--scenarios", "cifar10*n50*"], "cifar10"),
+    (["run", "--nonsense"], "--nonsense"),
+    (["leaderboard", "--suite", "quick"], "no runs in"),
+    (["leaderboard", "--format", "pdf"], "unknown format"),
+    (["check", "fedavgg"], "did you mean 'fedavg'"),
+    (["list", "method"], "did you mean 'methods'"),
+    (["data", "verify", "mnist"], "does not exist"),
+    (["data", "prepare", "mnst"], "did you mean 'mnist'"),
+    (["nonsense"], "nonsense"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSALS, ids=lambda a: " ".join(a) if isinstance(a, list) else "")
+def test_wrong_requests_are_one_line_status_2_and_write_nothing(cli, tmp_path, arguments, message, monkeypatch):
+    def no_network(*args, **kwargs):
+        raise OSError("network is unreachable")
+
+    if "auto" in arguments and ray_is_running():
+        pytest.skip("a Ray cluster is running on this machine, and auto would find it")
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    assert_refused(cli, tmp_path, message, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("classes = 2", "classes = 4", "4 classes per client, but the data set has 3"),
+        ("clients = 6", "clients = 600", "client 0 of 600 would get no"),
+        ('"synthetic:classes=3,n=180"', '"sinthetic"', "did you mean 'synthetic'"),
+        ('"mlp"', '"mpl"', "did you mean 'mlp'"),
+        ('"mlp"', '"lenet"', "does not fit images of shape (1, 8, 8)"),
+        ('rule = "classes"', 'rule = "class"', "did you mean 'classes'"),
+        ("visits = 20", "visits = 0", "visits=0: input should be greater than 0"),
+        ("visits = 20", 'visits = "many"', "visits='many'"),
+    ],
+)
+def test_wrong_scenarios(cli, tmp_path, old, new, message):
+    suite = tmp_path / "s.toml"
+    suite.write_text(SUITE.replace(old, new))
+    assert_refused(cli, tmp_path, message, "run", "--suite", str(suite), "--executor", "serial")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def broken(:", "could not be loaded, line 1"),
+        (Path(FEDMEDIAN).read_text().replace("fedmedian", "fedavg"), "'fedavg' is already registered"),
+    ],
+)
+def test_bad_plugins(cli, tmp_path, text, message):
+    (tmp_path / "p.py").write_text(text)
+    assert_refused(cli, tmp_path, message, "run", "--plugin", str(tmp_path / "p.py"))
+
+
+def test_download_without_network(cli, tmp_path, monkeypatch):
+    def fetch(name, folder):
+        raise OSError("network is unreachable")
+
+    from pfl_bench.datasets import mnist
+
+    monkeypatch.setattr(mnist, "fetch_images", fetch)
+    assert_refused(cli, tmp_path, "mnist: download failed (OSError: network is unreachable)", "data", "prepare",
+                   "mnist", "--data-dir", str(tmp_path / "data"))  # fmt: skip
+
+
+def test_prepare_and_verify(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "train_images": rng.integers(0, 255, (40, 28, 28), dtype=np.uint8),
+        "train_labels": np.arange(40) % 10,
+        "test_images": rng.integers(0, 255, (20, 28, 28), dtype=np.uint8),
+        "test_labels": np.arange(20) % 10,
+    }
+    write_npz(tmp_path / "mnist.npz", arrays)
+    status, out, _ = cli("data", "prepare", "mnist", "--data-dir", str(tmp_path))
+    assert status == 0 and "40 train and 20 test images" in out
+    assert cli("data", "verify", "mnist", "--data-dir", str(tmp_path))[0] == 0
+    write_npz(tmp_path / "mnist.npz", arrays | {"train_labels": (np.arange(40) + 1) % 10})
+    assert_refused(cli, tmp_path, "mnist: SHA-256 is", "data", "verify", "mnist", "--data-dir", str(tmp_path))
+
+
+def drive(tiny: str, folder: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pfl_bench", "run", "--suite", tiny, "--executor", "serial", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A test run started in the background of a shell ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
+    """After kill -9 or Ctrl-C the next run repeats no finished run and ends with the undisturbed leaderboard."""
+    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 300"))
+    ledger = tmp_path / "results" / "tiny" / "runs"
+    driver = drive(tiny, tmp_path)
+    wait_for(lambda: len(list(ledger.glob("fed*"))) >= 1)
+    driver.send_signal(how)
+    output, _ = driver.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert driver.returncode == 130 and "The same command goes on from there" in output
+    finished = {p.name: (p / "run.json").stat().st_mtime_ns for p in ledger.glob("fed*")}
+    assert 1 <= len(finished) < 4
+    status, _, _ = run_tiny(cli, tiny)
+    assert status == 0
+    assert all((ledger / name / "run.json").stat().st_mtime_ns == stamp for name, stamp in finished.items())
+    undisturbed = tmp_path / "undisturbed"
+    assert run_tiny(cli, tiny, "--out", str(undisturbed))[0] == 0
+    untimed = ["run_id", "accuracy", "worst_decile", "last_accuracy", "bytes_up", "local_steps"]
+    mended, whole = (read_runs(out / "tiny")[untimed] for out in (tmp_path / "results", undisturbed))
+    assert mended.equals(whole)
+
+
+def test_second_driver_on_one_folder_is_refused(cli, tiny, tmp_path):
+    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 3000"))
+    driver = drive(tiny, tmp_path)
+    try:
+        wait_for(lambda: (tmp_path / "results" / "tiny" / "runs").exists())
+        status, _, err = run_tiny(cli, tiny)
+        assert status == 2 and "another run is writing to" in err
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def test_ray_and_serial_write_the_same_results(cli, tiny, tmp_path):
+    assert cli("run", "--suite", tiny, "--workers", "2", "--out", "by-ray")[0] == 0
+    assert run_tiny(cli, tiny, "--out", "by-hand")[0] == 0
+    columns = ["run_id", "accuracy", "loss", "worst_decile", "validation_accuracy", "last_accuracy"]
+    by_ray, by_hand = (read_runs(tmp_path / f"by-{how}" / "tiny")[columns] for how in ("ray", "hand"))
+    assert by_ray.equals(by_hand)
+
+
+def test_no_arguments_show_help(cli):
+    status, out, err = cli()
+    assert "run" in out + err and status in (0, 2)
+
+
+def test_registry_is_complete_for_the_default_run():
+    assert len(METHODS.names()) == 11 and os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")

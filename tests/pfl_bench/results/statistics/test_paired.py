@@ -1,0 +1,138 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pfl_bench.results.statistics.paired import (
+    BOOTSTRAP_SEEDS,
+    accuracy_table,
+    best_entry,
+    bootstrap_over_clients,
+    bootstrap_over_seeds,
+    compare_with,
+    expanded_tail,
+    holm,
+    seeds_needed,
+    signed_rank_p,
+    student_interval,
+)
+
+accuracies = st.floats(0, 100).map(lambda value: round(value, 3))
+
+
+def frame(**entries) -> pd.DataFrame:
+    """Accuracies per entry over seeds 0, 1, ... of one scenario."""
+    return pd.DataFrame(
+        [
+            {"scenario": "s", "entry": entry, "seed": seed, "accuracy": value, "partition_sha256": f"p{seed}"}
+            for entry, values in entries.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+
+
+def comparisons(runs: pd.DataFrame, reference: str) -> dict:
+    return {c.entry: c for c in compare_with(accuracy_table(runs, "s"), reference)}
+
+
+def test_pairs_need_the_same_split():
+    runs = frame(a=[1.0, 2.0, 3.0], b=[2.0, 3.0, 4.0], c=[0.0, 0.0, 0.0])
+    runs.loc[(runs["entry"] == "b") & (runs["seed"] == 1), "partition_sha256"] = "another"
+    table = accuracy_table(runs, "s")
+    assert table["b"].isna().tolist() == [False, True, False] and table["a"].notna().all()
+    assert comparisons(runs, "a")["b"].seeds == 2
+
+
+def test_a_clear_difference_is_found_with_enough_seeds_only():
+    values = np.linspace(50, 60, 9)
+    steady = {"good": values + 5 + 0.01 * np.arange(9), "bad": values}
+    found = comparisons(frame(**steady), "good")["bad"]
+    assert found.verdict == "worse" and found.p_value == pytest.approx(2 / 2**9)
+    few = comparisons(frame(**{name: v[:3] for name, v in steady.items()}), "good")["bad"]
+    assert few.verdict == "untested" and few.p_value is None and few.note == "3 common seeds; a test of 1 needs 6"
+
+
+@pytest.mark.parametrize(("comparisons", "needed"), [(1, 6), (2, 7), (10, 9)])
+def test_seeds_needed_is_exactly_what_lets_the_test_reject(comparisons, needed):
+    """With every difference of one sign and the smallest p-value of all, Holm's first step is m times it."""
+    assert seeds_needed(comparisons) == needed
+    assert comparisons * signed_rank_p(np.arange(1.0, needed + 1)) <= 0.05 < comparisons * 2 / 2 ** (needed - 1)
+
+
+def test_equal_entries_are_not_significantly_different():
+    same = comparisons(frame(a=[50.0] * 8, b=[50.0] * 8), "a")["b"]
+    assert (same.p_value, same.difference, same.verdict) == (1.0, 0.0, "not significantly different")
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.lists(st.tuples(accuracies, accuracies), min_size=7, max_size=9), st.randoms())
+def test_order_and_labels_do_not_matter(pairs, random):
+    a, b = (list(column) for column in zip(*pairs, strict=True))
+    found = comparisons(frame(a=a, b=b), "a")["b"]
+    shuffled = frame(a=a, b=b).sample(frac=1, random_state=random.randrange(2**32))
+    renamed = frame(y=b, x=a).assign(seed=lambda f: 100 - f["seed"])
+    for other, name in ((comparisons(shuffled, "a")["b"], "b"), (comparisons(renamed, "x")["y"], "y")):
+        assert other.entry == name
+        assert other.p_value == pytest.approx(found.p_value)
+        assert other.difference == pytest.approx(found.difference)
+        assert other.bootstrap == pytest.approx(found.bootstrap)
+    swapped = comparisons(frame(a=a, b=b), "b")["a"]
+    assert swapped.difference == pytest.approx(-found.difference) and swapped.p_value == pytest.approx(found.p_value)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.lists(accuracies, min_size=BOOTSTRAP_SEEDS, max_size=12), st.floats(-20, 20))
+def test_intervals_hold_the_mean_and_move_with_the_values(values, shift):
+    array = np.asarray(values)
+    for interval in (student_interval, bootstrap_over_seeds):
+        low, high = interval(array)
+        assert low - 1e-6 <= array.mean() <= high + 1e-6
+        assert interval(array + shift) == pytest.approx((low + shift, high + shift), abs=1e-6)
+
+
+def test_too_few_seeds_have_no_bootstrap_interval():
+    assert all(math.isnan(x) for x in bootstrap_over_seeds(np.arange(BOOTSTRAP_SEEDS - 1.0)))
+    assert all(math.isnan(x) for x in bootstrap_over_clients(np.ones((4, 9)), np.ones((4, 9))))
+
+
+def test_bootstrap_is_scipys_but_for_the_tail():
+    values = np.random.default_rng(1).normal(3, 2, 8)
+    level = 1 - 2 * expanded_tail(8)
+    theirs = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, method="percentile", n_resamples=40_000, rng=0
+    ).confidence_interval
+    assert bootstrap_over_seeds(values, resamples=40_000) == pytest.approx(tuple(theirs), abs=0.12)
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(5, 0.90), (10, 0.925), (20, 0.93)])
+def test_coverage_over_seeds(seeds, least):
+    rng = np.random.default_rng(seeds)
+    intervals = [bootstrap_over_seeds(rng.normal(1, 2, seeds), resamples=2000) for _ in range(1000)]
+    covered = np.mean([low <= 1 <= high for low, high in intervals])
+    assert least <= covered <= 0.98
+
+
+def test_coverage_over_clients_within_seeds():
+    """Ten seeds with an effect of their own each, thirty clients of unequal size; the truth is 2 points."""
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(200):
+        samples = rng.integers(20, 200, size=(10, 30))
+        chance = 0.02 + rng.normal(0, 0.01, size=(10, 1))
+        gains = rng.normal(chance * samples, 0.3 * np.sqrt(samples))
+        low, high = bootstrap_over_clients(gains, samples, resamples=2000)
+        hits.append(low <= 2 <= high)
+    assert 0.92 <= np.mean(hits) <= 0.995
+
+
+def test_holm_on_a_textbook_case():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+def test_best_entry():
+    assert best_entry(accuracy_table(frame(b=[60.0, 50.0], a=[50.0, 60.0]), "s")) == "a", "ties go to the first name"
+    assert best_entry(pd.DataFrame()) is None

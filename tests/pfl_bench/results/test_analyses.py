@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pfl_bench.cli.app import run_command_line
+from pfl_bench.results.analyses import claims, communication, embeddings, novel
+from pfl_bench.results.ledger import Ledger
+from tests.ledgers import folder_with, full_folder, history_rows, record
+
+GROUPS = np.repeat(np.arange(10), 5)
+
+
+def test_purity_tells_groups_from_noise():
+    rng = np.random.default_rng(0)
+    near = rng.normal(0, 0.1, (50, 4)) + 3 * rng.normal(size=(10, 4))[GROUPS]
+    found = embeddings.purity_test(near, GROUPS)
+    assert found["purity"] > 0.9 and found["p_value"] < 0.01 and found["purity_shuffled"] < 0.2
+    alarms = [embeddings.purity_test(rng.normal(size=(50, 4)), GROUPS)["p_value"] < 0.05 for _ in range(40)]
+    assert np.mean(alarms) <= 0.15
+
+
+def test_gap_is_the_training_accuracy_minus_the_clients():
+    runs = pd.DataFrame({"run_id": ["a"], "last_accuracy": [80.0]})
+    rows = pd.DataFrame({"run_id": ["a", "a"], "test_accuracy": [70.0, 90.0], "samples": [5, "all"]})
+    assert novel.gaps(runs, rows)["gap"].tolist() == [10.0, -10.0]
+
+
+def test_the_slope_of_the_gap_is_tested():
+    """The p-value is that of the correlation of gap and distance; three clients on a line leave no doubt."""
+    rows = pd.DataFrame(
+        {
+            "scenario": "s",
+            "method": ["line"] * 3 + ["cloud"] * 5 + ["two"] * 2,
+            "samples": "all",
+            "tv_distance": [0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.4, 0.5, 0.1, 0.2],
+            "gap": [1.0, 2.0, 3.0, 3.0, 1.0, 4.0, 1.0, 5.0, 1.0, 2.0],
+            "test_correct": 1,
+            "test_samples": 2,
+            "training_accuracy": 60.0,
+            "run_id": "r",
+        }
+    )
+    table = novel.summary(rows).set_index("method")
+    assert table["slope_per_unit_tv"].tolist() == pytest.approx([10.0, 4.0, 10.0])
+    assert table["slope_p_value"]["line"] < 1e-6
+    cloud = rows[rows["method"] == "cloud"]
+    correlation = np.corrcoef(cloud["tv_distance"], cloud["gap"])[0, 1]
+    t = correlation * np.sqrt(3 / (1 - correlation**2))
+    # Student's t with three degrees of freedom, in closed form.
+    tail = 0.5 - (np.arctan(t / np.sqrt(3)) + np.sqrt(3) * t / (3 + t**2)) / np.pi
+    assert table["slope_p_value"]["cloud"] == pytest.approx(2 * tail)
+    assert np.isnan(table["slope_p_value"]["two"])
+
+
+def test_novel_writes_its_tables_and_picture(tmp_path):
+    folder = full_folder(tmp_path / "s", novel=True, seeds=2)
+    novel.main(folder)
+    table = pd.read_csv(folder / "novel-summary-sc-v1.csv")
+    assert set(table["method"]) == {"ditto", "fedavg", "local"} and (table["clients"] == 6).all()
+    assert (folder / "novel-sc-v1.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="has enrolled a client"):
+        novel.main(full_folder(tmp_path / "t", seeds=1))
+
+
+def test_communication_totals_are_the_metered_bytes(tmp_path):
+    ledger = Ledger(tmp_path)
+    with ledger.lock():
+        for hidden in (50, 400):
+            run = record("pfedhn", accuracy=60.0, config={"hidden": hidden})
+            ledger.save(f"r{hidden}", run, history=history_rows(60.0))
+    communication.main(tmp_path)
+    table = pd.read_csv(tmp_path / "communication-sc-v1.csv").set_index("entry")
+    assert table["bytes"].to_dict() == {"pfedhn (hidden=50)": 3_000_000, "pfedhn (hidden=400)": 3_000_000}
+
+
+def test_the_size_of_the_hypernetwork_does_not_touch_communication(tmp_path):
+    """The suite's claim, run for real on digits: hidden width 10 and 200, the same bytes."""
+    for hidden in (10, 200):
+        words = (
+            f"run --methods pfedhn --seeds 0 --budget-scale 0.05 --executor serial --set pfedhn.hidden={hidden} --out"
+        )
+        assert run_command_line([*words.split(), str(tmp_path)]) == 0
+    rows = communication.totals(communication.accuracy_over_bytes(tmp_path / "quick"))
+    assert len(rows) == 2 and rows["bytes"].nunique() == 1 and rows["bytes"].iloc[0] > 0
+
+
+def _claims(folder, accuracies):
+    """``claims.csv`` of runs given as (scenario, method, accuracy per seed), with the place and claim as its index."""
+    runs = [
+        record(method, seed, accuracy, scenario=scenario)
+        for scenario, method, seeds in accuracies
+        for seed, accuracy in enumerate(seeds)
+    ]
+    claims.main(folder_with(folder, *runs))
+    return pd.read_csv(folder / "claims.csv").set_index(["edition", "scenario", "claim"])["verdict"].to_dict()
+
+
+def test_claims_can_hold_fail_and_be_undecided(tmp_path):
+    ten, fifty, hundred = (f"cifar10-classes2-n{n}-v1" for n in (10, 50, 100))
+    found = _claims(
+        tmp_path,
+        [
+            (ten, "pfedhn_pc", [90.0]), (ten, "pfedhn", [91.0]), (ten, "local", [86.5, 86.0]),
+            (fifty, "pfedhn", [88.0, 88.4]), (fifty, "fedavg", [50.0, 52.0]), (fifty, "local", [86.0, 86.4]),
+            (hundred, "pfedhn", [80.0, 60.0]), (hundred, "fedavg", [60.0, 79.0]), (hundred, "local", [82.0, 82.2]),
+            (f"{fifty}@0.1x+bf16", "pfedhn_pc", [70.0]), (f"{fifty}@0.1x+bf16", "pfedhn", [70.0]),
+        ],
+    )  # fmt: skip
+    assert found == {
+        ("full", ten, "pfedhn_pc >= pfedhn"): "fails, one seed",
+        ("full", fifty, "pfedhn > fedavg"): "holds",
+        ("full", hundred, "pfedhn > fedavg"): "within the spread",
+        ("full", f"{ten} to {fifty}", "local falls"): "within the spread",
+        ("full", f"{fifty} to {hundred}", "local falls"): "holds",
+        ("@0.1x+bf16", fifty, "pfedhn_pc >= pfedhn"): "holds, one seed",
+    }
+    table = (tmp_path / "columns-full.md").read_text().splitlines()
+    assert table[0] == f"| method | {ten} | {fifty} | {hundred} |"
+    assert "| pfedhn_pc | 90.00 (1) | - | - |" in table
+    assert "| pfedhn | 91.00 (1) | 88.20 ± 0.28 (2) | 70.00 ± 14.14 (2) |" in table
+    assert (tmp_path / "columns-0.1x+bf16.md").exists()
+
+
+def test_on_iid_data_nobody_should_beat_fedavg_by_more_than_the_spread(tmp_path):
+    place = "fashion-iid-n50-v1"
+    rows = [(place, "fedavg", [80.0, 81.0]), (place, "ditto", [80.4, 81.2]), (place, "fedper", [70.0, 71.0]),
+            (place, "cheat", [90.0, 91.2])]  # fmt: skip
+    assert _claims(tmp_path, rows) == {
+        ("full", place, "fedavg >= cheat"): "fails",
+        ("full", place, "fedavg >= ditto"): "fails",  # 0.3 points, with 0.2 between seeds
+        ("full", place, "fedavg >= fedper"): "holds",
+    }
+
+
+def test_a_claim_without_common_seeds_is_left_out(tmp_path):
+    runs = [record("pfedhn", 0, 80.0, scenario="cifar10-classes2-n50-v1"),
+            record("fedavg", 1, 50.0, scenario="cifar10-classes2-n50-v1")]  # fmt: skip
+    claims.main(folder_with(tmp_path, *runs))
+    assert pd.read_csv(tmp_path / "claims.csv").empty

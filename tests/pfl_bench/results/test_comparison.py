@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from pfl_bench.cli.app import run_command_line
+from pfl_bench.results.comparison import compare, regressions
+from pfl_bench.results.frame import read_runs
+from tests.ledgers import folder_with, record
+
+BEFORE = [60.0, 61.0, 62.0, 63.0]
+
+
+def runs(folder, accuracies, method="a", **changes):
+    return [record(method, seed, value, **changes) for seed, value in enumerate(accuracies)]
+
+
+def verdicts(tmp_path, before, after) -> dict[str, str]:
+    frames = [read_runs(folder_with(tmp_path / name, *rows)) for name, rows in (("b", before), ("a", after))]
+    return {cell.entry: cell.verdict for cell in compare(*frames)}
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        (BEFORE, "same"),
+        ([58.0, 59.1, 59.9, 61.0], "worse"),
+        ([62.0, 63.1, 63.9, 65.0], "better"),
+        ([62.0, 59.0, 63.5, 62.0], "within noise"),
+        ([59.0, 60.0, 61.0, 62.0], "worse"),  # by exactly one point each time
+        ([50.0, 51.0], "too few seeds"),
+    ],
+)
+def test_verdicts(tmp_path, after, verdict):
+    assert verdicts(tmp_path, runs(tmp_path, BEFORE), runs(tmp_path, after)) == {"a": verdict}
+
+
+def test_cells_that_came_went_or_broke(tmp_path):
+    before = runs(tmp_path, BEFORE) + runs(tmp_path, BEFORE, "old") + runs(tmp_path, BEFORE, "broken")
+    after = runs(tmp_path, BEFORE) + runs(tmp_path, BEFORE, "new")
+    after += [record("broken", seed, status="diverged", reason="NaN") for seed in range(4)]
+    assert verdicts(tmp_path, before, after) == {"a": "same", "old": "gone", "new": "new", "broken": "lost"}
+
+
+def test_other_splits_are_no_pairs(tmp_path):
+    after = runs(tmp_path, [50.0] * 4, partition_sha256="f" * 64)
+    assert verdicts(tmp_path, runs(tmp_path, BEFORE), after) == {"a": "other splits"}
+
+
+def test_false_alarms_are_rare(tmp_path):
+    """Without a true difference a table of four methods may raise an alarm in 5 % of the comparisons."""
+    rng, alarms, base = np.random.default_rng(0), [], None
+    rows = [record(f"m{k}", seed, 50.0) for k in range(4) for seed in range(4)]
+    base = read_runs(folder_with(tmp_path, *rows))
+    for _ in range(60):
+        frames = [base.assign(accuracy=base["accuracy"] + rng.normal(0, 1, len(base))) for _ in range(2)]
+        moved = compare(*frames)
+        alarms.append(any(cell.verdict in ("worse", "better") for cell in moved))
+    assert np.mean(alarms) <= 0.09
+
+
+def test_the_exit_status_is_for_continuous_integration(tmp_path, capsys):
+    before = folder_with(tmp_path / "before", *runs(tmp_path, BEFORE))
+    worse = folder_with(tmp_path / "worse", *runs(tmp_path, [50.0, 51.1, 52.0, 53.0]))
+    assert run_command_line(["compare", str(before), str(before)]) == 0
+    assert run_command_line(["compare", str(worse), str(before)]) == 0
+    assert run_command_line(["compare", str(before), str(worse)]) == 1
+    assert "1 of 1 cells got worse" in capsys.readouterr().out
+    assert regressions(compare(read_runs(before), read_runs(worse)))
+
+
+def test_wrong_folders_are_refused(tmp_path, capsys):
+    before = folder_with(tmp_path / "before", record())
+    (tmp_path / "empty" / "runs").mkdir(parents=True)
+    assert run_command_line(["compare", str(before), str(tmp_path / "nothing")]) == 2
+    assert run_command_line(["compare", str(before), str(tmp_path / "empty")]) == 2
+    err = capsys.readouterr().err
+    assert "it has no folder 'runs'" in err and "no readable run" in err

@@ -1,0 +1,146 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pfl_bench.results.frame import read_runs, scan_runs
+from pfl_bench.results.leaderboard import confidence_interval, leaderboard
+from pfl_bench.results.order import natural_key
+from pfl_bench.results.publish import write_leaderboard
+from pfl_bench.results.render import display_rows, marks, to_csv, to_latex, to_markdown
+from tests.ledgers import folder_with, record
+
+
+def test_means_intervals_and_ranks(tmp_path):
+    runs = read_runs(folder_with(
+        tmp_path,
+        record("b", 0, 60.0), record("b", 1, 62.0), record("b", 2, 64.0),
+        record("a", 0, 62.0), record("a", 1, 62.001),
+        record("c", 0, 10.0), record("c", 1, status="failed", reason="disk"),
+    ))  # fmt: skip
+    table = leaderboard(runs).set_index("method")
+    assert table.loc["b", "accuracy_mean"] == pytest.approx(62.0)
+    assert table.loc["b", "accuracy_std"] == pytest.approx(2.0)
+    half = 4.302652729911275 * 2 / np.sqrt(3)  # t of 2 degrees of freedom at 97.5 %
+    assert (table.loc["b", "ci_low"], table.loc["b", "ci_high"]) == pytest.approx((62 - half, 62 + half))
+    assert table["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}, "ties share a rank"
+    assert (table.loc["c", "seeds"], table.loc["c", "failed"], table.loc["c", "reason"]) == (1, 1, "disk")
+    assert np.isnan(table.loc["c", "ci_low"]), "one seed has no interval"
+    assert table.loc["a", "runs"] == "run3 run4", "every cell leads back to its runs"
+    assert table.loc["a", "seconds"] == pytest.approx(2.0)
+
+
+def test_configurations_are_told_apart(tmp_path):
+    runs = read_runs(folder_with(
+        tmp_path, record(config={"lr": 0.1, "m": 1}), record(config={"lr": 0.2, "m": 1}), record("other"),
+    ))  # fmt: skip
+    table = leaderboard(runs)
+    assert set(table["variant"]) == {"lr=0.1", "lr=0.2", ""}
+
+
+def test_scenarios_are_ordered_by_the_numbers_in_their_names(tmp_path):
+    names = ["c10-n100-v1", "c10-n50-v1@0.1x", "c10-n50-v1", "c100-n10-v1", "c10-n10-v1"]
+    runs = read_runs(folder_with(tmp_path, *(record(scenario=name) for name in names)))
+    expected = ["c10-n10-v1", "c10-n50-v1", "c10-n50-v1@0.1x", "c10-n100-v1", "c100-n10-v1"]
+    assert runs["scenario"].tolist() == expected == leaderboard(runs)["scenario"].tolist()
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_the_natural_order_of_two_names_is_that_of_their_numbers(a, b):
+    assert (natural_key(f"n{a}-x") < natural_key(f"n{b}-x")) == (a < b)
+
+
+def test_a_failed_method_stays_in_the_table(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("x", status="diverged", reason="NaN"), record("y"))))
+    assert table["method"].tolist() == ["y", "x"]
+    assert pd.isna(table["rank"].iloc[1])
+    assert "0, 1 diverged" in display_rows(table)[1][-1]
+
+
+def test_foreign_and_damaged_folders_are_left_out(tmp_path):
+    folder_with(tmp_path, record(), record(seed=1))
+    (tmp_path / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status": "finished"}')
+    (tmp_path / "runs" / "notes").mkdir()
+    (tmp_path / "runs" / "file.txt").write_text("x")
+    assert read_runs(tmp_path)["run_id"].tolist() == ["run0"]
+    assert leaderboard(read_runs(tmp_path / "empty")).empty
+
+
+def test_renderings(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a_b", 0, 50.0), record("a_b", 1, 52.0))))
+    markdown, latex = to_markdown(table), to_latex(table)
+    assert "### sc-v1: 100 client visits x 5 local steps, 0.1 x the full budget" in markdown
+    assert "| 1 | a_b | **51.00 ± 1.41** |" in markdown
+    assert r"a\_b & \textbf{51.00 $\pm$ 1.41}" in latex and latex.count(r"\\") == 2 and r"\toprule" in latex
+    back = pd.read_csv(__import__("io").StringIO(to_csv(table)))
+    assert back["accuracy_mean"].iloc[0] == pytest.approx(51.0)
+    assert back.columns[:3].tolist() == ["scenario", "rank", "method"]
+
+
+def test_files_are_written_and_rebuilt_identically(tmp_path):
+    folder_with(tmp_path, record(), record(seed=1, accuracy=55.0))
+    _, written, _ = write_leaderboard(tmp_path, ("csv", "md", "tex"))
+    assert sorted(p.name for p in written) == ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "runs.csv"]
+    texts = [p.read_text() for p in written]
+    assert texts == [p.read_text() for p in write_leaderboard(tmp_path, ("csv", "md", "tex"))[1]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=10))
+def test_interval_holds_the_mean_and_ignores_order(values):
+    array = np.asarray(values)
+    low, high = confidence_interval(array)
+    assert low - 1e-9 <= array.mean() <= high + 1e-9
+    assert confidence_interval(array[::-1]) == pytest.approx((low, high))
+
+
+def test_interval_covers_the_truth_in_95_of_100_cases():
+    rng = np.random.default_rng(0)
+    hits = [low <= 50 <= high for low, high in (confidence_interval(rng.normal(50, 3, 3)) for _ in range(4000))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+
+
+def test_needs_neither_torch_nor_ray():
+    code = (
+        "import sys, pfl_bench.results.render, pfl_bench.results.leaderboard, pfl_bench.results.ledger;"
+        "sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
+    gains = {"a": lambda seed: 9.0, "b": lambda seed: 8 + (-1) ** seed * (1 + seed), "c": lambda seed: 0.1 * seed}
+    runs = [record(method, seed, 50 + gain(seed)) for method, gain in gains.items() for seed in range(9)]
+    table = leaderboard(read_runs(folder_with(tmp_path, *runs)))
+    verdicts = table.set_index("method")["versus_best"].to_dict()
+    assert verdicts == {"a": "best", "b": "not significantly different", "c": "worse"}
+    assert [sorted(m) for m in marks(table)] == [["best"], ["second", "tie"], []]
+    markdown, latex = to_markdown(table), to_latex(table)
+    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "Wilcoxon" in markdown
+    assert r"\textbf{" in latex and r"\underline{" in latex and r"$^\dagger$" in latex
+
+
+def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
+    assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
+    assert "Not tested against the best: 1 common seeds; a test of 1 needs 6." in to_markdown(table)
+
+
+def test_what_was_left_out_is_named(tmp_path):
+    folder = folder_with(tmp_path, *(record(seed=s) for s in range(6)))
+    (folder / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status"')
+    (folder / "runs" / "run2" / "run.json").write_text('{"schema": 99}')
+    (folder / "runs" / "run3" / "run.json").unlink()
+    damaged = {**record(), "schema": 1, "seed": "x"}
+    (folder / "runs" / "run4" / "run.json").write_text(json.dumps(damaged))
+    (folder / "runs" / "run5" / "run.json").write_text(json.dumps({**record(status="won"), "schema": 1}))
+    runs, problems = scan_runs(folder)
+    assert runs["run_id"].tolist() == ["run0"]
+    assert [p.where for p in problems] == [f"runs/run{k}" for k in range(1, 6)]
+    for problem, word in zip(problems, ["not JSON", "schema 99", "no run.json", "wrong type", "'won'"], strict=True):
+        assert word in problem.why

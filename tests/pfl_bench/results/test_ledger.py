@@ -1,0 +1,117 @@
+import json
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pfl_bench.errors import RequestError
+from pfl_bench.results.ledger import Ledger, check_writable, read_record
+
+RECORD = {"status": "finished", "value": float("nan")}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "suite")
+
+
+def test_a_run_is_one_folder_of_text(ledger):
+    with ledger.lock():
+        ledger.save("a", RECORD, history=[{"x": 1, "y": "p,q"}], tables={"clients": [{"c": 0}]})
+    folder = ledger.runs / "a"
+    assert sorted(p.name for p in folder.iterdir()) == ["clients.csv", "history.csv", "run.json"]
+    assert (folder / "history.csv").read_text() == 'x,y\n1,"p,q"\n'
+    assert json.loads((folder / "run.json").read_text())["value"] is None, "JSON has no NaN"
+    assert ledger.is_final("a") and not ledger.is_final("b")
+
+
+def test_result_replaces_checkpoint(ledger):
+    with ledger.lock():
+        ledger.save("a", {"status": "unfinished"}, checkpoint=b"123")
+        assert ledger.checkpoint("a") == b"123" and not ledger.is_final("a")
+        ledger.save("a", RECORD)
+        assert ledger.checkpoint("a") is None and ledger.is_final("a")
+    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("status", ["failed", "unfinished"])
+def test_failed_and_unfinished_runs_are_repeated(ledger, status):
+    with ledger.lock():
+        ledger.save("a", {"status": status}, error="trace")
+    assert not ledger.is_final("a")
+
+
+def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
+    with ledger.lock():
+        ledger.save("a", {"status": "unfinished"}, checkpoint=b"old")
+        write = Path.write_bytes
+
+        def full(self, data):
+            write(self, data[:1])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            ledger.save("a", {"status": "unfinished"}, checkpoint=b"new")
+    assert ledger.checkpoint("a") == b"old"
+    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("moment", ["before run.json", "after run.json", "old moved away", "old not removed"])
+def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
+    with ledger.lock():
+        ledger.save("a", {"status": "unfinished"}, checkpoint=b"old")
+        ledger.save("b", RECORD)
+    new, old, place = (ledger.runs / name for name in (".a.new", ".a.old", "a"))
+    shutil.copytree(ledger.runs / "b", new)
+    if moment == "before run.json":
+        (new / "run.json").write_text('{"schema": 1, "sta')
+    elif moment == "old moved away":
+        place.rename(old)
+    elif moment == "old not removed":
+        place.rename(old)
+        new.rename(place)
+    with ledger.lock():
+        pass
+    assert sorted(p.name for p in ledger.runs.iterdir()) == ["a", "b"]
+    status = read_record(place)["status"]
+    assert status == ("unfinished" if moment in ("before run.json", "after run.json") else "finished")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"status": "finished"}'])
+def test_damaged_records_do_not_count(ledger, text):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+    (ledger.runs / "a" / "run.json").write_text(text)
+    assert not ledger.is_final("a")
+
+
+def _hold(folder, ready, done):
+    with Ledger(folder).lock():
+        ready.set()
+        done.wait(20)
+
+
+def test_second_driver_is_refused(ledger):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(ledger.folder, ready, done))
+    holder.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(RequestError, match="another run is writing to"), ledger.lock():
+            pass
+    finally:
+        done.set()
+        holder.join()
+    with ledger.lock():
+        pass
+
+
+def test_unwritable_places_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="is not a writable folder"):
+        check_writable(tmp_path / "file" / "results")
+    check_writable(tmp_path / "new" / "deep")
+    assert not (tmp_path / "new").exists(), "checking writes nothing"

@@ -1,0 +1,161 @@
+import socket
+from dataclasses import replace
+
+import pytest
+
+from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import load_plugin, read_plugin
+from pfl_bench.running.executors.ray import RayExecutor, check_address
+from pfl_bench.running.executors.serial import SerialExecutor
+from pfl_bench.running.job import make_job
+from pfl_bench.spec.options import Options
+from pfl_bench.testing.kit import fingerprint, tiny_arena
+from tests.conftest import PLUGINS
+
+MORTAL = '''
+"""A method whose worker kills itself once, after the first checkpoint, unless told otherwise by a file."""
+import os, signal, time
+from pathlib import Path
+from pfl_bench.api import LocalSgdConfig, Method, State, register_method
+
+@register_method("mortal", paper="none")
+class Mortal(Method):
+    moment = "global"
+
+    class Config(LocalSgdConfig):
+        marker: str = ""
+        lives: int = 1
+
+    def init(self, fed):
+        return State(server=fed.init_params())
+
+    def round(self, fed, state, cohort):
+        marker = Path(self.config.marker)
+        deaths = len(marker.read_text()) if marker.exists() else 0
+        if fed.round == 1 and deaths < self.config.lives:
+            marker.write_text("x" * (deaths + 1))
+            time.sleep(1)  # let the events of the first round reach the driver
+            os.kill(os.getpid(), signal.SIGKILL)
+        state.server = fed.train_and_average(state.server, cohort, self.config.sgd())
+        return state
+
+    def global_params(self, fed, state):
+        return state.server
+'''
+
+
+def outcomes(executor, jobs, arena) -> tuple[dict, list]:
+    updates = list(executor.execute(jobs, {arena.scenario.dataset: arena.dataset}))
+    return {p: e for p, e in updates if isinstance(e, RunResult | Failure)}, updates
+
+
+def test_serial_streams_progress_checkpoints_and_results():
+    arena = tiny_arena()
+    jobs = [make_job(arena.spec(m), arena.partition, Options(checkpoint_seconds=0)) for m in ("fedavg", "local")]
+    results, updates = outcomes(SerialExecutor(), jobs, arena)
+    assert [results[p].status for p in (0, 1)] == ["finished", "finished"]
+    kinds = {type(e) for _, e in updates}
+    assert kinds == {Progress, Checkpoint, RunResult}
+
+
+def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
+    """The run goes on from its checkpoint in a new worker; one that always kills its worker fails alone."""
+    (tmp_path / "mortal.py").write_text(MORTAL)
+    plugins = (read_plugin(tmp_path / "mortal.py"), read_plugin(PLUGINS / "fedmedian.py"))
+    for plugin in plugins:
+        load_plugin(plugin)
+    arena = tiny_arena()
+    options = Options(checkpoint_seconds=0)
+    mortal = make_job(arena.spec("mortal"), arena.partition, options, plugins)
+    jobs = [
+        replace(mortal, config={**mortal.config, "marker": str(tmp_path / "a"), "lives": 1}),
+        replace(mortal, config={**mortal.config, "marker": str(tmp_path / "b"), "lives": 99}),
+        make_job(arena.spec("fedmedian"), arena.partition, options, plugins),
+    ]
+    results, updates = outcomes(RayExecutor(workers=2), jobs, arena)
+    resumed = [e.visits for p, e in updates if p == 0 and isinstance(e, Progress)]
+    assert resumed == [5, 5, 10, 12], "visit 5 is reported again on resuming, and not trained again"
+    assert results[0].status == "finished"
+    assert isinstance(results[1], Failure) and "its worker died 4 times" in results[1].reason
+    assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
+    undisturbed, _ = outcomes(SerialExecutor(), [replace(jobs[0], config={**jobs[0].config, "lives": 0})], arena)
+    assert fingerprint(results[0]) == fingerprint(undisturbed[0])
+
+
+def test_the_data_set_is_shared_and_not_copied():
+    """A worker's arrays are read-only views into the object store."""
+    from pfl_bench.running.executors.ray import _publish, connect
+
+    arena = tiny_arena("synthetic:n=4000,side=32")  # small objects would travel inside the task
+    job = make_job(arena.spec("fedavg"), arena.partition, Options())
+    ray = connect(None, 1)
+    try:
+        published = _publish(ray, [job, job], {arena.scenario.dataset: arena.dataset})
+
+        def look(dataset):
+            images = dataset.train_images
+            return images.flags.owndata, images.flags.writeable, images.nbytes
+
+        assert len(published) == 1
+        owned, writeable, size = ray.get(ray.remote(look).remote(published[arena.scenario.dataset]))
+        assert (owned, writeable, size) == (False, False, arena.dataset.train_images.nbytes)
+    finally:
+        ray.shutdown()
+
+
+def test_addresses_are_checked_at_once():
+    with pytest.raises(RequestError, match="'nowhere' must be HOST:PORT"):
+        check_address("nowhere")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(RequestError, match=f"nothing answers at 127.0.0.1:{port}"):
+        check_address(f"127.0.0.1:{port}")
+
+
+class PretendRay:
+    """Stands in for a cluster with these resources."""
+
+    def __init__(self, **resources):
+        self.resources = resources
+
+    def cluster_resources(self):
+        return self.resources
+
+    def remote(self, **options):
+        return lambda function: options
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "limit", "share"),
+    [("cuda", None, 8, 0.25), ("cuda", 3, 3, 2 / 3), ("cuda", 1, 1, 1.0), ("cpu", None, 16, 0), ("cpu", 2, 2, 0)],
+)
+def test_runs_share_gpus_in_equal_fractions(device, workers, limit, share):
+    """Two GPUs and 16 cores: four runs per GPU unless --workers says otherwise."""
+    ray, executor = PretendRay(CPU=16.0, GPU=2.0), RayExecutor(workers=workers, device=device)
+    assert executor._limit(ray) == limit
+    options = executor._remote(ray)
+    assert options["num_gpus"] == pytest.approx(share) and options["max_retries"] == 0
+    assert options["num_gpus"] * limit <= 2.0 and options["num_cpus"] * limit <= 16
+
+
+def test_ray_refuses_a_gpu_that_it_does_not_see():
+    arena = tiny_arena()
+    job = make_job(arena.spec("fedavg"), arena.partition, Options())
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(RequestError, match="Ray sees no GPU"):
+        list(RayExecutor(workers=1, device="cuda").execute([job], {arena.scenario.dataset: arena.dataset}))
+
+
+def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
+    import sys
+
+    from pfl_bench.running.executors.ray import import_ray
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RequestError, match="needs the package 'ray'; use --executor serial"):
+        import_ray()

@@ -1,0 +1,100 @@
+import pytest
+
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS
+from pfl_bench.spec.run import RunSpec, make_config, parse_overrides, plan_runs
+from pfl_bench.spec.suite import Suite, load_suite
+
+SCENARIO = load_suite("quick").scenarios[0]
+
+
+def suite(hyperparameters, **fields) -> Suite:
+    return Suite("s", "", (SCENARIO,), hyperparameters=hyperparameters, **fields)
+
+
+def run(**changes) -> RunSpec:
+    base = {"method": "fedavg", "config": make_config("fedavg", {}, "t"), "scenario": SCENARIO, "seed": 0}
+    return RunSpec(**{**base, **changes})
+
+
+def test_id_covers_method_config_scenario_and_seed_and_nothing_else():
+    ids = {
+        run().id,
+        run(seed=1).id,
+        run(config=make_config("fedavg", {"lr": 0.1}, "t")).id,
+        run(scenario=SCENARIO.scaled(0.5)).id,
+        run(method="fedper", config=make_config("fedper", {}, "t")).id,
+    }
+    assert len(ids) == 5
+    assert run().id == run().id
+    assert run().id.startswith("fedavg-s0-")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("fedavg.lr", "must read METHOD.FIELD=VALUE"),
+        ("fedavg=3", "must read METHOD.FIELD=VALUE"),
+        ("fedavgg.lr=3", "unknown method 'fedavgg': did you mean 'fedavg'"),
+        ("fedavg.lrr=3", "unknown hyper-parameter of fedavg 'lrr': did you mean 'lr'"),
+        ("fedavg.lr=-1", "--set fedavg.lr=-1: input should be greater than 0"),
+        ("fedavg.lr=NaN", "--set fedavg.lr=nan: input should be a finite number"),
+        ("fedavg.lr=Infinity", "finite number"),
+        ("fedavg.lr=fast", "--set fedavg.lr='fast': input should be a valid number"),
+        ("fedavg.momentum=1.0", "less than 1"),
+        ("fedavg.cohort=0", "greater than 0"),
+        ("fedavg.cohort=2.5", "valid integer"),
+        ("per_fedavg.variant=exact", "does not take part"),
+    ],
+)
+def test_bad_settings(setting, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        parse_overrides([setting], ["fedavg"])
+    assert "\n" not in str(caught.value)
+
+
+def test_choices_are_named():
+    with pytest.raises(RequestError, match="variant='exact': input should be 'fo' or 'hf'"):
+        parse_overrides(["per_fedavg.variant=exact"], ["per_fedavg"])
+
+
+def test_precedence_is_default_then_suite_then_set():
+    overrides = parse_overrides(["fedavg.lr=0.3"], ["fedavg"])
+    (planned,) = plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}), overrides)
+    assert (planned.config.lr, planned.config.momentum, planned.config.weight_decay) == (0.3, 0.5, 5e-5)
+
+
+def test_hyperparameters_at_a_scenario_go_on_top_of_the_suites():
+    at = {"*": {"fedavg": {"lr": 0.6}}, "digits-*": {"fedavg": {"lr": 0.4}}, "cifar*": {"fedavg": {"lr": 0.5}}}
+    own = suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}, hyperparameters_at=at)
+    (planned,) = plan_runs(["fedavg"], [SCENARIO.scaled(0.5)], [0], own, {})
+    assert (planned.config.lr, planned.config.momentum) == (0.4, 0.5)
+    (typed,) = plan_runs(["fedavg"], [SCENARIO], [0], own, {"fedavg": {"lr": 0.3}})
+    assert typed.config.lr == 0.3
+
+
+def test_suite_hyperparameters_are_checked():
+    with pytest.raises(RequestError, match="unknown hyper-parameter of fedavg 'speed'"):
+        plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"speed": 1}}), {})
+
+
+def test_every_built_in_suite_can_be_planned():
+    from pfl_bench.spec.suite import builtin_suites, parse_names
+
+    for suite in builtin_suites().values():
+        methods = parse_names(suite.methods, METHODS.names(), "method")
+        runs = plan_runs(methods, suite.scenarios, [0], suite, {})
+        assert len({r.id for r in runs}) == len(runs)
+
+
+def test_configurations_are_immutable():
+    with pytest.raises(ValueError, match="frozen"):
+        run().config.lr = 3
+
+
+def test_every_search_space_is_valid():
+    for entry in METHODS:
+        assert entry.value.search_space, entry.name
+        for name, values in entry.value.search_space.items():
+            for value in values:
+                make_config(entry.name, {name: value}, "search space")

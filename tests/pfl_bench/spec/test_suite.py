@@ -1,0 +1,108 @@
+import pytest
+
+from pfl_bench.errors import RequestError
+from pfl_bench.spec.scenario import Scenario
+from pfl_bench.spec.suite import builtin_suites, load_suite, parse_names, parse_seeds, parse_suite, select_scenarios
+
+SCENARIO = """
+[[scenario]]
+id = "a-v1"
+dataset = "digits"
+partition = { rule = "iid" }
+clients = 4
+model = "mlp"
+visits = 100
+local_steps = 5
+batch_size = 8
+eval_every = 10
+"""
+
+
+def test_built_in_suites():
+    suites = builtin_suites()
+    assert {"quick", "paper-table1"} <= set(suites)
+    paper = {s.id: s for s in suites["paper-table1"].scenarios}
+    assert set(paper) == {
+        *(f"cifar10-classes2-n{n}-v1" for n in (10, 50, 100)),
+        *(f"cifar100-classes10-n{n}-v1" for n in (10, 50, 100)),
+        "omniglot-alphabets-n50-v1",
+    }
+    for scenario in paper.values():
+        assert (scenario.visits, scenario.local_steps, scenario.batch_size, scenario.eval_every) == (5000, 50, 64, 30)
+    assert len(suites["quick"].scenarios) == 1 and suites["quick"].scenarios[0].clients == 20
+
+
+def test_scenario_round_trip_and_variations():
+    scenario = builtin_suites()["quick"].scenarios[0]
+    assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
+    smaller = scenario.scaled(0.1)
+    assert smaller.id == f"{scenario.id}@0.1x" and smaller.visits == round(scenario.visits * 0.1)
+    assert smaller.budget_scale == 0.1
+    assert scenario.scaled(1.0) is scenario
+    assert smaller.at_precision("bf16").id.endswith("@0.1x+bf16")
+    assert scenario.scaled(1e-9).visits == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "is not TOML"),
+        ("name = 'x'", "'scenario' is missing or empty"),
+        (SCENARIO, "'name' is missing"),
+        ("name = 'x'\nsedes = '1'" + SCENARIO, "unknown field in s.toml 'sedes': did you mean 'seeds'"),
+        ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = { lr = 0.1 }", "must give a list of values per hyper"),
+        ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = {}", "search_space.fedavg={} must give a list"),
+        ("name = 'x'\n" + SCENARIO + "[hyperparameters]\nfedavg = 3", "hyperparameters.fedavg=3 must be a table"),
+        ("name = 'x'\n" + SCENARIO + "[hyperparameters_at]\n'a-*' = 3", "hyperparameters_at.a-.=3 must be a table"),
+        ("name = 'x'\n" + SCENARIO + "[hyperparameters_at.'b-*']\n", "unknown scenario in s.toml, hyper.* 'b-.'"),
+        ("name = 'x'\nmethods = ['fedavg']" + SCENARIO, r"methods=\['fedavg'\] is of the wrong type"),
+        ("name = '../x'" + SCENARIO, "must consist of letters"),
+        ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
+        ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3: input should be greater than 0"),
+        ("name = 'x'" + SCENARIO.replace("100", "nan"), "visits=nan: "),
+        ("name = 'x'" + SCENARIO.replace("visits", "vists"), r"visits="),
+    ],
+)
+def test_mistakes_in_a_suite_file(text, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        parse_suite(text, "s.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_own_suite_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("name = 'mine'\nmethods = 'fedavg'" + SCENARIO + "\n[hyperparameters]\nfedavg = { lr = 0.1 }")
+    suite = load_suite(str(path))
+    assert (suite.name, suite.methods, suite.hyperparameters) == ("mine", "fedavg", {"fedavg": {"lr": 0.1}})
+    with pytest.raises(RequestError, match="cannot be read"):
+        load_suite(str(tmp_path / "none.toml"))
+    with pytest.raises(RequestError, match="unknown suite 'quik': did you mean 'quick'"):
+        load_suite("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0-2", [0, 1, 2]), ("3", [3]), ("0,2-3,2", [0, 2, 3]), (" 1 , 0 ", [1, 0])]
+)
+def test_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["3-1", "a", "", "1,", "-1", "1-", "0.5", "0-99999999", "²"])
+def test_bad_seeds(text):
+    with pytest.raises(RequestError, match="--seeds"):
+        parse_seeds(text)
+
+
+def test_selection_by_glob():
+    scenarios = builtin_suites()["paper-table1"].scenarios
+    assert [s.clients for s in select_scenarios(scenarios, "cifar10-*")] == [10, 50, 100]
+    assert len(select_scenarios(scenarios, "cifar10-*,*n50*")) == 5
+    with pytest.raises(RequestError, match="unknown scenario 'cifar11-classes2-n50-v1': did you mean 'cifar1"):
+        select_scenarios(scenarios, "cifar11-classes2-n50-v1")
+
+
+def test_names():
+    assert parse_names("all", ["a", "b"], "method") == ["a", "b"]
+    assert parse_names("b,a,b", ["a", "b"], "method") == ["b", "a"]
+    with pytest.raises(RequestError, match="empty entry"):
+        parse_names("a,,b", ["a", "b"], "method")
