@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import ClientModel, Federation, Params, Sgd, Tensors, sgd_step_
+from pfl_bench.api import Batch, ClientModel, Federation, Net, Params, Sgd, Tensors, cross_entropy, sgd_step_
 
-Shapes = Mapping[str, torch.Size]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def embedding_size(clients: int) -> int:
@@ -79,6 +79,22 @@ def update_hypernetwork_(
     cotangents = [delta[name] / len(clients) for name in outputs]
     gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents, materialize_grads=True)
     sgd_step_(phi, dict(zip(leaves, gradients, strict=True)), momentum, sgd)
+
+
+@dataclass(frozen=True)
+class GeneratedLoss:
+    """Cross-entropy of a generated model as a function of its embedding; ``aux`` is the frozen rest of phi.
+
+    ``params`` are the embedding ``[k]`` and what of the client model is not generated.
+    """
+
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def __call__(self, net: Net, params: Tensors, batch: Batch, phi: Tensors) -> Tensor:
+        """The loss of one client."""
+        generated = generate(phi, params["embedding"].unsqueeze(0), dict(self.shapes))
+        own = {name: tensor for name, tensor in params.items() if name != "embedding"}
+        return cross_entropy(net, {**{name: tensor[0] for name, tensor in generated.items()}, **own}, batch)
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,26 @@
 """Ditto: a personal model per client, regularised towards the federated one."""
 
-from typing import Any
-
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from pfl_bench.api import (
     LEARNING_RATES,
-    Apply,
-    Batch,
     Federation,
     LocalSgdConfig,
     Method,
     Params,
     State,
-    Tensors,
     UnsuitedError,
-    cross_entropy,
     register_method,
-    squared_distance,
     stacked,
 )
+
+from ._proximal import Proximal
 
 
 @register_method("ditto", paper="Li et al. 2021, ICML, arXiv:2012.04221, algorithm 1")
 class Ditto(Method):
-    """w as in FedAvg; v_i <- v_i - lr (grad f_i(v_i) + lam (v_i - w)), with the w that was received.
+    """w as in FedAvg; v_i <- v_i - lr (grad f_i(v_i) + lam (v_i - w)), with the w that was received (eq. 1).
 
     A visit's local steps are divided between v_i and w, so that Ditto costs what the other methods cost.
     """
@@ -37,10 +32,6 @@ class Ditto(Method):
 
         lam: NonNegativeFloat = Field(1.0, description="pull towards the federated model; 0 is Local")
         personal_share: float = Field(0.5, gt=0, lt=1, description="share of the local steps for the personal model")
-
-    def personal_loss(self, apply: Apply, params: Tensors, batch: Batch, server: Any) -> Tensor:
-        """The paper's objective h_i, eq. 1."""
-        return cross_entropy(apply, params, batch) + self.config.lam / 2 * squared_distance(params, server)
 
     def init(self, fed: Federation) -> State:
         """The federated model and a personal one per client."""
@@ -57,7 +48,7 @@ class Ditto(Method):
             state.personal.rows(cohort),
             cohort,
             self.config.sgd(),
-            loss=self.personal_loss,
+            loss=Proximal(self.config.lam),
             aux=stacked(state.server, len(cohort)),
             steps=personal_steps,
         )
@@ -67,16 +58,14 @@ class Ditto(Method):
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The federated model w."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The personal models v_i."""
-        personal: Params = state.personal.rows(clients)
-        return personal
+        return state.personal.rows(clients)
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fit a personal model, from the received model and towards it."""
         received = fed.send(state.server, clients)
-        trained = fed.train(received, clients, self.config.sgd(), loss=self.personal_loss, aux=received)
+        trained = fed.train(received, clients, self.config.sgd(), loss=Proximal(self.config.lam), aux=received)
         return trained.params

@@ -26,8 +26,7 @@ class FedAvg(Method):
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The server's model."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The server's model as it is."""

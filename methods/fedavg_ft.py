@@ -29,8 +29,7 @@ class FedAvgFineTuned(Method):
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The server's model."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fine-tune a copy of the server's model on each client."""

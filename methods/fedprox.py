@@ -1,25 +1,11 @@
 """FedProx: FedAvg with local training held near the server's model."""
 
-from typing import Any
-
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from pfl_bench.api import (
-    LEARNING_RATES,
-    Apply,
-    Batch,
-    Federation,
-    LocalSgdConfig,
-    Method,
-    Params,
-    State,
-    Tensors,
-    cross_entropy,
-    register_method,
-    squared_distance,
-    stacked,
-)
+from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
+
+from ._proximal import Proximal
 
 
 @register_method("fedprox", paper="Li et al. 2020, MLSys, arXiv:1812.06127, eq. 2")
@@ -34,10 +20,6 @@ class FedProx(Method):
 
         mu: NonNegativeFloat = Field(0.1, description="weight of the proximal term; 0 is FedAvg")
 
-    def loss(self, apply: Apply, params: Tensors, batch: Batch, server: Any) -> Tensor:
-        """Eq. 2; the norm is squared."""
-        return cross_entropy(apply, params, batch) + self.config.mu / 2 * squared_distance(params, server)
-
     def init(self, fed: Federation) -> State:
         """The server's model."""
         return State(server=fed.init_params())
@@ -45,13 +27,14 @@ class FedProx(Method):
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """One round of federated averaging on the proximal loss."""
         anchor = stacked(state.server, len(cohort))
-        state.server = fed.train_and_average(state.server, cohort, self.config.sgd(), loss=self.loss, aux=anchor)
+        state.server = fed.train_and_average(
+            state.server, cohort, self.config.sgd(), loss=Proximal(self.config.mu), aux=anchor
+        )
         return state
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The server's model."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The server's model as it is."""

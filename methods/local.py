@@ -26,8 +26,7 @@ class Local(Method):
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The clients' own models."""
-        models: Params = state.clients.rows(clients)
-        return models
+        return state.clients.rows(clients)
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Train the initial model on the client's own data."""

@@ -1,5 +1,6 @@
 """Per-FedAvg: a server model that is good after one local gradient step (MAML)."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -10,6 +11,7 @@ from pfl_bench.api import (
     Batch,
     Federation,
     Gradient,
+    GradientRule,
     Method,
     MethodConfig,
     Params,
@@ -18,6 +20,40 @@ from pfl_bench.api import (
     Tensors,
     register_method,
 )
+
+
+@dataclass(frozen=True)
+class MetaGradient(GradientRule):
+    """Section 4 of the paper, with independent batches; without ``delta`` the Hessian is dropped."""
+
+    alpha: float
+    delta: float | None
+
+    @property
+    def draws(self) -> int:
+        """D, D' and, for the Hessian, D''."""
+        return 2 if self.delta is None else 3
+
+    @property
+    def gradients(self) -> int:
+        """Inner and outer; and two for the central difference."""
+        return 2 if self.delta is None else 4
+
+    def __call__(
+        self, gradient: Gradient, params: Tensors, batches: tuple[Batch, ...], aux: Any, carry: Any
+    ) -> tuple[Tensors, Any]:
+        """The gradient at w~, corrected by the Hessian's product with it."""
+        inner = gradient(params, batches[0])
+        outer = gradient(_move(params, inner, -self.alpha), batches[1])
+        if self.delta is None:
+            return outer, carry
+        ahead = gradient(_move(params, outer, self.delta), batches[2])
+        behind = gradient(_move(params, outer, -self.delta), batches[2])
+        return {k: g - self.alpha * (ahead[k] - behind[k]) / (2 * self.delta) for k, g in outer.items()}, carry
+
+
+def _move(params: Tensors, direction: Tensors, length: float) -> dict[str, Tensor]:
+    return {name: params[name] + length * step for name, step in direction.items()}
 
 
 @register_method("per_fedavg", paper="Fallah et al. 2020, NeurIPS, arXiv:2002.07948, algorithm 1")
@@ -39,42 +75,20 @@ class PerFedAvg(Method):
         delta: PositiveFloat = Field(1e-3, description="width of the central difference (hf)")
         variant: Literal["fo", "hf"] = "fo"
 
-    def meta_gradient(
-        self, gradient: Gradient, params: Tensors, batches: tuple[Batch, ...], aux: Any, memory: Any
-    ) -> tuple[Tensors, Any]:
-        """Section 4 of the paper, with three independent batches per meta-step."""
-        alpha, delta = self.config.alpha, self.config.delta
-        inner = gradient(params, batches[0])
-        outer = gradient(_move(params, inner, -alpha), batches[1])
-        if self.config.variant == "fo":
-            return outer, memory
-        ahead = gradient(_move(params, outer, delta), batches[2])
-        behind = gradient(_move(params, outer, -delta), batches[2])
-        curved = {k: g - alpha * (ahead[k] - behind[k]) / (2 * delta) for k, g in outer.items()}
-        return curved, memory
-
     def init(self, fed: Federation) -> State:
         """The server's meta-model."""
         return State(server=fed.init_params())
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Meta-steps on every client of the cohort, then the plain mean of the models."""
-        first_order = self.config.variant == "fo"
-        state.server = fed.train_and_average(
-            state.server,
-            cohort,
-            Sgd(self.config.beta),
-            weights="uniform",
-            rule=self.meta_gradient,
-            draws=2 if first_order else 3,
-            gradients_per_step=2 if first_order else 4,
-        )
+        rule = MetaGradient(self.config.alpha, None if self.config.variant == "fo" else self.config.delta)
+        sgd = Sgd(self.config.beta)
+        state.server = fed.train_and_average(state.server, cohort, sgd, weights="uniform", rule=rule)
         return state
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The meta-model before the personal step."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """One alpha-step on a batch of the client's training data."""
@@ -83,7 +97,3 @@ class PerFedAvg(Method):
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """As any client: one alpha-step."""
         return self.adapt(fed, state, clients)
-
-
-def _move(params: Tensors, direction: Tensors, length: float) -> dict[str, Tensor]:
-    return {name: params[name] + length * step for name, step in direction.items()}

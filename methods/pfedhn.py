@@ -1,27 +1,21 @@
 """pFedHN: a hypernetwork on the server generates every client's model."""
 
-from typing import Any
-
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import (
-    Apply,
-    Batch,
     Federation,
     Method,
     MethodConfig,
     Params,
     Sgd,
     State,
-    Tensors,
-    cross_entropy,
     register_method,
     stacked,
     zeros_like,
 )
 
-from ._hypernetwork import Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
+from ._hypernetwork import GeneratedLoss, Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
 
 
 @register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1")
@@ -59,41 +53,42 @@ class PFedHN(Method):
             return Sgd(self.lr, self.momentum, self.weight_decay, self.clip_norm)
 
     def init(self, fed: Federation) -> State:
-        """Hypernetwork, embeddings and their momentum, all on the server."""
+        """Hypernetwork, embeddings and their momentum, all on the server; ``rest`` is what is not generated.
+
+        Frozen parameters and buffers are shared and averaged. Few client models have any.
+        """
         config = self.config
         shapes = {prefix(fed, model): model.shapes for model in fed.models}
         size = config.embedding or embedding_size(fed.population)
         phi = init_hypernetwork(fed, shapes, size, config.hidden, config.hidden_layers)
-        return State(phi=phi, momentum=zeros_like(phi))
+        rest = {model.name: fed.init_params(model).without(model.shapes) for model in fed.models}
+        return State(phi=phi, momentum=zeros_like(phi), rest=rest)
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Generate, send, train, collect the update, and step the hypernetwork by its vector-Jacobian product."""
-        shapes = fed.model.shapes
+        shapes, rest = fed.model.shapes, state.rest[fed.model.name]
         server = Hypernetwork(fed, state.phi, state.momentum, shapes)
-        sent = fed.send_each(server.generate(cohort))
+        sent = fed.send_each(server.generate(cohort) | stacked(rest, len(cohort)))
         trained = fed.train(sent, cohort, self.config.inner_sgd()).params
-        delta = fed.collect({name: sent[name] - theta for name, theta in trained.items()})
-        server.learn(cohort, delta, self.config.outer_sgd())
+        up = fed.collect({name: sent[name] - trained[name] for name in shapes} | trained.only(rest))
+        server.learn(cohort, up.only(shapes), self.config.outer_sgd())
+        state.rest[fed.model.name] = fed.average(up.only(rest), cohort, "uniform")
         return state
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The generated models."""
-        return Hypernetwork(fed, state.phi, state.momentum, fed.model.shapes).generate(clients)
+        generated = Hypernetwork(fed, state.phi, state.momentum, fed.model.shapes).generate(clients)
+        return generated | stacked(state.rest[fed.model.name], len(clients))
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fit an embedding per client, from the mean of the trained ones, with the hypernetwork frozen."""
-        phi, shapes = state.phi, fed.model.shapes
-
-        def loss(apply: Apply, params: Tensors, batch: Batch, frozen: Any) -> Tensor:
-            generated = generate(frozen, params["embedding"].unsqueeze(0), shapes)
-            return cross_entropy(apply, {name: tensor[0] for name, tensor in generated.items()}, batch)
-
-        start = stacked({"embedding": phi["embedding"].mean(0)}, len(clients))
+        phi, rest = state.phi, stacked(state.rest[fed.model.name], len(clients))
+        start = stacked({"embedding": phi["embedding"].mean(0)}, len(clients)) | rest
         frozen = stacked(phi.without(["embedding"]), len(clients))
+        loss = GeneratedLoss(tuple(fed.model.shapes.items()))
         fitted = fed.train(start, clients, self.config.outer_sgd(), loss=loss, aux=frozen).params
-        return generate(phi, fitted["embedding"], shapes)
+        return generate(phi, fitted["embedding"], fed.model.shapes) | fitted.only(rest)
 
     def client_vectors(self, fed: Federation, state: State) -> Tensor:
         """The learned embeddings."""
-        embeddings: Tensor = state.phi["embedding"]
-        return embeddings
+        return state.phi["embedding"]

@@ -1,5 +1,6 @@
 """pFedMe: personal models as proximal points (Moreau envelopes) of a server model."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -9,14 +10,40 @@ from pfl_bench.api import (
     Batch,
     Federation,
     Gradient,
+    GradientRule,
     Method,
     MethodConfig,
     Params,
     Sgd,
     State,
     Tensors,
+    Trained,
     register_method,
 )
+
+
+@dataclass(frozen=True)
+class ProximalStep(GradientRule):
+    """The gradient lam (w_i - theta) of the Moreau envelope; theta, the carry, is found by K steps on one batch."""
+
+    lam: float
+    lr: float
+    inner_steps: int
+
+    @property
+    def gradients(self) -> int:
+        """K."""
+        return self.inner_steps
+
+    def __call__(
+        self, gradient: Gradient, params: Tensors, batches: tuple[Batch, ...], aux: Any, carry: Any
+    ) -> tuple[Tensors, Any]:
+        """K steps from theta = w_i."""
+        theta = params
+        for _ in range(self.inner_steps):
+            slope = gradient(theta, batches[0])
+            theta = {k: v - self.lr * (slope[k] + self.lam * (v - params[k])) for k, v in theta.items()}
+        return {k: self.lam * (v - theta[k]) for k, v in params.items()}, theta
 
 
 @register_method("pfedme", paper="Dinh et al. 2020, NeurIPS, arXiv:2006.08848, algorithm 1")
@@ -38,19 +65,6 @@ class PFedMe(Method):
         personal_lr: PositiveFloat = Field(0.01, description="learning rate of the K steps")
         beta: PositiveFloat = Field(1.0, description="weight of the mean in the server's update")
 
-    def proximal_step(
-        self, gradient: Gradient, params: Tensors, batches: tuple[Batch, ...], aux: Any, theta: Any
-    ) -> tuple[Tensors, Any]:
-        """K steps on one batch from theta = w_i, then the gradient lam (w_i - theta) of the envelope."""
-        theta = params
-        for _ in range(self.config.inner_steps):
-            slope = gradient(theta, batches[0])
-            theta = {
-                k: v - self.config.personal_lr * (slope[k] + self.config.lam * (v - params[k]))
-                for k, v in theta.items()
-            }
-        return {k: self.config.lam * (v - theta[k]) for k, v in params.items()}, theta
-
     def init(self, fed: Federation) -> State:
         """The server's model and a personal model per client."""
         server = fed.init_params()
@@ -58,35 +72,29 @@ class PFedMe(Method):
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Local rounds on the cohort; w <- (1 - beta) w + beta mean_i w_i."""
-        start = fed.send(state.server, cohort)
-        steps = self.config.inner_steps
-        trained = fed.train(
-            start,
-            cohort,
-            Sgd(self.config.lr),
-            rule=self.proximal_step,
-            memory=start,
-            gradients_per_step=steps,
-        )
+        trained = self.near(fed, state, cohort)
         mean = fed.average(fed.collect(trained.params), cohort, "uniform")
         beta = self.config.beta
         state.server = Params({k: (1 - beta) * w + beta * mean[k] for k, w in state.server.items()})
-        state.personal.set_rows(cohort, trained.memory)
+        state.personal.set_rows(cohort, trained.params | trained.carry)
         return state
+
+    def near(self, fed: Federation, state: State, clients: Tensor) -> Trained:
+        """Local rounds from the received w: w_i, and theta_i as the carry."""
+        received, config = fed.send(state.server, clients), self.config
+        rule = ProximalStep(config.lam, config.personal_lr, config.inner_steps)
+        start = received.only(fed.model.trainable)
+        return fed.train(received, clients, Sgd(config.lr), rule=rule, carry=start)
 
     def global_params(self, fed: Federation, state: State) -> Params:
         """The server's model w."""
-        server: Params = state.server
-        return server
+        return state.server
 
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The personal models theta_i."""
-        personal: Params = state.personal.rows(clients)
-        return personal
+        return state.personal.rows(clients)
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The personal model that local rounds from the received w lead to."""
-        received = fed.send(state.server, clients)
-        sgd, steps = Sgd(self.config.lr), self.config.inner_steps
-        trained = fed.train(received, clients, sgd, rule=self.proximal_step, memory=received, gradients_per_step=steps)
-        return Params(trained.memory)
+        trained = self.near(fed, state, clients)
+        return trained.params | trained.carry

@@ -1,6 +1,7 @@
 """Images resident on the device, gathered and normalised by index."""
 
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,14 @@ class ImagePool:
     """``images`` uint8 ``[N, H, W, C]`` and ``labels`` int64 ``[N]`` on one device.
 
     ``scale``, ``shift``: float32 ``[H * W * C]``, each channel's value repeated, because arithmetic along a whole
-    image is eight times as fast as along three channels.
+    image is eight times as fast as along three channels. ``host_labels``: the labels as an array on the host.
     """
 
     images: Tensor
     labels: Tensor
     scale: Tensor
     shift: Tensor
+    host_labels: np.ndarray
 
     @classmethod
     def of(
@@ -42,7 +44,24 @@ class ImagePool:
         spread = torch.tensor(std, dtype=torch.float32, device=device)
         centre = torch.tensor(mean, dtype=torch.float32, device=device)
         pixels = images.shape[1] * images.shape[2]
-        return cls(*held, scale=(1 / (255 * spread)).repeat(pixels), shift=(centre / spread).repeat(pixels))
+        return cls(
+            *held, scale=(1 / (255 * spread)).repeat(pixels), shift=(centre / spread).repeat(pixels), host_labels=labels
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples live."""
+        return self.images.device
+
+    @property
+    def values(self) -> int:
+        """Numbers per sample."""
+        return self.scale.numel()
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for pools of the same memory."""
+        return self.images.data_ptr()
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images ``[*shape, C, H, W]``, normalised float32, and labels ``[*shape]`` for an index tensor ``[*shape]``.

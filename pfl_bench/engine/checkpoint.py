@@ -10,6 +10,8 @@ from torch import Tensor
 
 from pfl_bench.client.params import Params, State
 
+from .per_client import PerClient
+
 _HEADER = "pfl_bench"
 _PLAIN = (int, float, str, bool, type(None))
 
@@ -23,6 +25,8 @@ def _take_apart(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"plain": tree}
     if isinstance(tree, list | tuple):
         return {"list": [_take_apart(value, f"{path}/{i}", tensors) for i, value in enumerate(tree)]}
+    if isinstance(tree, PerClient):
+        return {"PerClient": _take_apart(tree.parts(), path, tensors)}
     for kind, container in (("State", State), ("Params", Params), ("dict", dict)):
         if isinstance(tree, container):
             items = vars(tree) if isinstance(tree, State) else tree
@@ -39,6 +43,8 @@ def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: 
         return tensors[value].clone().to(device)
     if kind == "plain":
         return value
+    if kind == "PerClient":
+        return PerClient.from_parts(_put_together(value, tensors, device))
     if kind == "list":
         return [_put_together(item, tensors, device) for item in value]
     items = {key: _put_together(item, tensors, device) for key, item in value.items()}
@@ -48,7 +54,10 @@ def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: 
 
 
 def dumps(tree: Any) -> bytes:
-    """Serialise a tree of tensors, plain values, lists, dicts, Params and States. TypeError names the odd one."""
+    """Serialise a tree of tensors, plain values, lists, dicts, Params, PerClient and States.
+
+    TypeError names the odd one.
+    """
     tensors: dict[str, Tensor] = {}
     skeleton = _take_apart(tree, "", tensors)
     return safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(skeleton)})

@@ -6,8 +6,10 @@ from pfl_bench.client.params import State
 from pfl_bench.data.partition import Partition
 from pfl_bench.spec.scenario import EnrollSpec
 
-from .evaluation import evaluate
+from .evaluation import as_served, evaluate
 from .events import Row
+from .federation import Federation
+from .meter import BudgetError, Costs
 from .method import Method
 from .places import Place, newcomers
 
@@ -25,24 +27,30 @@ def nearest(shares: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
     return distances.argmin(axis=1), distances.min(axis=1)
 
 
-def enroll(method: Method, state: State, place: Place, partition: Partition, spec: EnrollSpec) -> list[Row]:
+def enroll(
+    method: Method, state: State, place: Place, costs: Costs, partition: Partition, spec: EnrollSpec
+) -> list[Row]:
     """One row per novel client and number of labelled samples; none if the method has no rule for newcomers.
 
     ``tv_distance``: total variation between the class distributions of the client and of the nearest training
-    client, over all samples that the two hold.
+    client, over all samples that the two hold. BudgetError if it took more than ``spec.steps`` gradients per client.
     """
     if not method.defines("enroll"):
         return []
-    labels, first = place.fed.pool.labels.cpu().numpy(), partition.clients - partition.novel
-    shares = class_shares(labels, partition.train, place.fed.classes)
+    labels, first = place.group.pool.host_labels, partition.clients - partition.novel
+    shares = class_shares(labels, partition.train, place.group.classes)
     neighbours, distances = nearest(shares[first:], shares[:first])
     rows: list[Row] = []
     for samples in spec.samples:
-        new = newcomers(place, partition, None if samples == "all" else samples, spec.steps)
-        fed = new.fed.at(0, 1.0, "enroll", place.fed.costs)
-        params = method.enroll(fed, state, fed.everyone)
-        scores = evaluate(fed.model, fed.backend, params, new.test, fed.everyone)
-        for client, own in enumerate(fed.members):
+        new = newcomers(place, partition, None if samples == "all" else samples)
+        fed, before = Federation(new.group, costs, "enroll", spec.steps, progress=1.0), costs.adapt_steps
+        served = as_served(method.enroll(fed, state, fed.everyone))
+        used, allowed = costs.adapt_steps - before, fed.clients * spec.steps
+        if used > allowed:
+            raise BudgetError(f"enroll took {used} mini-batch gradients for {fed.clients} clients; the scenario's "
+                              f"enroll.steps={spec.steps} allows {allowed}")  # fmt: skip
+        scores = evaluate(fed.model, new.group.backend, served, new.test, fed.everyone)
+        for client, own in enumerate(new.group.members):
             rows.append(
                 {
                     "client": first + client,

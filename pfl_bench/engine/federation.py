@@ -1,117 +1,139 @@
-"""What a method sees of the world: clients it can send to, train and collect from. No test data in reach."""
+"""What a method sees of the world: clients it can send to, train, compute on and collect from; never their data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pfl_bench.client.backends import Backend
-from pfl_bench.client.backends.cuda_graphs import Recordings
+from pfl_bench.client.losses import GradientRule, Loss, check_value, cross_entropy
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain, stacked, zeros_like
-from pfl_bench.client.training import (
-    BatchMode,
-    BatchPlan,
-    GradientRule,
-    Loss,
-    Sgd,
-    Trained,
-    TrainRequest,
-    cross_entropy,
-    plan_batches,
-)
-from pfl_bench.data.pool import ImagePool, on_device
+from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRequest
+from pfl_bench.client.sgd import Sgd
+from pfl_bench.data.pool import on_device
 from pfl_bench.errors import UnsuitedError
 from pfl_bench.seeds import numpy_generator
 
-from .costs import Costs
-
-Phase = Literal["train", "evaluate", "enroll"]
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Client ids on the device and, so that nobody has to wait for the device, on the host."""
-
-    clients: Tensor
-    ids: list[int]
-
-    @classmethod
-    def of(cls, ids: np.ndarray, device: torch.device) -> "Cohort":
-        """Put ids on a device."""
-        return cls(on_device(torch.from_numpy(ids), device), ids.tolist())
+from .clients import ClientGroup, client_ids
+from .meter import STREAM, TRAINING, BudgetError, Costs, Phase
+from .per_client import PerClient
 
 
-@dataclass(frozen=True)
 class Federation:
-    """The training clients of one run that share a client model, numbered ``0..clients-1``.
+    """The training clients of one run that share a client model, numbered ``0..clients-1``, at one point of the run.
 
-    ``members[i]`` are client i's training samples in the pool. ``progress`` is the share of the budget spent
-    before this round. ``costs`` is the meter; only in phase ``train`` traffic is metered. ``cohort`` is the
-    engine's draw for this round. ``sizes``: training samples per client, float32 ``[clients]``.
-
-    Where the scenario has several client models, each has a federation of its own: ``models`` are all of them,
-    ``numbers`` say which of all ``population`` training clients these are.
+    ``phase``: ``init`` and ``train`` (a round) spend the budget; ``adapt`` and ``enroll`` have an allowance of their
+    own; in ``evaluate`` nothing may train. ``local_steps``: the mini-batch gradients that each client may spend in this
+    phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
     """
 
-    model: ClientModel
-    backend: Backend
-    pool: ImagePool
-    members: tuple[np.ndarray, ...]
-    classes: int
-    seed: int
-    local_steps: int
-    batch_size: int
-    batch_mode: BatchMode
-    costs: Costs = field(default_factory=Costs)
-    round: int = 0
-    progress: float = 0.0
-    phase: Phase = "train"
-    cohort: Cohort | None = None
-    models: tuple[ClientModel, ...] = ()
-    numbers: tuple[int, ...] = ()
-    population: int = 0
-    recordings: Recordings = field(default_factory=Recordings)
-    sizes: Tensor = field(init=False)
+    __slots__ = ("_group", "_meter", "local_steps", "phase", "progress", "round")
 
-    def __post_init__(self) -> None:
-        lengths = torch.tensor([float(len(own)) for own in self.members])
-        object.__setattr__(self, "sizes", on_device(lengths, self.device))
-        if not self.numbers:
-            object.__setattr__(self, "numbers", tuple(range(len(self.members))))
-            object.__setattr__(self, "population", len(self.members))
-        if not self.models:
-            object.__setattr__(self, "models", (self.model,))
+    def __init__(
+        self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0
+    ) -> None:
+        self._group, self._meter = group, meter
+        for name, value in (("phase", phase), ("local_steps", local_steps), ("round", round), ("progress", progress)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
+        object.__setattr__(self, name, value)
+
+    # What is known of the clients
+
+    @property
+    def model(self) -> ClientModel:
+        """The client model."""
+        return self._group.model
+
+    @property
+    def models(self) -> tuple[ClientModel, ...]:
+        """The client models of the scenario; this federation's is one of them."""
+        return self._group.models
 
     @property
     def clients(self) -> int:
         """Number of training clients."""
-        return len(self.members)
+        return len(self._group.members)
+
+    @property
+    def population(self) -> int:
+        """Number of training clients of the scenario, whatever their model."""
+        return self._group.population
+
+    @property
+    def everyone(self) -> Tensor:
+        """Ids of all training clients, int64 ``[clients]``."""
+        return client_ids(np.arange(self.clients), self.device)
+
+    @property
+    def sizes(self) -> Tensor:
+        """Training samples per client, float32 ``[clients]``."""
+        return self._group.sizes
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self._group.classes
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training samples per client and class, float32 ``[clients, classes]``: what each client knows of itself.
+
+        A server that uses it must ``collect`` it.
+        """
+        return self._group.class_counts
 
     @property
     def device(self) -> torch.device:
         """Where tensors live."""
-        return self.pool.images.device
+        return self._group.device
 
     @property
-    def everyone(self) -> Tensor:
-        """Ids of all training clients, ``[clients]``."""
-        return torch.arange(self.clients, device=self.device)
+    def costs(self) -> Costs:
+        """What the run has cost so far."""
+        return self._meter.copy()
 
-    def at(self, round: int, progress: float, phase: Phase, costs: Costs, cohort: Cohort | None = None) -> "Federation":
-        """The same federation at another point of a run, with that run's meter."""
-        return replace(self, round=round, progress=progress, phase=phase, costs=costs, cohort=cohort)
+    def among_all(self, clients: Tensor) -> Tensor:
+        """These clients' numbers among all training clients of the scenario, int64 ``[c]``."""
+        if len(self.models) == 1:
+            return clients
+        return on_device(torch.tensor(self._group.numbers), self.device)[clients]
+
+    def part(self, share: float) -> tuple["Federation", "Federation"]:
+        """The same clients twice: with the rest of their training samples, and with the ``share`` that is held out.
+
+        The cut is fixed by the run's seed; each part has at least one sample (a client's only one is in both).
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share={share!r} must be above 0 and below 1")
+        return self._like(self._group.part(share)[0]), self._like(self._group.part(share)[1])
+
+    def _like(self, group: ClientGroup) -> "Federation":
+        return Federation(group, self._meter, self.phase, self.local_steps, self.round, self.progress)
+
+    # Parameters and state
 
     def generator(self, *coordinates: int | str) -> np.random.Generator:
         """Random numbers for the method's own use; its stream touches no other."""
-        return numpy_generator(self.seed, "method", *coordinates)
+        return numpy_generator(self._group.seed, "method", *coordinates)
 
-    def init_params(self) -> Params:
-        """Initial client-model weights: the same for every method at the same seed."""
-        return self.model.init(self.seed, self.device)
+    def init_params(self, model: ClientModel | None = None) -> Params:
+        """Initial weights and buffers of the client model, or of another of ``models``: equal for all methods."""
+        return (model or self.model).init(self._group.seed, self.device)
+
+    def per_client(self, default: Tensors) -> PerClient:
+        """Personal state that starts from ``default``, ``[...]``, for every client."""
+        return PerClient(default, self.clients, on_disk=self._group.on_disk)
+
+    def split(self, params: Params, top_layers: int | None = None) -> tuple[Params, Params]:
+        """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
+        head = self.model.head if top_layers is None else self.model.top(top_layers)
+        return params.without(head), params.only(head)
 
     def replayed(self, name: str, work: Callable[[Any, Any], Any], held: Any, inputs: Any) -> Any:
         """``work(held, inputs)``; on a GPU it is recorded once as a CUDA graph and replayed from then on.
@@ -122,37 +144,24 @@ class Federation:
         """
         if self.device.type != "cuda":
             return work(held, inputs)
-        return self.recordings.run(name, work, held, inputs, self.device)
+        return self._group.recordings.run(name, work, held, inputs, self.device)
 
-    def per_client(self, params: Tensors) -> Params:
-        """A copy of shared parameters for every client: ``[...] -> [clients, ...]``."""
-        return stacked(params, self.clients).map(torch.clone)
-
-    def split(self, params: Params, top_layers: int | None = None) -> tuple[Params, Params]:
-        """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
-        head = self.model.head if top_layers is None else self.model.top(top_layers)
-        return params.without(head), params.only(head)
-
-    def among_all(self, clients: Tensor) -> Tensor:
-        """These clients' numbers among all training clients of the scenario, int64 ``[c]``."""
-        if len(self.models) == 1:
-            return clients
-        return on_device(torch.tensor(self.numbers), self.device)[clients]
+    # What crosses the border between server and clients
 
     def send(self, params: Tensors, cohort: Tensor) -> Params:
-        """Send shared parameters to every client of a cohort: ``[...] -> [c, ...]``. Metered."""
+        """Send shared parameters to every client of a cohort: ``[...] -> [c, ...]``, copies. Metered."""
         return self.send_each(stacked(params, len(cohort)))
 
     def send_each(self, params: Tensors) -> Params:
-        """Send each client of a cohort its own parameters, ``[c, ...]``. Metered."""
-        if self.phase == "train":
-            self.costs.bytes_down += _bytes(params)
-        return Params(params)
+        """Send each client of a cohort its own parameters, ``[c, ...]``, copies. Metered."""
+        if self.phase in TRAINING:
+            self._meter.bytes_down += _bytes(params)
+        return Params({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in params.items()})
 
     def collect(self, params: Tensors) -> Params:
         """Collect what the clients of a cohort upload, ``[c, ...]``. Metered."""
-        if self.phase == "train":
-            self.costs.bytes_up += _bytes(params)
+        if self.phase in TRAINING:
+            self._meter.bytes_up += _bytes(params)
         return Params(params)
 
     def average(self, params: Tensors, cohort: Tensor, weights: Literal["samples", "uniform"] = "samples") -> Params:
@@ -169,39 +178,46 @@ class Federation:
         trained = self.train(self.send(shared, cohort), cohort, sgd, **request)
         return self.average(self.collect(trained.params), cohort, weights)
 
+    # What touches the clients' data
+
     def train(
         self,
         params: Params,
         cohort: Tensor,
         sgd: Sgd,
         *,
-        steps: int | None = None,
+        steps: int | Tensor | None = None,
         loss: Loss = cross_entropy,
-        aux: Any = None,
         rule: GradientRule | None = None,
-        memory: Any = None,
-        draws: int = 1,
-        gradients_per_step: int = 1,
-        trainable: frozenset[str] | None = None,
-        momentum: Params | None = None,
+        aux: Any = None,
+        carry: Any = None,
+        trainable: "frozenset[str] | None" = None,
+        momentum: Tensors | None = None,
         stream: str = "batches",
     ) -> Trained:
         """Train a cohort locally from stacked parameters ``[c, ...]``.
 
-        ``steps``: default, as many as the visit's allowance of ``local_steps`` mini-batch gradients affords.
-        ``draws``: independent batches per step, for rules that need several. ``gradients_per_step``: what one
-        step of the rule costs. ``momentum``: buffers to carry on from; missing names start at zero.
-        ``stream``: requests with the same stream in the same round see the same batches.
+        ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
+        afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
+        ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move;
+        default, all but the client model's frozen parameters and its buffers. ``momentum``: buffers to carry on from;
+        missing names start at zero. ``stream``: requests with the same stream in the same round see the same batches.
+
+        BudgetError where nothing may train; UnsuitedError where ``local_steps`` are too few for one step.
         """
-        if steps is None:
-            steps = self.local_steps // gradients_per_step
-            if steps < 1:
-                raise UnsuitedError(
-                    f"local_steps={self.local_steps} is too few: one step of this method takes "
-                    f"{gradients_per_step} mini-batch gradients"
-                )
-        names = tuple(name for name in params if trainable is None or name in trainable)
-        plan = self._plan(cohort, steps, draws, stream)
+        if self.phase == "evaluate":
+            raise BudgetError(
+                "fed.train while models are evaluated (global_params, client_params, client_vectors): they are scored "
+                "before any local step; train in round, or in adapt"
+            )
+        check_value("loss", loss)
+        if rule is not None:
+            check_value("rule", rule)
+        draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
+        most, taken = self._steps(steps, cost)
+        moves = frozenset(params) - (self.model.names - self.model.trainable) if trainable is None else trainable
+        names = tuple(name for name in params if name in moves)
+        plan = self._group.plan(cohort, most, draws, (STREAM.get(self.phase, self.phase), stream), self.round, taken)
         request = TrainRequest(
             params=params,
             plan=plan,
@@ -210,41 +226,82 @@ class Federation:
             rule=rule,
             trainable=names,
             aux=plain(aux),
-            memory=plain(memory),
+            carry=plain(carry),
             momentum=zeros_like(params.only(names)) | (momentum or {}),
         )
-        self._count(plan, gradients_per_step)
+        self._count_gradients(plan.sizes, taken, cost)
         if not names:
-            return Trained(params, request.momentum, memory)
-        return self.backend.train(self.model, self.pool, request)
+            return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan))
+        return self._group.backend.train(self.model, self._group.pool, request)
 
-    def _plan(self, cohort: Tensor, steps: int, draws: int, stream: str) -> BatchPlan:
-        each = [
-            plan_batches(
-                self.members[client],
-                steps,
-                draws,
-                self.batch_size,
-                self.batch_mode,
-                numpy_generator(self.seed, self.phase, stream, self.numbers[client], self.round),
-            )
-            for client in self._ids(cohort)
-        ]
-        indices, sizes = (np.stack(column) for column in zip(*each, strict=True))
-        return BatchPlan(on_device(torch.from_numpy(indices), self.device), sizes)
+    def compute(
+        self,
+        function: Function,
+        params: Tensors,
+        clients: Tensor,
+        *,
+        aux: Any = None,
+        over: Literal["all"] | int = "all",
+        models: int | None = None,
+        reduce: Literal["sum", "rows"] = "sum",
+        gradients: bool = False,
+        stream: str = "compute",
+    ) -> Any:
+        """Run ``function(net, params, batch, aux)`` over clients' training data, without learning.
 
-    def _ids(self, clients: Tensor) -> list[int]:
-        if self.cohort is not None and clients is self.cohort.clients:
-            return self.cohort.ids
-        return [int(client) for client in clients.tolist()]
+        Returns what the function returns, a tree of tensors, with a leading client axis. ``over``: all samples, in
+        chunks, or so many mini-batches. ``reduce``: ``sum`` adds up what chunks and mini-batches give, so the function
+        must do so over samples too and leave out those of weight 0; ``rows`` puts values per sample behind one another,
+        ``[c, n, ...]``, zeros behind a client's last. ``models``: ``params`` are ``[c, models, ...]``, and the function
+        is run for each of them. ``gradients``: the function takes derivatives; then each mini-batch counts as one
+        mini-batch gradient (``over`` must be a number). Passes are counted in ``forward_samples``.
+        """
+        check_value("function", function)
+        if gradients and over == "all":
+            raise ValueError("compute(gradients=True) needs over=NUMBER: each mini-batch counts as one gradient")
+        coordinates = (STREAM.get(self.phase, self.phase), stream)
+        if over == "all":
+            plan = self._group.plan_all(clients)
+        else:
+            plan = self._group.plan(clients, over, 1, coordinates, self.round)
+        request = ComputeRequest(Params(params), plan, function, plain(aux), models, reduce, gradients)
+        if gradients:
+            if self.phase == "evaluate":
+                raise BudgetError("fed.compute takes derivatives while models are evaluated; use round or adapt")
+            self._count_gradients(plan.sizes, None, models or 1)
+        with torch.no_grad():
+            found, passes = self._group.backend.compute(self.model, self._group.pool, request)
+        counted = int(plan.sizes.sum()) * passes
+        if self.phase in TRAINING:
+            self._meter.forward_samples += counted
+        else:
+            self._meter.adapt_forward_samples += counted
+        return found
 
-    def _count(self, plan: BatchPlan, gradients_per_step: int) -> None:
-        gradients = plan.indices.shape[0] * plan.steps * gradients_per_step
-        if self.phase != "train":
-            self.costs.adapt_steps += gradients
+    def _steps(self, steps: int | Tensor | None, cost: int) -> tuple[int, np.ndarray | None]:
+        """The most steps of a client, and each client's own where they differ."""
+        if steps is None:
+            steps = self.local_steps // cost
+            if steps < 1:
+                raise UnsuitedError(
+                    f"local_steps={self.local_steps} is too few: one step of this method takes "
+                    f"{cost} mini-batch gradients"
+                )
+        if isinstance(steps, Tensor):
+            taken = steps.detach().cpu().numpy().astype(np.int64)
+            return max(1, int(taken.max())), taken
+        if steps < 1:
+            raise ValueError(f"steps={steps!r} must be at least 1")
+        return steps, None
+
+    def _count_gradients(self, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
+        clients, steps = sizes.shape[:2]
+        gradients = (clients * steps if taken is None else int(taken.sum())) * cost
+        if self.phase not in TRAINING:
+            self._meter.adapt_steps += gradients
             return
-        self.costs.local_steps += gradients
-        self.costs.samples += round(float(plan.sizes.mean()) * gradients)
+        self._meter.local_steps += gradients
+        self._meter.samples += round(float(sizes.mean()) * gradients)
 
 
 def _bytes(params: Tensors) -> int:

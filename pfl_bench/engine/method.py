@@ -1,4 +1,4 @@
-"""The contract of a method: explicit state, two metered calls, and what is to be evaluated when."""
+"""The contract of a method: explicit state, metered calls, and what is to be evaluated when."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from pfl_bench.client.params import Params, State
-from pfl_bench.client.training import Sgd
+from pfl_bench.client.requests import Served
+from pfl_bench.client.sgd import Sgd
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
@@ -28,7 +29,7 @@ class LocalSgdConfig(MethodConfig):
     lr: PositiveFloat = Field(5e-3, description="local learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="local momentum, reset at every visit")
     weight_decay: NonNegativeFloat = 5e-5
-    clip_norm: PositiveFloat = Field(50.0, description="largest norm of a client's gradient")
+    clip_norm: PositiveFloat | None = Field(50.0, description="largest norm of a client's gradient; none: any")
 
     def sgd(self) -> Sgd:
         """The optimiser spec."""
@@ -45,10 +46,18 @@ class Method(ABC):
     * ``received``: ``client_params``, the shared part plus the stored personal part, before any local step;
     * ``adapted``: ``adapt``, after local adaptation on the client's own training data.
 
-    A method that cannot take part in a scenario raises ``UnsuitedError``; the run is recorded as skipped.
+    A hook returns parameters, or ``Served`` where prediction is not one forward pass under them. A method that cannot
+    take part in a scenario raises ``UnsuitedError``; the run is recorded as skipped.
+
+    Who may do what: ``init`` and ``round`` train within the budget. ``adapt`` and ``enroll`` train within an allowance
+    that the scenario sets for all methods. ``global_params``, ``client_params`` and ``client_vectors`` may compute but
+    not train. All but ``init`` and ``round`` leave ``state`` as it is, and may be called for some clients at a time.
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised when a method's numbers change on purpose: its runs get other ids."""
+
     moment: ClassVar[Moment] = "received"
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """Values to try per hyper-parameter, for ``pfl_bench.running.tuning``."""
@@ -71,28 +80,28 @@ class Method(ABC):
 
     @abstractmethod
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
-        """One round with the clients in ``cohort`` (int64 ``[c]``), who may train ``fed.local_steps`` each."""
+        """One round with the clients in ``cohort`` (int64 ``[c]``), with ``fed.local_steps`` gradients each."""
 
-    def global_params(self, fed: Federation, state: State) -> Params:
+    def global_params(self, fed: Federation, state: State) -> Params | Served:
         """The server's model, shared parameters ``[...]``."""
         raise NotImplementedError
 
-    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
+    def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params | Served:
         """What these clients would use without a local step, stacked ``[c, ...]``."""
         raise NotImplementedError
 
-    def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
+    def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params | Served:
         """What these clients would use after adapting on their training data, stacked ``[c, ...]``.
 
-        Must not change ``state``. Steps taken here are counted apart from the budget.
+        ``fed.local_steps`` is the scenario's allowance for it; what is taken is counted apart from the budget.
         """
         raise NotImplementedError
 
-    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
+    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params | Served:
         """What clients never seen in training would use, stacked ``[c, ...]``.
 
         ``fed`` is their federation: it numbers them from 0, holds what labelled samples they have, and its
-        ``local_steps`` are what each may spend. ``state`` is the trained one and must not be changed. A method
+        ``local_steps`` are what each may spend. A method
         without this hook has no rule for new clients, and results say so.
         """
         raise NotImplementedError

@@ -1,14 +1,17 @@
 """The client simulator: one run from its first client visit to its result, as a stream of events."""
 
+import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pfl_bench.client.params import State, stacked
+from pfl_bench.client.requests import Served
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.errors import DivergedError, UnsuitedError
@@ -16,13 +19,15 @@ from pfl_bench.registry import METHODS
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.spec.scenario import Scenario
 
 from . import checkpoint
-from .costs import Costs
+from .clients import client_ids
 from .enrollment import enroll
-from .evaluation import Scores, evaluate
+from .evaluation import Scores, as_served, evaluate
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
-from .federation import Cohort, Federation
+from .federation import Federation
+from .meter import BudgetError, Costs, Phase
 from .method import Method, Moment
 from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
@@ -31,6 +36,8 @@ from .selection import Picks, remember, summarise
 Places = tuple[Place, ...]
 
 PROGRESS_SECONDS = 0.5
+SERVED_VALUES = 2**26
+"""Parameters of clients' models in memory at a time while they are evaluated."""
 
 
 @dataclass
@@ -56,6 +63,11 @@ class _Run:
         """The state for the client model at a position; a joint method has one for all."""
         return self.states[position % len(self.states)]
 
+    def federation(self, place: Place, phase: Phase, scenario: Scenario) -> Federation:
+        """What the method sees of a place, now."""
+        allowed = scenario.adapt_steps if phase == "adapt" else scenario.local_steps
+        return Federation(place.group, self.costs, phase, allowed, self.round, self.visits / scenario.visits)
+
 
 def simulate(
     spec: RunSpec,
@@ -70,13 +82,13 @@ def simulate(
     """
     reset_peak_memory()
     device = torch.device(options.device)
-    places = build_places(spec, dataset, partition, device, options.backend)
+    places = build_places(spec, dataset, partition, options)
     method: Method = METHODS.get(spec.method)(spec.config)
     run = _Run([], Costs())
     try:
         resumed = _resume(resume_from, device)
         if resumed is None:
-            run.states = [method.init(place.fed) for place in (places[:1] if method.joint else places)]
+            _initialise(run, method, places, spec)
         else:
             run = resumed
             yield Progress(run.visits, None)
@@ -112,22 +124,34 @@ def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
     return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
 
 
+def _initialise(run: _Run, method: Method, places: Places, spec: RunSpec) -> None:
+    """The state before the first round. What is trained here is taken from the visits."""
+    scenario, started = spec.scenario, time.perf_counter()
+    for place in places[:1] if method.joint else places:
+        run.states.append(method.init(run.federation(place, "init", scenario)))
+    used, allowed = run.costs.local_steps, scenario.visits * scenario.local_steps
+    if used > allowed:
+        raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
+    run.visits = math.ceil(used / scenario.local_steps)
+    if used:
+        run.costs.train_seconds += time.perf_counter() - started
+
+
 def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float | None:
     """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
-    ids = draw_cohort(spec.seed, run.round, places[0].fed.population, size)
+    ids = draw_cohort(spec.seed, run.round, places[0].group.population, size)
     before = run.costs.local_steps
     for position, place in enumerate(places):
         own = ids[ids % len(places) == position] // len(places)
         if len(own):
-            cohort = Cohort.of(own, place.fed.device)
-            fed = _at(place.fed, run, scenario.visits, "train", cohort)
-            after = method.round(fed, run.state(position), cohort.clients)
+            fed = run.federation(place, "train", scenario)
+            after = method.round(fed, run.state(position), client_ids(own, place.group.device))
             run.states[position % len(run.states)] = after
     used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
     if used > allowed:
-        raise RuntimeError(
+        raise BudgetError(
             f"{spec.method} took {used} mini-batch gradients in a round of {len(ids)} visits; the budget is {allowed}"
         )
     visits = run.visits
@@ -142,16 +166,10 @@ def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float 
     if not due:
         return None
     started = time.perf_counter()
-    rows = [row for moment in due for row in _evaluate_moment(run, method, places, moment, scenario.visits)]
+    rows = [row for moment in due for row in _evaluate_moment(run, method, places, moment, scenario)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
-
-
-def _at(
-    fed: Federation, run: _Run, budget: int, phase: Literal["train", "evaluate"], cohort: Cohort | None = None
-) -> Federation:
-    return fed.at(run.round, run.visits / budget, phase, run.costs, cohort)
 
 
 def _cadence(eval_every: int, adapt_every: int | None, moment: Moment) -> int:
@@ -162,21 +180,23 @@ def _crossed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
-def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, budget: int) -> list[Row]:
+def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, scenario: Scenario) -> list[Row]:
     """Score every client on validation and test; remember the best (on validation) and the last test scores."""
     parts: dict[str, list[Scores]] = {"validation": [], "test": []}
     for position, place in enumerate(places):
-        fed = _at(place.fed, run, budget, "evaluate")
-        state, clients = run.state(position), fed.everyone
-        if moment == "global":
-            params = stacked(method.global_params(fed, state), fed.clients)
-        elif moment == "received":
-            params = method.client_params(fed, state, clients)
-        else:
-            params = method.adapt(fed, state, clients)
-        for split, data in (("validation", place.validation), ("test", place.test)):
-            parts[split].append(evaluate(fed.model, fed.backend, params, data, clients))
-    order = np.argsort([number for place in places for number in place.fed.numbers])
+        fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
+        for clients in _portions(fed):
+            before = run.costs.adapt_steps
+            served = _serve(method, fed, run.state(position), moment, clients)
+            used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
+            if used > allowed:
+                raise BudgetError(
+                    f"{method.name} took {used} mini-batch gradients to adapt {len(clients)} clients; the scenario's "
+                    f"adapt_steps={scenario.adapt_steps} allows {allowed}"
+                )
+            for split, data in (("validation", place.validation), ("test", place.test)):
+                parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
+    order = np.argsort([number for place in places for number in place.group.numbers])
     scores = {split: Scores.joined(each, order) for split, each in parts.items()}
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
     if len(broken):
@@ -188,16 +208,34 @@ def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, 
     ]
 
 
+def _portions(fed: Federation) -> Sequence[Tensor]:
+    """All clients, as many at a time as memory should hold models of."""
+    together = max(1, SERVED_VALUES // fed.model.size)
+    ids = np.arange(fed.clients)
+    return [client_ids(ids[first : first + together], fed.device) for first in range(0, fed.clients, together)]
+
+
+def _serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
+    """What these clients use to predict at a moment, stacked."""
+    if moment == "adapted":
+        return as_served(method.adapt(fed, state, clients))
+    if moment == "received":
+        return as_served(method.client_params(fed, state, clients))
+    shared = as_served(method.global_params(fed, state))
+    aux = pytree.tree_map_only(Tensor, lambda leaf: leaf.expand(len(clients), *leaf.shape), shared.aux)
+    return Served(stacked(shared.params, len(clients)), shared.predict, aux)
+
+
 def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partition: Partition) -> dict[str, list[Row]]:
     """What is recorded once, at the end of the budget: enrolled newcomers, what the server knows of its clients."""
     tables: dict[str, list[Row]] = {}
     if spec.scenario.enroll is not None:
         if len(places) > 1:
             raise UnsuitedError("novel clients are enrolled only where all clients have the same model")
-        at = replace(places[0], fed=_at(places[0].fed, run, spec.scenario.visits, "evaluate"))
-        tables["novel"] = enroll(method, run.states[0], at, partition, spec.scenario.enroll)
+        tables["novel"] = enroll(method, run.states[0], places[0], run.costs, partition, spec.scenario.enroll)
     if method.defines("client_vectors") and len(run.states) == 1:
-        vectors = method.client_vectors(places[0].fed, run.states[0]).cpu().numpy()
+        fed = run.federation(places[0], "evaluate", spec.scenario)
+        vectors = method.client_vectors(fed, run.states[0]).cpu().numpy()
         tables["vectors"] = [
             {"client": client, **{f"v{k}": float(value) for k, value in enumerate(vector)}}
             for client, vector in enumerate(vectors)
@@ -208,17 +246,17 @@ def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partit
 def _result(
     status: Status, reason: str, run: _Run, method: Method, places: Places, tables: dict[str, list[Row]]
 ) -> RunResult:
-    fed = places[0].fed
-    sizes = {n: len(own) for at in places for n, own in zip(at.fed.numbers, at.fed.members, strict=True)}
-    summary, clients = summarise(run.picks, [sizes[number] for number in range(fed.population)])
+    group = places[0].group
+    sizes = {n: len(own) for at in places for n, own in zip(at.group.numbers, at.group.members, strict=True)}
+    summary, clients = summarise(run.picks, [sizes[number] for number in range(group.population)])
     facts = {
         "official_moment": method.moment,
         "visits": run.visits,
         "rounds": run.round,
-        "client_model_size": max(place.fed.model.size for place in places),
-        "backend": fed.backend.name,
-        "device": str(fed.device),
-        "peak_memory_bytes": peak_memory_bytes(fed.device),
+        "client_model_size": max(place.group.model.size for place in places),
+        "backend": group.backend.name,
+        "device": str(group.device),
+        "peak_memory_bytes": peak_memory_bytes(group.device),
         "costs": run.costs.as_dict(),
         "enrolls": method.defines("enroll"),
     }

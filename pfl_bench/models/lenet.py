@@ -12,8 +12,6 @@ class LeNet(nn.Module):
     ReLU comes after pooling, where it works on a quarter of the values: max(relu(x)) = relu(max(x)).
     """
 
-    head = ("classifier",)
-
     def __init__(self, input_shape: InputShape, classes: int, kernels: int) -> None:
         super().__init__()
         channels, height, width = input_shape
@@ -24,14 +22,17 @@ class LeNet(nn.Module):
         self.conv2 = nn.Conv2d(kernels, 2 * kernels, 5)
         self.fc1 = nn.Linear(2 * kernels * sides[0] * sides[1], 120)
         self.fc2 = nn.Linear(120, 84)
-        self.classifier = nn.Linear(84, classes)
+        self.head = nn.Linear(84, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits ``[B, classes]`` of images ``[B, C, H, W]``."""
+    def features(self, x: Tensor) -> Tensor:
+        """``[B, 84]`` of images ``[B, C, H, W]``."""
         x = F.relu(F.max_pool2d(self.conv1(x), 2))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
-        x = F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
-        logits: Tensor = self.classifier(x)
+        return F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[B, classes]``."""
+        logits: Tensor = self.head(self.features(x))
         return logits
 
 

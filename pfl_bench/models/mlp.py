@@ -9,17 +9,19 @@ from pfl_bench.client.model import InputShape, register_model
 class Mlp(nn.Module):
     """One hidden ReLU layer on the flattened image."""
 
-    head = ("classifier",)
-
     def __init__(self, input_shape: InputShape, classes: int, hidden: int) -> None:
         super().__init__()
         channels, height, width = input_shape
         self.hidden = nn.Linear(channels * height * width, hidden)
-        self.classifier = nn.Linear(hidden, classes)
+        self.head = nn.Linear(hidden, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """``[B, hidden]`` of images ``[B, C, H, W]``."""
+        return F.relu(self.hidden(x.flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``[B, classes]`` of images ``[B, C, H, W]``."""
-        logits: Tensor = self.classifier(F.relu(self.hidden(x.flatten(1))))
+        """Logits ``[B, classes]``."""
+        logits: Tensor = self.head(self.features(x))
         return logits
 
 

@@ -64,6 +64,9 @@ class Scenario(BaseModel):
     batches: Literal["fresh", "epoch"] = "fresh"
     eval_every: PositiveInt = Field(description="client visits between evaluations")
     adapt_every: PositiveInt | None = Field(default=None, description="as eval_every, for models that adapt first")
+    adapt_steps: PositiveInt = Field(
+        default=50, description="mini-batch gradients per client to adapt before an evaluation, equal for all methods"
+    )
     precision: Precision = "fp32"
     budget_scale: PositiveFloat = 1.0
 
@@ -81,7 +84,8 @@ class Scenario(BaseModel):
     def identity(self) -> dict[str, Any]:
         """What identifies the scenario: its fields, but for those that came later and are not used."""
         fields = self.model_dump(mode="json")
-        return fields if self.enroll is not None else {k: v for k, v in fields.items() if k != "enroll"}
+        unused = {"enroll": None, "adapt_steps": 50}
+        return {k: v for k, v in fields.items() if k not in unused or v != unused[k]}
 
     def scaled(self, factor: float) -> "Scenario":
         """The same scenario with ``factor`` times the visits, and an id that says so."""

@@ -7,47 +7,55 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pfl_bench.client.model import ClientModel
-from pfl_bench.client.params import Params
-from pfl_bench.client.training import Trained, TrainRequest
+from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
 from pfl_bench.data.pool import ImagePool
-from pfl_bench.errors import unknown
+from pfl_bench.errors import RequestError, unknown
 
-from . import graph, loop, vmap
+from . import graph, loop, stacked_compute, vmap
 
 
 @dataclass(frozen=True)
 class Backend:
-    """``train`` executes a request. ``logits(model, params [c, ...], x [c, B, C, H, W]) -> [c, B, classes]``."""
+    """``train`` and ``compute`` execute requests; ``compute`` also says how often a sample passed through a model.
+
+    ``logits(model, served [c, ...], x [c, B, ...], counts [c, B]) -> [c, B, classes]``.
+    """
 
     name: str
     train: Callable[[ClientModel, ImagePool, TrainRequest], Trained]
-    logits: Callable[[ClientModel, Params, Tensor], Tensor]
+    compute: Callable[[ClientModel, ImagePool, ComputeRequest], tuple[Any, int]]
+    logits: Callable[[ClientModel, Served, Tensor, Tensor], Tensor]
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "loop": Backend("loop", loop.train, loop.logits),
-    "vmap": Backend("vmap", vmap.train, vmap.logits),
-    "graph": Backend("graph", graph.train, vmap.logits),
+    "loop": Backend("loop", loop.train, loop.compute, loop.logits),
+    "vmap": Backend("vmap", vmap.train, stacked_compute.compute, vmap.logits),
+    "graph": Backend("graph", graph.train, stacked_compute.compute, vmap.logits),
 }
 
 
 def _train_auto(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
     """Stacking pays from two clients on."""
-    return (loop if len(request.plan.indices) == 1 else vmap).train(model, pool, request)
+    return (loop if request.plan.clients == 1 else vmap).train(model, pool, request)
 
 
-DENSE_ON_CPU = Backend("vmap, loop for single clients", _train_auto, vmap.logits)
+DENSE_ON_CPU = Backend("vmap, loop for single clients", _train_auto, stacked_compute.compute, vmap.logits)
 
 
 def choose_backend(name: str, model: ClientModel, device: torch.device) -> Backend:
-    """Resolve ``auto``; an unknown name is a RequestError."""
+    """Resolve ``auto``; RequestError for an unknown name, or one that the client model cannot work with."""
+    if model.backend:
+        if name not in ("auto", model.backend):
+            raise RequestError(f"--backend: {name!r} cannot run client model {model.name!r}; it needs {model.backend}")
+        return BACKENDS[model.backend]
     if name == "auto" and device.type == "cpu":
-        return BACKENDS["loop"] if model.convolutional else DENSE_ON_CPU
+        return BACKENDS["loop"] if model.convolutional or model.mixes_samples else DENSE_ON_CPU
     if name == "auto":
         name = "graph" if device.type == "cuda" else "vmap"
     if name not in BACKENDS:

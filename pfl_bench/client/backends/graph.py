@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pfl_bench.client.batches import Batch
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import plain
-from pfl_bench.client.training import Batch, Sgd, Trained, TrainRequest
+from pfl_bench.client.requests import Trained, TrainRequest
 from pfl_bench.data.pool import ImagePool
 
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
-from .vmap import Direction, padding, sgd_step_, unpacked
+from .vmap import Direction, active_steps, advance_, padding, unpacked
 
 RECORDINGS = Recordings()
 """The process's recordings: rounds and runs with the same step share them."""
@@ -23,43 +24,57 @@ RECORDINGS = Recordings()
 def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
     """Execute a request by replaying the recorded step."""
     direction = Direction.of(model, request)
-    layout = direction.layout
-    inputs = _inputs(direction, request, pool.images.device)
-    key = (direction, request.sgd, pool.images.data_ptr(), shapes(inputs))
-    step = RECORDINGS.get(key, lambda: _record(direction, pool, request.sgd, inputs))
+    inputs = _inputs(direction, request, pool.device)
+    key = (direction, pool.key, shapes(inputs))
+    step = RECORDINGS.get(key, lambda: _record(direction, pool, inputs))
     overwrite(step.inputs, inputs)
     for _ in range(request.plan.steps):
         step.replay()
-    now = step.inputs
-    memory = torch.utils._pytree.tree_map_only(Tensor, torch.clone, now["memory"])
-    return unpacked(layout, request, now["flat"].clone(), now["momentum"].clone(), memory)
+    now = torch.utils._pytree.tree_map_only(Tensor, torch.clone, step.inputs)
+    return unpacked(direction.layout, request, now["flats"], now["momentum"], now["carry"], now["fixed"], now["losses"])
 
 
 def _inputs(direction: Direction, request: TrainRequest, device: torch.device) -> dict[str, Any]:
-    """Everything a step reads; what it changes is ``flat``, ``momentum``, ``memory`` and ``position``."""
-    layout = direction.layout
-    indices, weights = padding(request)
+    """Everything a step reads; it changes ``flats``, ``momentum``, ``carry``, ``fixed``, ``losses``, ``position``."""
+    layout, plan = direction.layout, request.plan
+    indices, weights = padding(plan)
     return {
-        "flat": layout.flatten(request.params),
+        "flats": layout.flatten(request.params),
         "momentum": layout.flatten(request.momentum),
         "fixed": {name: tensor for name, tensor in request.params.items() if name not in layout.names},
         "aux": plain(request.aux),
-        "memory": plain(request.memory),
+        "carry": plain(request.carry),
         "indices": indices,
         "weights": weights,
+        "noise": None if plan.noise is None else plan.noise[..., : indices.shape[-1]],
+        "taking": active_steps(plan),
+        "losses": torch.full((plan.clients, plan.steps), torch.nan, device=device),
         "position": torch.zeros(1, dtype=torch.int64, device=device),
     }
 
 
-def _record(direction: Direction, pool: ImagePool, sgd: Sgd, inputs: dict[str, Any]) -> Recording:
+def _record(direction: Direction, pool: ImagePool, inputs: dict[str, Any]) -> Recording:
     def step(now: dict[str, Any]) -> None:
         position = now["position"].clamp(max=now["indices"].shape[1] - 1)  # warming up may run past the end
-        indices, weights = (now[name].index_select(1, position).squeeze(1) for name in ("indices", "weights"))
+
+        def at(name: str) -> Tensor | None:
+            return None if now[name] is None else now[name].index_select(1, position).squeeze(1)
+
+        indices, weights, noise = at("indices"), at("weights"), at("noise")
+        assert indices is not None and weights is not None
         x, y = pool.gather(indices)
-        batches = tuple(Batch(x[:, d], y[:, d], weights[:, d]) for d in range(indices.shape[1]))
-        gradient, memory = direction(now["flat"], now["fixed"], batches, now["aux"], now["memory"])
-        sgd_step_(now["flat"], gradient, now["momentum"], sgd, direction.layout.clipped)
-        overwrite(now["memory"], memory)
+        batches = tuple(
+            Batch(x[:, d], y[:, d], weights[:, d], None if noise is None else noise[:, d])
+            for d in range(indices.shape[1])
+        )
+        found = direction(now["flats"], now["fixed"], batches, now["aux"], now["carry"])
+        carry, fixed, losses = advance_(
+            direction.layout, now["flats"], now["momentum"], now["carry"], now["fixed"], found, at("taking")
+        )
+        overwrite(now["carry"], carry)
+        overwrite({name: now["fixed"][name] for name in direction.model.buffers & fixed.keys()},
+                  {name: fixed[name] for name in direction.model.buffers & fixed.keys()})  # fmt: skip
+        now["losses"].index_copy_(1, position, losses.unsqueeze(1))
         now["position"] += 1
 
-    return record(step, inputs, (), pool.images.device)
+    return record(step, inputs, (), pool.device)
