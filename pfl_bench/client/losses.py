@@ -89,7 +89,7 @@ def _is_value(thing: Any) -> bool:
         return all(_is_value(part) for part in thing)
     if isinstance(thing, type) or not is_dataclass(thing):
         return False
-    spec = thing.__dataclass_params__  # type: ignore[attr-defined]
+    spec = getattr(thing, "__dataclass_params__")  # noqa: B009
     if not (spec.frozen and spec.eq):
         return False
     declared = {field.name for field in fields(thing)}

@@ -78,8 +78,8 @@ class ClientGroup:
             rng = numpy_generator(self.seed, *at)
             each.append(plan_batches(self.members[client], steps, draws, self.batch_size, self.batch_mode, rng))
             if self.model.random:
-                seeds = numpy_generator(self.seed, "noise", *at).integers(2**32, size=each[-1][0].shape)
-                noise.append(seeds.astype(np.int64))
+                drawn = numpy_generator(self.seed, "noise", *at).integers(2**32, size=each[-1][0].shape)
+                noise.append(drawn.astype(np.int64))
         indices, sizes = (np.stack(column) for column in zip(*each, strict=True))
         seeds = on_device(torch.from_numpy(np.stack(noise)), self.device) if noise else None
         return BatchPlan(on_device(torch.from_numpy(indices), self.device), sizes, seeds, taken)

@@ -31,6 +31,11 @@ class Federation:
 
     __slots__ = ("_group", "_meter", "local_steps", "phase", "progress", "round")
 
+    phase: Phase
+    local_steps: int
+    round: int
+    progress: float
+
     def __init__(
         self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0
     ) -> None:
@@ -217,7 +222,9 @@ class Federation:
         most, taken = self._steps(steps, cost)
         moves = frozenset(params) - (self.model.names - self.model.trainable) if trainable is None else trainable
         names = tuple(name for name in params if name in moves)
-        plan = self._group.plan(cohort, most, draws, (STREAM.get(self.phase, self.phase), stream), self.round, taken)
+        plan = self._group.plan(
+            cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
+        )
         request = TrainRequest(
             params=params,
             plan=plan,
@@ -259,11 +266,10 @@ class Federation:
         check_value("function", function)
         if gradients and over == "all":
             raise ValueError("compute(gradients=True) needs over=NUMBER: each mini-batch counts as one gradient")
-        coordinates = (STREAM.get(self.phase, self.phase), stream)
         if over == "all":
             plan = self._group.plan_all(clients)
         else:
-            plan = self._group.plan(clients, over, 1, coordinates, self.round)
+            plan = self._group.plan(clients, over, 1, self._coordinates(stream), self.round)
         request = ComputeRequest(Params(params), plan, function, plain(aux), models, reduce, gradients)
         if gradients:
             if self.phase == "evaluate":
@@ -277,6 +283,10 @@ class Federation:
         else:
             self._meter.adapt_forward_samples += counted
         return found
+
+    def _coordinates(self, stream: str) -> tuple[str, str]:
+        """Where a stream of random numbers begins: with the phase."""
+        return STREAM.get(self.phase, str(self.phase)), stream
 
     def _steps(self, steps: int | Tensor | None, cost: int) -> tuple[int, np.ndarray | None]:
         """The most steps of a client, and each client's own where they differ."""

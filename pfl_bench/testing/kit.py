@@ -11,16 +11,15 @@ import numpy as np
 import torch
 
 from pfl_bench.data.dataset import ArrayDataset
-from pfl_bench.data.partition import Partition, make_partition
-from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
+from pfl_bench.engine.per_client import PerClient
 from pfl_bench.errors import one_line
 from pfl_bench.registry import Plugin
 from pfl_bench.running.job import Job, make_job, run_job
 from pfl_bench.spec.options import Options
-from pfl_bench.spec.run import RunSpec, make_config
-from pfl_bench.spec.scenario import PartitionSpec, Scenario
+
+from .setup import TinySetup, tiny_setup
 
 TIMED = ("train_seconds", "eval_seconds")
 EVERY_ROUND = Options(checkpoint_seconds=0.0)
@@ -42,17 +41,17 @@ class Context:
         """The tiny run of every method, computed by Ray workers."""
         from pfl_bench.running.executors.ray import RayExecutor
 
-        arena = tiny_arena()
-        jobs = [self.job(arena, method) for method in self.methods]
+        setup = tiny_setup()
+        jobs = [self.job(setup, method) for method in self.methods]
         results: dict[str, RunResult | Failure] = {}
-        for position, event in RayExecutor(workers=2).execute(jobs, {arena.scenario.dataset: arena.dataset}):
+        for position, event in RayExecutor(workers=2).execute(jobs, {setup.scenario.dataset: setup.dataset}):
             if isinstance(event, RunResult | Failure):
                 results[self.methods[position]] = event
         return results
 
-    def job(self, arena: "Arena", method: str, options: Options | None = None) -> Job:
+    def job(self, setup: "TinySetup", method: str, options: Options | None = None) -> Job:
         """The tiny run of a method."""
-        return make_job(arena.spec(method), arena.partition, options or Options(), self.plugins)
+        return make_job(setup.spec(method), setup.partition, options or Options(), self.plugins)
 
 
 @dataclass(frozen=True)
@@ -61,46 +60,6 @@ class Check:
 
     title: str
     examine: Callable[[str, Context], None]
-
-
-@dataclass(frozen=True)
-class Arena:
-    """A scenario small enough for a test, with its data and partition."""
-
-    scenario: Scenario
-    dataset: ArrayDataset
-    partition: Partition
-
-    def spec(self, method: str) -> RunSpec:
-        """The run of a method with its defaults, seed 0."""
-        return RunSpec(method, make_config(method, {}, "defaults"), self.scenario, seed=0)
-
-
-def tiny_arena(
-    data: str = "synthetic:classes=3,n=180", model: str = "mlp", rule: dict[str, Any] | None = None, clients: int = 6
-) -> Arena:
-    """Six clients, twelve visits of twenty local steps."""
-    dataset = load_dataset(data)
-    own = rule or {"rule": "classes", "classes": 2}
-    scenario = Scenario(
-        id="tiny-v1", dataset=data, partition=PartitionSpec(**own), clients=clients, model=model,
-        visits=12, local_steps=20, batch_size=8, eval_every=5,
-    )  # fmt: skip
-    parameters = {key: value for key, value in own.items() if key != "rule"}
-    return Arena(scenario, dataset, make_partition(own["rule"], parameters, dataset, clients, seed=0))
-
-
-def ragged_arena() -> Arena:
-    """Clients with one training sample, one class, fewer samples than a batch, and plenty."""
-    arena = tiny_arena()
-    labels = arena.dataset.train_labels
-    rng = np.random.default_rng(0)
-    of_class = [rng.permutation(np.flatnonzero(labels == label)) for label in range(3)]
-    train = (of_class[0][:1], of_class[1][:20], of_class[0][1:4], np.concatenate([c[20:36] for c in of_class]))
-    validation = tuple(of_class[2][40 + i : 41 + i] for i in range(4))
-    test = tuple(np.arange(i, i + 1) for i in range(4))
-    scenario = arena.scenario.model_copy(update={"clients": 4})
-    return Arena(scenario, arena.dataset, Partition(tuple(map(np.sort, train)), validation, test))
 
 
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
@@ -150,6 +109,8 @@ def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool) -> ArrayData
 
 def tensors_of(tree: Any) -> list[torch.Tensor]:
     """All tensors of a state, in order."""
+    if isinstance(tree, PerClient):
+        return list(tree.rows(torch.arange(tree.clients)).values())
     if isinstance(tree, torch.Tensor):
         return [tree]
     items = vars(tree).values() if hasattr(tree, "__dict__") and not isinstance(tree, dict) else tree

@@ -10,15 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from pfl_bench.engine.method import Method
-from pfl_bench.engine.places import build_federation
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import make_config
 from pfl_bench.spec.suite import builtin_suites
 
-from .kit import tiny_arena
+from .harness import Harness
 
 HOOKS = {
     "global_params": "global",
@@ -64,14 +61,11 @@ def page(name: str, tests: Path) -> str:
 
 def traffic(name: str) -> tuple[float, float, int]:
     """Floats down and up per client visit in the first round, as multiples of the client model; and its size."""
-    place = tiny_arena()
-    spec = place.spec(name)
-    fed = build_federation(spec, place.dataset, place.partition, torch.device("cpu"))
-    method: Method = METHODS.get(name)(spec.config)
-    clients = torch.arange(min(spec.config.cohort, fed.clients))
-    method.round(fed, method.init(fed), clients)
-    per_visit = 4 * fed.model.size * len(clients)
-    return fed.costs.bytes_down / per_visit, fed.costs.bytes_up / per_visit, fed.model.size
+    harness = Harness(name)
+    clients = min(harness.spec.config.cohort, harness.fed.clients)
+    harness.round(*range(clients))
+    per_visit = 4 * harness.group.model.size * clients
+    return harness.costs.bytes_down / per_visit, harness.costs.bytes_up / per_visit, harness.group.model.size
 
 
 def choices(name: str) -> Iterator[tuple[str, str, str]]:
