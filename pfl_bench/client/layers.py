@@ -74,7 +74,7 @@ class Layers(TorchFunctionMode):
             return self._dropout(*args, **kwargs, whole_channels=func in _PER_CHANNEL)
         if func is F.batch_norm:
             return self._batch_norm(*args, **kwargs)
-        if func is F.scaled_dot_product_attention and kwargs.get("dropout_p", 0.0) > 0:
+        if func is F.scaled_dot_product_attention and (kwargs.get("dropout_p") or (args[4:] or (0.0,))[0]) > 0:
             return self._attention(*args, **kwargs)
         return func(*args, **kwargs)
 

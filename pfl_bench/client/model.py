@@ -163,7 +163,8 @@ def _make_model(
 ) -> ClientModel:
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights; do not disturb the caller's stream
-            module, training_module = factory(input_shape, classes).eval(), factory(input_shape, classes).train()
+            module, training_module = (_uncounted(factory(input_shape, classes)) for _ in range(2))
+            module.eval(), training_module.train()
             model = ClientModel(
                 name=name, module=module, training_module=training_module, layers=_layers(module),
                 head=_head_names(module), classes=classes, factory=lambda: factory(input_shape, classes),
@@ -178,6 +179,16 @@ def _make_model(
         reason = " ".join(str(error).split())
         raise RequestError(f"client model {name!r} does not fit images of shape {input_shape}: {reason}") from error
     return model
+
+
+def _uncounted(module: nn.Module) -> nn.Module:
+    """Without BatchNorm's counters of batches, which nothing reads: running figures move by a fixed momentum."""
+    for part in module.modules():
+        if isinstance(part, _BATCH_NORMS):
+            if part.momentum is None:
+                raise ValueError("a BatchNorm with momentum=None counts batches; give it a momentum")
+            part.num_batches_tracked = None
+    return module
 
 
 def _layers(module: nn.Module) -> tuple[tuple[str, ...], ...]:
@@ -210,9 +221,6 @@ def _is_random(module: nn.Module) -> bool:
 
 def _check(model: ClientModel, input_shape: InputShape) -> None:
     """ValueError unless the model is what it says it is."""
-    for part in model.module.modules():
-        if isinstance(part, _BATCH_NORMS) and part.momentum is None:
-            raise ValueError("a BatchNorm with momentum=None counts batches; give it a momentum")
     params, x = Params({n: t.detach() for n, t in _tensors(model.module).items()}), torch.rand(3, *input_shape)
     with torch.no_grad():
         counts = torch.ones(3)
