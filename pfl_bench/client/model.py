@@ -174,7 +174,10 @@ def _make_model(
             if not _repeats(model, input_shape):
                 model = replace(model, random=True)  # F.dropout without a module
                 if not _repeats(model, input_shape):
-                    raise ValueError("in training it draws random numbers of its own; use nn.Dropout or F.dropout")
+                    raise ValueError(
+                        "in training it draws random numbers of its own (dropout inside nn.MultiheadAttention or "
+                        "nn.LSTM?); use nn.Dropout, F.dropout or F.scaled_dot_product_attention"
+                    )
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(f"client model {name!r} does not fit images of shape {input_shape}: {reason}") from error
