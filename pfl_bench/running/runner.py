@@ -123,15 +123,15 @@ def execute(plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, fr
     for run in plan.runs:
         if fresh:
             ledger.forget(run.id)
-        if not ledger.is_final(run.id):
+        recorded = ledger.record(run.id)
+        if recorded is None or not recorded.final:
             wanted.append(run)
             continue
         outcome.reused.append(run.id)
-        recorded = ledger.record(run.id) or {}
-        if recorded.get("method_source_sha256") != method_source_hash(run.method):
+        if recorded.method_source_sha256 != method_source_hash(run.method):
             outcome.edited.add(run.method)
-        if recorded.get("status") == "diverged":
-            outcome.failed[run.id] = str(recorded.get("reason"))
+        if recorded.status == "diverged":
+            outcome.failed[run.id] = recorded.reason
     jobs = [
         make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(ledger.checkpoint(run.id))
         for run in wanted
