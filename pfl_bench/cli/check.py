@@ -8,7 +8,7 @@ from pfl_bench.spec.suite import parse_names
 from pfl_bench.testing import CHECKS, Context, run_check
 
 from .run import load_plugins
-from .tables import make_console
+from .terminal import make_console
 
 
 def check_methods(method: str, plugins: Sequence[Path]) -> int:

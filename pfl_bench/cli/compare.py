@@ -7,7 +7,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.results.comparison import compare, regressions
 from pfl_bench.results.frame import scan_runs
 
-from .tables import make_console, print_rows
+from .terminal import make_console, print_rows
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")
 

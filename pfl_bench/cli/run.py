@@ -26,7 +26,7 @@ from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
 
 from .progress import RunProgress
-from .tables import make_console, print_leaderboard
+from .terminal import make_console, print_leaderboard
 
 ADHOC = "adhoc"
 

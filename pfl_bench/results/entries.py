@@ -25,8 +25,13 @@ def variants(runs: pd.DataFrame) -> pd.Series:
 
 def entries(runs: pd.DataFrame) -> pd.Series:
     """Per row, the method's name, with its variant in brackets where there are several."""
-    own = variants(runs)
-    return runs["method"].astype(str) + own.map(lambda text: f" ({text})" if text else "")
+    names = [entry_name(method, variant) for method, variant in zip(runs["method"], variants(runs), strict=True)]
+    return pd.Series(names, index=runs.index, dtype=object)
+
+
+def entry_name(method: object, variant: str) -> str:
+    """``pfedhn (hidden=50)``: the method, with its variant in brackets where it has one."""
+    return f"{method} ({variant})" if variant else str(method)
 
 
 def _fields(config: str) -> dict[str, object]:

@@ -20,9 +20,9 @@ import filelock
 
 from pfl_bench.errors import RequestError, one_line
 
-SCHEMA = 1
-FINAL = ("finished", "diverged", "skipped")
-RUN, CHECKPOINT, ERROR, ASIDE = "run.json", "checkpoint.safetensors", "error.txt", "aside.json"
+from .record import RUN, SCHEMA, Record, find_record
+
+CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
 
 
 def check_writable(folder: Path) -> None:
@@ -63,7 +63,7 @@ class Ledger:
     def _mend(self) -> None:
         for beside in sorted(self.runs.glob(".*.new")):
             place = self.runs / beside.name[1:-4]
-            if not place.exists() and read_record(beside) is not None:
+            if not place.exists() and find_record(beside) is not None:
                 beside.rename(place)
             else:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -76,12 +76,12 @@ class Ledger:
 
     def is_final(self, run_id: str) -> bool:
         """Whether a run has its result and need not be repeated."""
-        record = read_record(self.runs / run_id)
-        return record is not None and record.get("status") in FINAL
+        record = self.record(run_id)
+        return record is not None and record.final
 
-    def record(self, run_id: str) -> dict[str, Any] | None:
+    def record(self, run_id: str) -> Record | None:
         """A run's ``run.json``, or None if there is none that can be read."""
-        return read_record(self.runs / run_id)
+        return find_record(self.runs / run_id)
 
     def checkpoint(self, run_id: str) -> bytes | None:
         """The last checkpoint of an unfinished run."""
@@ -147,15 +147,6 @@ class Ledger:
             place.rename(previous)
         beside.rename(place)
         shutil.rmtree(previous, ignore_errors=True)
-
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """``run.json`` of a run's folder; None if it is missing, damaged or of another kind."""
-    try:
-        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -8,21 +8,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pfl_bench.errors import RequestError
+
 from .frame import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
+HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
+HOLDINGS = ["client", "novel", "label", "train"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
 
-def read_table(
-    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str], text: Sequence[str] = ()
-) -> tuple[pd.DataFrame, list[Problem]]:
-    """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` in front.
+Found = tuple[pd.DataFrame, list[Problem]]
+"""Rows, and what could not be read."""
 
-    Cells of ``numeric`` columns that are no finite number become NaN. A file that lacks a column or is ragged is
-    left out and reported.
+
+def read_table(
+    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str] | None = None, text: Sequence[str] = ()
+) -> Found:
+    """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` behind them.
+
+    Cells of ``numeric`` columns that are no finite number become NaN; with None, all columns of the files are taken
+    as pandas reads them. A file that lacks a column or is ragged is left out and reported.
     """
-    wanted, problems = [*text, *numeric], []
+    wanted = None if numeric is None else [*text, *numeric]
+    problems: list[Problem] = []
     bodies: dict[str, list[tuple[int, str]]] = {}
     for position, run_id in enumerate(runs["run_id"]):
         path = folder / "runs" / str(run_id) / f"{name}.csv"
@@ -38,7 +47,7 @@ def read_table(
         bodies.setdefault(header.strip(), []).append((position, body))
     parts = []
     for header, files in bodies.items():
-        missing = [column for column in wanted if column not in header.split(",")]
+        missing = [column for column in wanted or () if column not in header.split(",")]
         if missing:
             why = f"it lacks the column {', '.join(missing)}"
             problems += [Problem(f"runs/{runs['run_id'].iloc[p]}/{name}.csv", why) for p, _ in files]
@@ -55,10 +64,29 @@ def read_table(
                 problems.append(Problem(where, "its rows do not fit its header"))
             else:
                 parts.append(alone.assign(_run=position))
-    return _labelled(parts, runs, wanted, numeric), problems
+    return _labelled(parts, runs, wanted or [], numeric or []), problems
 
 
-def _parse(header: str, bodies: list[str], wanted: list[str]) -> pd.DataFrame | None:
+def read_history(folder: Path, runs: pd.DataFrame) -> Found:
+    """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``)."""
+    history, problems = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    return of_official_moment(history, runs).dropna(subset=["visits", "accuracy"]), problems
+
+
+def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table whose ``moment`` is their run's official one."""
+    return rows[rows["moment"] == rows["run_id"].map(runs.set_index("run_id")["moment"])]
+
+
+def complete(found: Found) -> pd.DataFrame:
+    """The rows, where nothing may be left out: RequestError for the first problem."""
+    rows, problems = found
+    for problem in problems:
+        raise RequestError(f"{problem.where}: {problem.why}")
+    return rows
+
+
+def _parse(header: str, bodies: list[str], wanted: list[str] | None) -> pd.DataFrame | None:
     """Rows of files with one header, or None unless there is exactly one per line."""
     content = "".join(bodies)
     try:
@@ -71,24 +99,27 @@ def _parse(header: str, bodies: list[str], wanted: list[str]) -> pd.DataFrame | 
 
 
 def _labelled(parts: list[pd.DataFrame], runs: pd.DataFrame, wanted: list[str], numeric: Sequence[str]) -> pd.DataFrame:
-    labels = [label for label in LABELS if label in runs and label not in wanted]
     if not parts:
-        return pd.DataFrame(columns=[*labels, *wanted])
-    table = pd.concat(parts, ignore_index=True)
+        return pd.DataFrame(columns=[*wanted, *(label for label in LABELS if label in runs and label not in wanted)])
+    table = pd.concat(parts, ignore_index=True).sort_values("_run", kind="stable", ignore_index=True)
     for column in numeric:
         values = pd.to_numeric(table[column], errors="coerce")
         table[column] = values.where(np.isfinite(values))
-    for label in labels:
-        table[label] = runs[label].to_numpy()[table["_run"]]
-    return table[[*labels, *wanted]]
+    positions = table.pop("_run")
+    for label in LABELS:
+        if label in runs and label not in wanted:
+            table[label] = runs[label].to_numpy()[positions]
+    return table
 
 
 def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
-    """Who holds what: the recorded rows (client, novel, label, train, ...) of a partition; None if there are none."""
+    """Who holds what: the recorded rows of a partition (client, novel, label, train: whole numbers; group: as it was
+    written); None if there are none."""
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
         return None
     try:
-        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=["client", "label", "train", "novel"])
+        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=[*HOLDINGS, "group"])
     except (OSError, ValueError):
         return None
-    return rows.apply(pd.to_numeric, errors="coerce").dropna().astype(int)
+    figures = rows[HOLDINGS].apply(pd.to_numeric, errors="coerce").dropna().astype(int)
+    return figures.join(rows["group"])

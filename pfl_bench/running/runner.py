@@ -140,8 +140,8 @@ def execute(
         ledger.save_partition(partition.sha256(), partition.holdings(dataset))
     outcome = Outcome(reused=list(standing.reused), renewed=dict(standing.renewed))
     for run_id, record in standing.reused.items():
-        if record.get("status") == "diverged":
-            outcome.failed[run_id] = str(record.get("reason"))
+        if record.status == "diverged":
+            outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]
     aside = dict(standing.renewed)
     jobs = [

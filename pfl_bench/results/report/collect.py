@@ -7,9 +7,8 @@ import pandas as pd
 
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import Problem, scan_runs
-from pfl_bench.results.run_tables import read_partition, read_table
+from pfl_bench.results.run_tables import of_official_moment, read_history, read_partition, read_table
 
-HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
 CLIENTS = ("client", "test_correct", "test_samples")
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
 
@@ -37,15 +36,13 @@ def collect(folder: Path) -> Results:
     runs, problems = scan_runs(folder)
     runs = tell_scenarios_apart(runs)
     runs["entry"] = entries(runs)
-    history, more = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    history, more = read_history(folder, runs)
     problems += more
     clients, more = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
     problems += more
     novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
     problems += more
-    moments = runs.set_index("run_id")["moment"]
-    history = history[history["moment"] == history["run_id"].map(moments)].dropna(subset=["visits", "accuracy"])
-    clients = clients[(clients["moment"] == clients["run_id"].map(moments)) & (clients["selection"] == "best")]
+    clients = of_official_moment(clients[clients["selection"] == "best"], runs)
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
     found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(

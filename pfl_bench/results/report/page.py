@@ -10,11 +10,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pfl_bench.results.analyses.novel import gaps
 from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.statistics.aggregates import aggregate
 from pfl_bench.results.statistics.clients import for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
+from pfl_bench.results.statistics.gaps import gaps
 from pfl_bench.results.statistics.paired import (
     Comparison,
     Interval,
@@ -127,7 +128,7 @@ def _figures(
     results: Results, board: pd.DataFrame, shares: pd.DataFrame, ranks: Ranking
 ) -> dict[str, dict[str, figures.Figure | None]]:
     """By figure and scenario; what concerns all scenarios at once is under ""."""
-    palette = figures.Palette(list(results.runs["entry"]))
+    palette = Palette(list(results.runs["entry"]))
     test = results.history[results.history["split"] == "test"]
     running = set(results.runs.loc[results.runs["status"] == "unfinished", "run_id"])
     over = set(results.runs.loc[results.runs["status"] == "finished", "run_id"])

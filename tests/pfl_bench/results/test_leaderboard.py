@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pfl_bench.results.display import marks, text_columns, texts
 from pfl_bench.results.frame import read_runs, scan_runs
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.publish import write_leaderboard
-from pfl_bench.results.render import display_rows, marks, to_csv, to_latex, to_markdown
+from pfl_bench.results.render import to_csv, to_latex, to_markdown
 from tests.ledgers import folder_with, record
 
 
@@ -59,7 +60,7 @@ def test_a_failed_method_stays_in_the_table(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("x", status="diverged", reason="NaN"), record("y"))))
     assert table["method"].tolist() == ["y", "x"]
     assert pd.isna(table["rank"].iloc[1])
-    assert "0, 1 diverged" in display_rows(table)[1][-1]
+    assert "0, 1 diverged" in texts(table, text_columns(table))[1][-1]
 
 
 def test_foreign_and_damaged_folders_are_left_out(tmp_path):
