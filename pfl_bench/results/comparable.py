@@ -29,7 +29,7 @@ def tell_apart(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _marked(runs: pd.DataFrame, keys: list[str], column: str, what: str) -> pd.Series:
-    """Scenario names, with ``[what abc123]`` behind those of runs whose ``column`` is not the usual one of its group."""
+    """Scenario names, with ``[what abc123]`` behind those whose ``column`` is not the usual one of its group."""
     values = runs[column].fillna("").astype(str)
     frame = runs.assign(_value=values)
     known = frame[frame["_value"] != ""]

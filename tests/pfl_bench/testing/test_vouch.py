@@ -15,7 +15,8 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 @pytest.mark.parametrize("file", sorted(shipped_hashes()))
 def test_every_shipped_source_is_vouched_for(file):
     assert file not in missing(), (
-        f"{file} has changed. If runs before and after are equal bit by bit: python -m pfl_bench.testing.vouch --accept. "
+        f"{file} has changed. If runs before and after are equal bit by bit: "
+        "python -m pfl_bench.testing.vouch --accept. "
         "If its numbers changed on purpose: raise the method's version, and start its list in lineage.toml anew."
     )
 
