@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pfl_bench.results.comparable import plain
 from pfl_bench.results.display import Shown, text_columns, texts, titles
 
 
@@ -30,8 +31,9 @@ def print_rows(
 
 
 def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collection[str]) -> None:
-    """The leaderboard of these scenarios. Accuracy in percent on test data, mean ± std over seeds."""
-    for title, part in titles(table[table["scenario"].isin(list(scenarios))]).items():
+    """The leaderboard of these scenarios, with what had to be told apart from them. Accuracy in percent on test data, mean ± std over seeds."""
+    wanted = {plain(scenario) for scenario in scenarios}
+    for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
         shown = _fitting(part, text_columns(part), console.width)
         numeric = [column.title for column in shown if column.numeric]
         print_rows(console, title, [column.title for column in shown], texts(part, shown), numeric)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
+from .comparable import IDENTITIES, identities, tell_apart
 from .columns import Column, catalogue, keys_of
 from .order import by_scenario
 from .record import RUN, Unreadable, read_record
@@ -24,7 +25,8 @@ class Problem:
 def read_runs(folder: Path) -> pd.DataFrame:
     """All readable runs below ``<folder>/runs``, finished or not, in the order of scenario, method and seed.
 
-    The columns are those of ``columns.catalogue``. Accuracies are in percent on test data, at the evaluation with the
+    The columns are those of ``columns.catalogue``, and ``code`` and ``code_label``: runs that are not comparable have
+    different scenarios or labels (``comparable.tell_apart``). Accuracies are in percent on test data, at the evaluation with the
     best validation accuracy of the method's official moment; ``last_accuracy`` is at the end of the budget. Times in
     seconds, traffic in bytes.
     """
@@ -50,13 +52,13 @@ def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
             rows.append(_row(place, columns))
         except Unreadable as error:
             problems.append(Problem(f"runs/{place.name}", str(error)))
-    frame = pd.DataFrame(rows, columns=keys_of(columns))
+    frame = tell_apart(pd.DataFrame(rows, columns=[*keys_of(columns), *IDENTITIES]))
     return by_scenario(frame, "method", "config_hash", "seed"), problems
 
 
 def _row(folder: Path, columns: tuple[Column, ...]) -> dict[str, Any]:
     record = read_record(folder)
     try:
-        return {column.key: column.value(record) for column in columns}
+        return {column.key: column.value(record) for column in columns} | identities(record)
     except (TypeError, ValueError, OverflowError) as error:
         raise Unreadable(f"{RUN} has a field of the wrong type") from error

@@ -14,6 +14,9 @@ from .record import TROUBLES
 from .references import COLUMNS as REFERENCE_COLUMNS
 from .references import attach
 
+KEYS = ["scenario", "scenario_hash", "method", "config_hash", "code"]
+"""What the runs of a row have in common."""
+
 VERSUS_BEST = ["difference_to_best", "p_versus_best", "versus_best", "versus_note"]
 
 
@@ -41,9 +44,8 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
-    keys = ["scenario", "scenario_hash", "method", "config_hash"]
-    rows = [_aggregate(group) for _, group in runs.groupby(keys, sort=False)]
-    table = pd.DataFrame(rows).join(versus_best(runs), on=keys)
+    rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
+    table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     table["variant"] = variants(table)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
@@ -52,8 +54,8 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns ``VERSUS_BEST`` by scenario, its hash, method and configuration."""
-    keys, rows = ["scenario", "scenario_hash", "method", "config_hash"], {}
+    """The columns ``VERSUS_BEST`` by ``KEYS``."""
+    rows = {}
     done = runs[runs["status"] == "finished"].copy()
     done["entry"] = entries(done)
     for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
@@ -63,9 +65,9 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
         if best is not None:
             for c in compare_with(table, best):
                 found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
-        for key, own in part.groupby(keys, sort=False):
+        for key, own in part.groupby(KEYS, sort=False):
             rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
-    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else pd.MultiIndex.from_arrays([[]] * 4, names=keys)
+    index = pd.MultiIndex.from_tuples(rows, names=KEYS) if rows else pd.MultiIndex.from_arrays([[]] * len(KEYS), names=KEYS)
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 
@@ -75,7 +77,7 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     low, high = confidence_interval(accuracy)
     first = (done if len(done) else group).iloc[0]
     row: dict[str, Any] = {
-        **{name: first[name] for name in keys_of(over_seeds("first"))},
+        **{name: first[name] for name in (*keys_of(over_seeds("first")), "code", "code_label")},
         "seeds": len(done),
         "accuracy_mean": accuracy.mean() if len(done) else None,
         "accuracy_std": accuracy.std(ddof=1) if len(done) > 1 else None,

@@ -90,20 +90,6 @@ class Ledger:
         except OSError:
             return None
 
-    def forget(self, run_id: str) -> None:
-        """Remove a run."""
-        shutil.rmtree(self.runs / run_id, ignore_errors=True)
-
-    def set_aside(self, run_id: str, reason: str) -> None:
-        """Move a run out of every table's sight, to ``aside/<run-id>.<n>/``, with the reason in ``aside.json``."""
-        place, aside = self.runs / run_id, self.folder / "aside"
-        if not place.exists():
-            return
-        aside.mkdir(exist_ok=True)
-        number = next(n for n in itertools.count(1) if not (aside / f"{run_id}.{n}").exists())
-        (place / ASIDE).write_text(json.dumps({"computed_on_other": reason}) + "\n", encoding="utf-8")
-        place.rename(aside / f"{run_id}.{number}")
-
     def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
         place = self.folder / "partitions" / f"{sha256[:12]}.csv"
@@ -124,8 +110,13 @@ class Ledger:
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         checkpoint: bytes | None = None,
         error: str | None = None,
+        aside: str = "",
     ) -> None:
-        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing."""
+        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing.
+
+        It takes the place of one that is there, or, with a reason in ``aside``, that one is kept in
+        ``<folder>/aside/<run-id>.<n>/`` with the reason in its ``aside.json``.
+        """
         place, beside = self.runs / run_id, self.runs / f".{run_id}.new"
         previous = self.runs / f".{run_id}.old"
         shutil.rmtree(beside, ignore_errors=True)
@@ -140,6 +131,8 @@ class Ledger:
                 (beside / ERROR).write_text(error, encoding="utf-8")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)
             (beside / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
+            if aside and place.exists():
+                self._set_aside(place, aside)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -147,6 +140,13 @@ class Ledger:
             place.rename(previous)
         beside.rename(place)
         shutil.rmtree(previous, ignore_errors=True)
+
+    def _set_aside(self, place: Path, reason: str) -> None:
+        kept = self.folder / "aside"
+        kept.mkdir(exist_ok=True)
+        number = next(n for n in itertools.count(1) if not (kept / f"{place.name}.{n}").exists())
+        (place / ASIDE).write_text(json.dumps({"computed_on_other": reason}) + "\n", encoding="utf-8")
+        place.rename(kept / f"{place.name}.{number}")
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from .comparable import UNSHOWN
 from .display import ACCURACY, marks, text_columns, texts, titles, untested
 
 LEGEND = "Bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
@@ -65,7 +66,8 @@ def to_latex(table: pd.DataFrame) -> str:
 
 def to_csv(table: pd.DataFrame) -> str:
     """All columns; numbers to six significant digits."""
-    text: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    silent = [name for name in UNSHOWN if name in table and not table[name].any()]
+    text: str = table.drop(columns=silent).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
 

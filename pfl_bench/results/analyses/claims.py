@@ -140,7 +140,7 @@ def check(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_variant(runs: pd.DataFrame) -> pd.Series:
-    by_variant = {key: part.set_index("seed")["accuracy"] for key, part in runs.groupby("config_hash")}
+    by_variant = {key: part.set_index("seed")["accuracy"] for key, part in runs.groupby("entry")}
     return max(by_variant.values(), key=lambda accuracies: float(accuracies.mean()))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.run_tables import complete, read_history
@@ -36,6 +37,7 @@ def draw(curves: pd.DataFrame, title: str, target: Path) -> None:
 def main(folder: Path) -> None:
     """Draw one picture per scenario into the suite's folder."""
     runs = finished_runs(folder)
+    runs = runs.assign(method=entries(runs))
     curves = read_curves(folder, runs)
     for scenario, part in curves.groupby("scenario", sort=False):
         first = runs[runs["scenario"] == scenario].iloc[0]

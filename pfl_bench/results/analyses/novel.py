@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pfl_bench.errors import RequestError
+from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.run_tables import complete, read_table
@@ -72,6 +73,7 @@ def _pooled(rows: pd.DataFrame) -> float:
 def main(folder: Path) -> None:
     """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder."""
     runs = finished_runs(folder)
+    runs = runs.assign(method=entries(runs))
     novel = complete(read_table(folder, runs, "novel"))
     if novel.empty:
         raise RequestError(f"no run in {folder} has enrolled a client")

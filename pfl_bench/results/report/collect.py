@@ -34,7 +34,6 @@ class Results:
 def collect(folder: Path) -> Results:
     """Read a suite's folder. Nothing is written; what is broken is in ``problems``."""
     runs, problems = scan_runs(folder)
-    runs = tell_scenarios_apart(runs)
     runs["entry"] = entries(runs)
     history, more = read_history(folder, runs)
     problems += more
@@ -54,13 +53,6 @@ def collect(folder: Path) -> Results:
         {scenario: rows for scenario, rows in found.items() if rows is not None and len(rows)},
         tuple(problems),
     )
-
-
-def tell_scenarios_apart(runs: pd.DataFrame) -> pd.DataFrame:
-    """Scenarios of one id but different content get their hash behind the id."""
-    hashes = runs.groupby("scenario")["scenario_hash"].transform("nunique")
-    named = runs["scenario"].where(hashes <= 1, runs["scenario"] + " [" + runs["scenario_hash"].astype(str) + "]")
-    return runs.assign(scenario=named)
 
 
 def finished(results: Results) -> Results:

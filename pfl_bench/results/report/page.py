@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.leaderboard import KEYS, leaderboard
 from pfl_bench.results.palette import Palette
 from pfl_bench.results.statistics.aggregates import aggregate
 from pfl_bench.results.statistics.clients import for_whom, paired_gains
@@ -78,16 +78,15 @@ def render(results: Results) -> str:
 
 def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
     """``group``: the leaderboard row that a run belongs to."""
-    keys = ["scenario", "scenario_hash", "method", "config_hash"]
-    return runs.assign(group=["|".join(map(str, own)) for own in runs[keys].itertuples(index=False)])
+    return runs.assign(group=["|".join(map(str, own)) for own in runs[KEYS].itertuples(index=False)])
 
 
 def _board(results: Results) -> pd.DataFrame:
     table = leaderboard(results.runs)
     if table.empty:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
-    names = _grouped(results.runs).drop_duplicates("group").set_index(["scenario", "method", "config_hash"])
-    return table.join(names[["entry", "group", "scenario_hash"]], on=["scenario", "method", "config_hash"])
+    names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
+    return table.join(names, on=table["runs"].str.split(" ").str[0])
 
 
 def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:

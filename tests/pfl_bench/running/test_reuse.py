@@ -10,12 +10,14 @@ import pytest
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Checkpoint
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.record import Record
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.reuse import Basis, mismatch
 from pfl_bench.running.runner import execute, make_plan
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.suite import parse_suite
+from tests import ledgers
 
 SUITE = """
 name = "t"
@@ -168,7 +170,7 @@ def test_a_file_that_a_method_imports_from_beside_it(run, fresh_plugins):
     fresh_plugins(helper)
     Path(f"{helper}.py").write_text("RATE = 0.2\n")
     now, out = run("--plugin", "mine.py")
-    assert_anew(before, now, out, f"a helper's source ({helper}.py)")
+    assert_anew(before, now, out, f"a helper of the method ({helper}.py)")
 
 
 def _plan(data_dir: Path):
@@ -209,8 +211,11 @@ def test_a_checkpoint_on_other_data_is_not_gone_on_from(tmp_path, monkeypatch):
 
 def test_what_differs_is_said_in_words():
     basis = Basis("d", "p", {"method:mine.py": "a", "model:net.py": "b"})
-    record = {"data_sha256": "d", "partition_sha256": "p", "sources": dict(basis.sources)}
-    assert mismatch(record, basis) == ""
-    assert mismatch({**record, "data_sha256": "x", "partition_sha256": "y"}, basis) == "the data, the split"
-    other = {**record, "sources": {"method:mine.py": "c"}}
-    assert mismatch(other, basis) == "the method's source (mine.py), the client model's source (net.py)"
+
+    def why(**changes) -> str:
+        of_basis = {"data_sha256": "d", "partition_sha256": "p", "sources": dict(basis.sources)}
+        return mismatch(Record.parse("id", {"schema": 1, **ledgers.record(**{**of_basis, **changes})}), basis)
+
+    assert why() == ""
+    assert why(data_sha256="x", partition_sha256="y") == "the data, the split"
+    assert why(sources={"method:mine.py": "c"}) == "the method's source (mine.py), the client model's source (net.py)"
