@@ -22,7 +22,7 @@ def print_rows(
     console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[str] = ()
 ) -> None:
     """One table, ``numeric`` columns to the right; where it does not fit, cells wrap rather than disappear."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     for header in headers:
         table.add_column(header, justify="right" if header in numeric else "left", overflow="fold")
     for row in rows:
@@ -31,7 +31,10 @@ def print_rows(
 
 
 def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collection[str]) -> None:
-    """The leaderboard of these scenarios, with what had to be told apart from them. Accuracy in percent on test data, mean ± std over seeds."""
+    """The leaderboard of these scenarios, with what had to be told apart from them.
+
+    Accuracy in percent on test data, mean ± std over seeds.
+    """
     wanted = {plain(scenario) for scenario in scenarios}
     for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
         shown = _fitting(part, text_columns(part), console.width)

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
-from .comparable import IDENTITIES, identities, tell_apart
 from .columns import Column, catalogue, keys_of
+from .comparable import IDENTITIES, identities, tell_apart
 from .order import by_scenario
 from .record import RUN, Unreadable, read_record
 
@@ -25,10 +25,10 @@ class Problem:
 def read_runs(folder: Path) -> pd.DataFrame:
     """All readable runs below ``<folder>/runs``, finished or not, in the order of scenario, method and seed.
 
-    The columns are those of ``columns.catalogue``, and ``code`` and ``code_label``: runs that are not comparable have
-    different scenarios or labels (``comparable.tell_apart``). Accuracies are in percent on test data, at the evaluation with the
-    best validation accuracy of the method's official moment; ``last_accuracy`` is at the end of the budget. Times in
-    seconds, traffic in bytes.
+    The columns are those of ``columns.catalogue``, and those by which runs that are not comparable are told apart:
+    they have other scenario names or another ``code_label`` (``comparable.tell_apart``). Accuracies are in percent on
+    test data, at the evaluation with the best validation accuracy of the method's official moment; ``last_accuracy``
+    is at the end of the budget. Times in seconds, traffic in bytes.
     """
     return scan_runs(folder)[0]
 

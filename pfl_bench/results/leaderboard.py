@@ -44,9 +44,9 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
+    runs = runs.assign(variant=variants(runs))
     rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
     table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
-    table["variant"] = variants(table)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
@@ -67,7 +67,7 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
                 found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
         for key, own in part.groupby(KEYS, sort=False):
             rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
-    index = pd.MultiIndex.from_tuples(rows, names=KEYS) if rows else pd.MultiIndex.from_arrays([[]] * len(KEYS), names=KEYS)
+    index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 
@@ -77,7 +77,7 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     low, high = confidence_interval(accuracy)
     first = (done if len(done) else group).iloc[0]
     row: dict[str, Any] = {
-        **{name: first[name] for name in (*keys_of(over_seeds("first")), "code", "code_label")},
+        **{name: first[name] for name in (*keys_of(over_seeds("first")), "code", "variant")},
         "seeds": len(done),
         "accuracy_mean": accuracy.mean() if len(done) else None,
         "accuracy_std": accuracy.std(ddof=1) if len(done) > 1 else None,

@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Protocol
+
+from .record import Record
 
 ROLES = {
     "method": "the method's source",
@@ -26,17 +27,6 @@ ROLES = {
 """What the part before the colon of a source's key means, as in ``method:methods/fedavg.py``."""
 
 
-class Sourced(Protocol):
-    """What is read of a recorded run (``record.Record``)."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def method_source_sha256(self) -> str | None: ...
-    @property
-    def sources(self) -> Mapping[str, str]: ...
-
-
 @cache
 def vouched() -> Mapping[str, frozenset[str]]:
     """Per shipped file the hashes that give the same numbers."""
@@ -49,7 +39,7 @@ def is_vouched(file: str, sha256: str) -> bool:
     return sha256 in vouched().get(file, frozenset())
 
 
-def code_identity(run: Sourced, *owners: str) -> str:
+def code_identity(run: Record, *owners: str) -> str:
     """What code computed a run: "" for what the package ships, else a digest of what is another's.
 
     ``owners``: of which roles, their helpers included (``method``, ``model``, ...); of all by default.
@@ -60,14 +50,14 @@ def code_identity(run: Sourced, *owners: str) -> str:
     return hashlib.sha256(json.dumps(others).encode()).hexdigest()[:12] if others else ""
 
 
-def sources_of_record(run: Sourced) -> dict[str, str]:
+def sources_of_record(run: Record) -> dict[str, str]:
     """``sources``. Runs of version 1 recorded their method's file alone; what else they used was shipped."""
     if run.sources or not run.method_source_sha256:
         return dict(run.sources)
     return {f"method:methods/{run.method}.py": run.method_source_sha256}
 
 
-def differences(run: Sourced, present: Mapping[str, str]) -> list[str]:
+def differences(run: Record, present: Mapping[str, str]) -> list[str]:
     """In words, which sources of a recorded run may give other numbers than the present ones; none if none.
 
     A source that could not be read (its hash is "") may always do so.

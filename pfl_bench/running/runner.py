@@ -176,9 +176,7 @@ def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outco
         if isinstance(event, Checkpoint):
             moment = METHODS.get(run.method).moment
             unfinished = {**record, "status": "unfinished", "official_moment": moment}
-            ledger.save(
-                run.id, unfinished, history=event.history, checkpoint=event.data, aside=aside.get(run.id, "")
-            )
+            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data, aside=aside.get(run.id, ""))
         elif isinstance(event, Failure):
             outcome.failed[run.id] = event.reason
             failed = {**record, "status": "failed", "reason": event.reason}

@@ -86,7 +86,8 @@ def _board(results: Results) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
     names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
-    return table.join(names, on=table["runs"].str.split(" ").str[0])
+    first = table.assign(run_id=table["runs"].str.split(" ").str[0])
+    return first.join(names, on="run_id").drop(columns="run_id")
 
 
 def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:

@@ -118,3 +118,20 @@ def test_unwritable_places_are_refused(tmp_path):
         check_writable(tmp_path / "file" / "results")
     check_writable(tmp_path / "new" / "deep")
     assert not (tmp_path / "new").exists(), "checking writes nothing"
+
+
+def test_a_run_on_something_else_is_kept_aside_once_its_successor_is_there(ledger, monkeypatch):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+        before = (ledger.runs / "a" / "run.json").read_text()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full")))
+            with pytest.raises(OSError, match="full"):
+                ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
+        assert ledger.is_final("a") and not (ledger.folder / "aside").exists(), "nothing is lost by a full disk"
+        ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
+        ledger.save("a", RECORD, aside="the split")
+    aside = ledger.folder / "aside"
+    assert sorted(p.name for p in aside.iterdir()) == ["a.1", "a.2"] and ledger.is_final("a")
+    assert (aside / "a.1" / "run.json").read_text() == before
+    assert json.loads((aside / "a.2" / "aside.json").read_text()) == {"computed_on_other": "the split"}
