@@ -54,9 +54,11 @@ class PerClient:
     def set_rows(self, clients: Tensor, values: Tensors) -> None:
         """Write ``values`` ``[c, ...]`` as these clients' rows; names that are not given keep what they have.
 
-        KeyError if none of the names is given.
+        KeyError if none of the names is given. Where nothing is personal there is nothing to write.
         """
         given = [name for name in self._store if name in values]
+        if not self._store:
+            return
         if not given:
             raise KeyError(f"no value for any of {', '.join(self._store)}")
         ids = host_ids(clients)
@@ -107,7 +109,7 @@ class PerClient:
         return on_device(torch.from_numpy(np.asarray(slots, dtype=np.int64)), device)
 
     def _write(self, slots: list[int], values: Tensors) -> None:
-        if slots:
+        if slots and values:
             index = self._index(slots)
             for name, rows in values.items():
                 self._store[name].index_copy_(0, index, rows.detach().to(self._store[name].dtype))
