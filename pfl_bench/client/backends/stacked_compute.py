@@ -27,7 +27,8 @@ def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tup
 
 
 def _group(model: ClientModel, pool: ImagePool, request: ComputeRequest, own: slice) -> tuple[Any, int]:
-    params, aux = (pytree.tree_map(lambda leaf: leaf[own], plain(tree)) for tree in (request.params, request.aux or ()))
+    given = () if request.aux is None else request.aux
+    params, aux = (pytree.tree_map(lambda leaf: leaf[own], plain(tree)) for tree in (request.params, given))
     indices, sizes = request.plan.indices[own, :, 0], request.plan.sizes[own, :, 0]
     weights = on_device(torch.from_numpy((np.arange(indices.shape[-1]) < sizes[..., None]).astype(np.float32)),
                         indices.device)  # fmt: skip
