@@ -67,9 +67,9 @@ class PerClient:
             self._grow(len(fresh))
             for client in fresh:
                 self._slots[client] = len(self._slots) + 1
-            if len(given) < len(self._store):
-                own = [self._slots[client] for client in fresh]
-                self._write(own, {n: t[:1].expand(len(own), *t.shape[1:]) for n, t in self._store.items()})
+            own = [self._slots[client] for client in fresh]
+            kept = self._store.without(given)
+            self._write(own, kept.map(lambda tensor: tensor[:1].expand(len(own), *tensor.shape[1:]).clone()))
         self._write([self._slots[client] for client in ids], {name: values[name] for name in given})
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "PerClient":
