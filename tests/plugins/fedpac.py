@@ -66,8 +66,8 @@ class FedPac(Method):
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Statistics, head, body, statistics; then bodies are averaged, prototypes merged, heads combined."""
-        steps = round(self.config.head_share * fed.local_steps)
-        if not 0 < steps < fed.local_steps:
+        steps = max(1, round(self.config.head_share * fed.local_steps))
+        if steps >= fed.local_steps:
             raise UnsuitedError(f"local_steps={fed.local_steps} cannot be divided between head and body")
         start = fed.send(state.body, cohort) | fed.send_each(state.heads.rows(cohort))
         prototypes = fed.send(state.prototypes, cohort)
