@@ -77,7 +77,7 @@ def check_value(what: str, function: Any) -> None:
 
     A bound method, a closure or a lambda can read what changes between rounds, which a traced step would not see.
     """
-    if isinstance(function, FunctionType) and function.__closure__ is None and "<locals>" not in function.__qualname__:
+    if isinstance(function, FunctionType) and function.__closure__ is None and "<" not in function.__qualname__:
         return
     if not _is_value(function) or isinstance(function, _PLAIN):
         name = getattr(function, "__qualname__", type(function).__qualname__)
