@@ -205,7 +205,7 @@ class Federation:
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
         afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
         ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
-        default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
+        by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
         from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
         batches.
 
@@ -221,9 +221,8 @@ class Federation:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
         most, taken = self._steps(steps, cost)
-        moves = frozenset(params) if trainable is None else trainable
-        frozen = self.model.names - self.model.trainable
-        names = tuple(name for name in params if name in moves and name not in frozen)
+        moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
+        names = tuple(name for name in params if name in moves)
         plan = self._group.plan(
             cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
         )

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import Sgd, register_model
+from pfl_bench.api import Served, Sgd, register_model
 from pfl_bench.registry import METHODS, load_plugin, read_plugin
+from pfl_bench.spec.options import Options
 from pfl_bench.testing import CHECKS, Context, run_check
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
@@ -57,7 +58,7 @@ def code_lines(name: str) -> int:
     idle = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in idle]
     used = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
-    return len(used - {line for node in said for line in range(node.lineno, node.end_lineno + 1)})
+    return len(used - {line for node in said for line in range(node.lineno, (node.end_lineno or 0) + 1)})
 
 
 @pytest.mark.parametrize(("name", "most"), [("knn_per", 40), ("fedpac", 90)])
@@ -102,7 +103,8 @@ def class_sums(z: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 
 
 def knn_predictions(harness: Harness, client: int, x: Tensor) -> Tensor:
-    served = harness.method.adapt(harness.federation("adapt"), harness.state, harness.clients(*range(6)))
+    served = harness.method.adapt(harness.federation("adapt"), harness.state, harness.clients())
+    assert isinstance(served, Served) and served.predict is not None
     net = harness.group.model.evaluating()
     return served.predict(net, row(served.params, client), x, row(served.aux, client))
 
@@ -252,7 +254,7 @@ def test_fedproto_predicts_the_nearest_prototype(modules):
 
 
 def test_fedfomo_weights_and_mixture_by_hand():
-    """Eq. 3 on the held-out fifth of two clients' training samples, sample by sample and model by model."""
+    """Loss difference over distance, on the held-out fifth of two clients' training samples, model by model."""
     harness = Harness("fedfomo", lr=0.02)
     harness.round(0, 2, 3, 5)
     fed, method, clients = harness.fed, harness.method, harness.clients(1, 4)
@@ -416,6 +418,19 @@ def test_ifca_counts_a_forward_pass_per_model_and_sends_them_all():
     assert (harness.costs.bytes_down, harness.costs.bytes_up) == (3 * 3 * size, 3 * size)
     _ = harness.received
     assert harness.costs.adapt_forward_samples == 3 * sum(map(len, harness.group.members))
+
+
+def label_counts(net, params, batch, aux):
+    return F.one_hot(batch.y, net.model.classes).float().T @ batch.weight
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
+def test_computing_counts_the_samples_it_saw_even_without_the_net(backend):
+    harness = Harness("fedavg", options=Options(backend=backend))
+    clients = harness.clients(1, 4)
+    found = harness.fed.compute(label_counts, harness.fed.send(harness.fed.init_params(), clients), clients)
+    assert torch.equal(found, harness.fed.class_counts[[1, 4]])
+    assert harness.costs.forward_samples == found.sum()
 
 
 def test_naming_a_body_as_trainable_leaves_running_figures_to_the_batches():

@@ -19,7 +19,7 @@ from pfl_bench.api import (
 
 
 def fomo_weights(gains: Tensor, models: Params, own: Params) -> Tensor:
-    """w_im = (L_i(theta_i) - L_i(theta_m)) / ||theta_m - theta_i||, eq. 3: ``[c, M]``; 0 for a model like the own.
+    """w_im = (L_i(theta_i) - L_i(theta_m)) / ||theta_m - theta_i||, ``[c, M]``; 0 for a model like the own.
 
     ``gains`` ``[c, M]``, ``models`` ``[c, M, ...]``, ``own`` ``[c, ...]``.
     """
@@ -36,7 +36,7 @@ def best_or_any(
     return [left.pop(rng.integers(len(left)) if rng.random() < epsilon else 0) for _ in range(min(most, len(left)))]
 
 
-@register_method("fedfomo", paper="Zhang et al. 2021, ICLR, arXiv:2012.08565, eq. 3 to 5")
+@register_method("fedfomo", paper="Zhang et al. 2021, ICLR, arXiv:2012.08565, section 3")
 class FedFomo(Method):
     """theta_i <- theta_i + sum_m w+_im (theta_m - theta_i), w+ = max(w, 0) / sum max(w, 0); then local SGD.
 

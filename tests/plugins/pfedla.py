@@ -47,7 +47,7 @@ class PFedLA(Method):
     search_space = {"lr": LEARNING_RATES, "hn_lr": [0.05, 0.01, 5e-3, 1e-3]}
 
     class Config(LocalSgdConfig):
-        """The sizes are those of the code that circulates; the authors published none."""
+        """The figures of the code that circulates, which is not the authors'."""
 
         hn_lr: PositiveFloat = Field(5e-3, description="learning rate of the hypernetworks")
         embedding: PositiveInt = Field(100, description="size of v_i")
