@@ -29,6 +29,27 @@ def clean_registries():
 
 
 @pytest.fixture
+def fresh_plugins():
+    """Forget plug-ins, and helper modules by name, as a new process would have."""
+    import sys
+
+    from pfl_bench.registry import ALL
+
+    before = [dict(registry._entries) for registry in ALL]
+
+    def forget(*helpers: str) -> None:
+        for registry, entries in zip(ALL, before, strict=True):
+            registry._entries = dict(entries)
+        for name in list(sys.modules):
+            if name.startswith("pfl_bench_plugin_") or name in helpers:
+                del sys.modules[name]
+
+    path = list(sys.path)
+    yield forget
+    sys.path[:] = path
+
+
+@pytest.fixture
 def cli(capsys, tmp_path, monkeypatch):
     """Run the command line in an empty folder; returns (status, stdout, stderr)."""
     from pfl_bench.cli.app import run_command_line

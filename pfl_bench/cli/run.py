@@ -17,6 +17,7 @@ from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger, check_writable
 from pfl_bench.results.publish import write_tables
 from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.reuse import Standing, review
 from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, resolve_device
 from pfl_bench.running.tracking import Tracking
 from pfl_bench.spec.options import Options
@@ -99,13 +100,15 @@ def run_request(request: RunRequest) -> int:
     ledger = Ledger(request.out / plan.suite)
     with closing(Tracking.open(request.trackers, ledger.folder)) as tracking, ledger.lock():
         try:
-            with RunProgress(console, plan.runs, ledger) as progress:
+            standing = review(plan.runs, plan.bases, ledger, request.fresh)
+            _say_renewed(console, standing)
+            with RunProgress(console, plan.runs, set(standing.reused)) as progress:
 
                 def listen(run: RunSpec, event: Event) -> None:
                     progress.listen(run, event)
                     tracking.listen(run, event)
 
-                outcome = execute(plan, ledger, executor, listen, request.fresh)
+                outcome = execute(plan, ledger, executor, listen, standing)
         except KeyboardInterrupt:
             finished = sum(ledger.is_final(run.id) for run in plan.runs)
             console.print(
@@ -126,10 +129,21 @@ def run_request(request: RunRequest) -> int:
     return 1 if outcome.failed else 0
 
 
+def _say_renewed(console: Console, standing: Standing) -> None:
+    """Runs that are there but were computed on something else, by what that is."""
+    reasons: dict[str, list[str]] = {}
+    for run_id, reason in standing.renewed.items():
+        reasons.setdefault(reason, []).append(run_id)
+    for reason, ids in reasons.items():
+        named = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        console.print(
+            f"Computed anew, the old runs kept in aside/, because {reason} changed since: {named}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
 def _report(console: Console, plan: Plan, outcome: Outcome) -> None:
     if outcome.reused:
         console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
-    for method in sorted(outcome.edited):
-        console.print(f"Note: the file of method {method!r} has changed since some of those runs; see --fresh.")
     for run_id, reason in outcome.failed.items():
         console.print(f"Failed: {run_id}: {reason}", markup=False, soft_wrap=True)

@@ -56,6 +56,11 @@ def cross_entropy(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> T
     return mean_over(batch, cross_entropies(net(params, batch.x), batch.y))
 
 
+def total_cross_entropy(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> Tensor:
+    """Cross-entropy summed over the samples of a batch, for ``fed.compute``, which adds batches up."""
+    return (cross_entropies(net(params, batch.x), batch.y) * batch.weight).sum()
+
+
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy per sample: logits ``[B, classes]`` and labels ``[B]`` to ``[B]``."""
     # As F.cross_entropy to the last bit; under vmap that one runs as slow Python.

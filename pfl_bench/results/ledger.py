@@ -6,6 +6,7 @@ Imports neither torch nor ray.
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from pfl_bench.errors import RequestError, one_line
 
 SCHEMA = 1
 FINAL = ("finished", "diverged", "skipped")
-RUN, CHECKPOINT, ERROR = "run.json", "checkpoint.safetensors", "error.txt"
+RUN, CHECKPOINT, ERROR, ASIDE = "run.json", "checkpoint.safetensors", "error.txt", "aside.json"
 
 
 def check_writable(folder: Path) -> None:
@@ -92,6 +93,16 @@ class Ledger:
     def forget(self, run_id: str) -> None:
         """Remove a run."""
         shutil.rmtree(self.runs / run_id, ignore_errors=True)
+
+    def set_aside(self, run_id: str, reason: str) -> None:
+        """Move a run out of every table's sight, to ``aside/<run-id>.<n>/``, with the reason in ``aside.json``."""
+        place, aside = self.runs / run_id, self.folder / "aside"
+        if not place.exists():
+            return
+        aside.mkdir(exist_ok=True)
+        number = next(n for n in itertools.count(1) if not (aside / f"{run_id}.{n}").exists())
+        (place / ASIDE).write_text(json.dumps({"computed_on_other": reason}) + "\n", encoding="utf-8")
+        place.rename(aside / f"{run_id}.{number}")
 
     def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""

@@ -1,11 +1,9 @@
 """A run as something that can travel to a worker: plain data in, a stream of events out."""
 
-import hashlib
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +14,7 @@ from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import one_line
-from pfl_bench.registry import METHODS, Plugin, load_plugin
+from pfl_bench.registry import Plugin, load_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -52,14 +50,6 @@ class Job:
 def make_job(spec: RunSpec, partition: Partition, options: Options, plugins: tuple[Plugin, ...] = ()) -> Job:
     """Pack a run for travelling."""
     return Job(spec.method, spec.config.model_dump(), spec.scenario, spec.seed, partition, options, plugins)
-
-
-def method_source_hash(method: str) -> str:
-    """SHA-256 of the file that defines a method, so that results of an edited method can be told apart."""
-    try:
-        return hashlib.sha256(Path(METHODS.entry(method).origin).read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:

@@ -28,6 +28,7 @@ from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import Suite, load_suite, parse_names, parse_seeds, select_scenarios
 
 from .executors import Executor
+from .reuse import review
 from .runner import execute, make_plan
 
 TRIALS_FILE = "tuning.csv"
@@ -105,8 +106,10 @@ def tune(suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor) -
     runs = list({trial.run.id: trial.run for trial in trials}.values())
     plan = make_plan(name, runs, default_data_dir(), Options())
     ledger = Ledger(out / name)
-    with ledger.lock(), RunProgress(Console(), runs, ledger) as progress:
-        execute(plan, ledger, executor, progress.listen)
+    with ledger.lock():
+        standing = review(plan.runs, plan.bases, ledger)
+        with RunProgress(Console(), runs, set(standing.reused)) as progress:
+            execute(plan, ledger, executor, progress.listen, standing)
     frame = read_runs(ledger.folder)
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
     frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")

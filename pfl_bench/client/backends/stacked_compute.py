@@ -23,7 +23,7 @@ def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tup
     together = max(1, COMPUTE_VALUES // (pool.values * plan.indices.shape[-1] * (request.models or 1)))
     groups = [range(first, min(first + together, plan.clients)) for first in range(0, plan.clients, together)]
     found, passes = zip(*(_group(model, pool, request, slice(own.start, own.stop)) for own in groups), strict=True)
-    return pytree.tree_map(lambda *parts: torch.cat(parts), *found), max(passes) * (request.models or 1)
+    return pytree.tree_map(lambda *parts: torch.cat(parts), *found), max(1, *passes) * (request.models or 1)
 
 
 def _group(model: ClientModel, pool: ImagePool, request: ComputeRequest, own: slice) -> tuple[Any, int]:

@@ -26,7 +26,7 @@ def test_body_and_head_of_the_paper():
     model = make_model("lenet", (3, 32, 32), 10)
     params = model.init(0)
     body = sum(t.numel() for t in params.without(model.head).values())
-    assert (body, model.size - body) == (120_332, 850)
+    assert (body, model.size - body, model.feature_size) == (120_332, 850, 84)
     assert model.top(0) == frozenset()
     assert model.top(1) == model.head
     assert model.top(2) == model.head | {"fc2.weight", "fc2.bias"}

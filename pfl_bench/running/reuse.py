@@ -1,0 +1,54 @@
+"""Which runs are in the ledger already, and were computed on what they would be computed on now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.lineage import differences
+from pfl_bench.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a run is computed on: hashes of its data, of its split, and of the sources that decide its numbers."""
+
+    data: str
+    partition: str
+    sources: Mapping[str, str]
+
+
+@dataclass
+class Standing:
+    """What the ledger has of the runs asked for, by run id.
+
+    ``reused``: records that stand. ``renewed``: why a run that is there is computed anew all the same.
+    """
+
+    reused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    renewed: dict[str, str] = field(default_factory=dict)
+
+
+def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, fresh: bool = False) -> Standing:
+    """Look the runs up; ``bases`` by run id. With ``fresh`` no finished run stands, whatever it was computed on."""
+    standing = Standing()
+    for run in runs:
+        record = ledger.record(run.id)
+        if record is None or record.get("status") == "failed":
+            continue
+        why = mismatch(record, bases[run.id])
+        if why:
+            standing.renewed[run.id] = why
+        elif ledger.is_final(run.id) and not fresh:
+            standing.reused[run.id] = record
+    return standing
+
+
+def mismatch(record: Mapping[str, Any], basis: Basis) -> str:
+    """What a recorded run was computed on that is another now, such as "the data, the split"; "" if nothing."""
+    parts = []
+    if record.get("data_sha256") != basis.data:
+        parts.append("the data")
+    if record.get("partition_sha256") != basis.partition:
+        parts.append("the split")
+    return ", ".join([*parts, *differences(record, basis.sources)])
