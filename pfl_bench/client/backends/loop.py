@@ -82,7 +82,7 @@ def _batches(pool: ImagePool, request: TrainRequest, position: int, step: int) -
 
 def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tuple[Any, int]:
     """Execute a request client by client; the result, and how many passes a sample went through the model."""
-    passes, each = 0, []
+    passes, each = 1, []
     for position in range(request.plan.clients):
         own, found = _row(dict(request.params), position), []
         for chunk, size in enumerate(request.plan.sizes[position, :, 0].tolist()):
