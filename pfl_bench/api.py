@@ -9,6 +9,7 @@ from pfl_bench.client.losses import (
     cross_entropies,
     cross_entropy,
     mean_over,
+    total_cross_entropy,
 )
 from pfl_bench.client.model import ClientModel, InputShape, register_model
 from pfl_bench.client.net import Net
@@ -31,5 +32,6 @@ __all__ = [
     "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "State", "Tensors", "Trained",
     "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "load_dataset", "make_dataset", "make_partition",
     "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",
-    "register_partition", "sgd_step_", "squared_distance", "stacked", "stored_arrays", "zeros_like",
+    "register_partition", "sgd_step_", "squared_distance", "stacked", "stored_arrays",
+    "total_cross_entropy", "zeros_like",
 ]  # fmt: skip

@@ -41,7 +41,8 @@ class ClientModel:
 
     ``trainable``: parameters with ``requires_grad``. ``buffers``: running figures (BatchNorm's), which travel with
     the parameters. ``body`` and ``head`` part all names. ``norms``: names of BatchNorm layers, by their type.
-    ``backend``: the one it needs, "" for any. ``random``: whether training draws random numbers.
+    ``backend``: the one it needs, "" for any. ``random``: whether training draws random numbers. ``feature_size``: d,
+    the width of what the head receives.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ClientModel:
     precision: Precision = "fp32"
     backend: str = ""
     random: bool = False
+    feature_size: int = 0
     order: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,7 +172,7 @@ def _make_model(
                 head=_head_names(module), classes=classes, factory=lambda: factory(input_shape, classes),
                 precision=precision, backend=backend or _backend_needed(module), random=_is_random(training_module),
             )  # fmt: skip
-            _check(model, input_shape)
+            model = replace(model, feature_size=_check(model, input_shape))
             if not _repeats(model, input_shape):
                 model = replace(model, random=True)  # F.dropout without a module
                 if not _repeats(model, input_shape):
@@ -195,13 +197,14 @@ def _uncounted(module: nn.Module) -> nn.Module:
 
 
 def _layers(module: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """The names in each direct child that has any; a child ``body`` is looked into."""
+    """The module's own names first, then those in each direct child that has any; a child ``body`` is looked into."""
     own = dict(module.named_children())
+    direct = tuple(name for name in _tensors(module) if "." not in name)
     if isinstance(own.get("body"), nn.Sequential):
         inner = {f"body.{child}": part for child, part in own["body"].named_children()}
         own = {k: v for name, part in own.items() for k, v in (inner if name == "body" else {name: part}).items()}
     found = (tuple(f"{child}.{name}" for name in _tensors(part)) for child, part in own.items())
-    return tuple(layer for layer in found if layer)
+    return tuple(layer for layer in (direct, *found) if layer)
 
 
 def _head_names(module: nn.Module) -> frozenset[str]:
@@ -222,8 +225,8 @@ def _is_random(module: nn.Module) -> bool:
     )
 
 
-def _check(model: ClientModel, input_shape: InputShape) -> None:
-    """ValueError unless the model is what it says it is."""
+def _check(model: ClientModel, input_shape: InputShape) -> int:
+    """The width of its features; ValueError unless the model is what it says it is."""
     params, x = Params({n: t.detach() for n, t in _tensors(model.module).items()}), torch.rand(3, *input_shape)
     with torch.no_grad():
         counts = torch.ones(3)
@@ -236,6 +239,7 @@ def _check(model: ClientModel, input_shape: InputShape) -> None:
             raise ValueError(f"its features have shape {tuple(features.shape)} for 3 samples; they must be (3, d)")
         if not torch.allclose(net.head(params, features), logits, rtol=1e-4, atol=1e-5):
             raise ValueError("its head applied to its features is not its output")
+    return features.shape[1]
 
 
 def _repeats(model: ClientModel, input_shape: InputShape) -> bool:

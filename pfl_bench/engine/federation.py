@@ -204,9 +204,10 @@ class Federation:
 
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
         afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
-        ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move;
-        default, all but the client model's frozen parameters and its buffers. ``momentum``: buffers to carry on from;
-        missing names start at zero. ``stream``: requests with the same stream in the same round see the same batches.
+        ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
+        by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
+        from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
+        batches.
 
         BudgetError where nothing may train; UnsuitedError where ``local_steps`` are too few for one step.
         """
@@ -219,8 +220,8 @@ class Federation:
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        most, taken = self._steps(steps, cost)
-        moves = frozenset(params) - (self.model.names - self.model.trainable) if trainable is None else trainable
+        most, taken = self._steps(steps, cost, len(cohort))
+        moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
         plan = self._group.plan(
             cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
@@ -288,7 +289,7 @@ class Federation:
         """Where a stream of random numbers begins: with the phase."""
         return STREAM.get(self.phase, str(self.phase)), stream
 
-    def _steps(self, steps: int | Tensor | None, cost: int) -> tuple[int, np.ndarray | None]:
+    def _steps(self, steps: int | Tensor | None, cost: int, clients: int) -> tuple[int, np.ndarray | None]:
         """The most steps of a client, and each client's own where they differ."""
         if steps is None:
             steps = self.local_steps // cost
@@ -299,19 +300,21 @@ class Federation:
                 )
         if isinstance(steps, Tensor):
             taken = steps.detach().cpu().numpy().astype(np.int64)
+            if taken.shape != (clients,) or taken.min() < 0:
+                raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
             return max(1, int(taken.max())), taken
         if steps < 1:
             raise ValueError(f"steps={steps!r} must be at least 1")
         return steps, None
 
     def _count_gradients(self, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
-        clients, steps = sizes.shape[:2]
-        gradients = (clients * steps if taken is None else int(taken.sum())) * cost
+        used = sizes if taken is None else sizes[np.arange(sizes.shape[1]) < taken[:, None]]
+        gradients = (sizes.shape[0] * sizes.shape[1] if taken is None else len(used)) * cost
         if self.phase not in TRAINING:
             self._meter.adapt_steps += gradients
             return
         self._meter.local_steps += gradients
-        self._meter.samples += round(float(sizes.mean()) * gradients)
+        self._meter.samples += round(float(used.mean()) * gradients) if gradients else 0
 
 
 def _bytes(params: Tensors) -> int:
