@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pfl_bench.registry import METHODS
+from pfl_bench.registry import METHODS, load_plugins
 from pfl_bench.spec.suite import parse_names
 from pfl_bench.testing import CHECKS, Context, run_check
 
-from .run import load_plugins
 from .terminal import make_console
 
 
