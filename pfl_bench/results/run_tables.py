@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,14 +24,15 @@ Found = tuple[pd.DataFrame, list[Problem]]
 
 
 def read_table(
-    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str] | None = None, text: Sequence[str] = ()
+    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str], text: Sequence[str] = (), every: bool = False
 ) -> Found:
     """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` behind them.
 
-    Cells of ``numeric`` columns that are no finite number become NaN; with None, all columns of the files are taken
-    as pandas reads them. A file that lacks a column or is ragged is left out and reported.
+    Cells of ``numeric`` columns that are no finite number become NaN. A file that lacks a column or is ragged is left
+    out and reported. ``every``: the files' other columns too, as pandas reads them.
     """
-    wanted = None if numeric is None else [*text, *numeric]
+    wanted = [*text, *numeric]
+    columns = None if every else wanted
     problems: list[Problem] = []
     bodies: dict[str, list[tuple[int, str]]] = {}
     for position, run_id in enumerate(runs["run_id"]):
@@ -47,24 +49,24 @@ def read_table(
         bodies.setdefault(header.strip(), []).append((position, body))
     parts = []
     for header, files in bodies.items():
-        missing = [column for column in wanted or () if column not in header.split(",")]
+        missing = [column for column in wanted if column not in header.split(",")]
         if missing:
             why = f"it lacks the column {', '.join(missing)}"
             problems += [Problem(f"runs/{runs['run_id'].iloc[p]}/{name}.csv", why) for p, _ in files]
             continue
-        together = _parse(header, [body for _, body in files], wanted)
+        together = _parse(header, [body for _, body in files], columns)
         if together is not None:
             rows = [body.count("\n") for _, body in files]
             parts.append(together.assign(_run=np.repeat([p for p, _ in files], rows)))
             continue
         for position, body in files:  # one of them is broken: find out which
-            alone = _parse(header, [body], wanted)
+            alone = _parse(header, [body], columns)
             if alone is None:
                 where = f"runs/{runs['run_id'].iloc[position]}/{name}.csv"
                 problems.append(Problem(where, "its rows do not fit its header"))
             else:
                 parts.append(alone.assign(_run=position))
-    return _labelled(parts, runs, wanted or [], numeric or []), problems
+    return _labelled(parts, runs, wanted, numeric), problems
 
 
 def read_history(folder: Path, runs: pd.DataFrame) -> Found:
@@ -86,14 +88,16 @@ def complete(found: Found) -> pd.DataFrame:
     return rows
 
 
-def _parse(header: str, bodies: list[str], wanted: list[str] | None) -> pd.DataFrame | None:
+def _parse(header: str, bodies: list[str], columns: list[str] | None) -> pd.DataFrame | None:
     """Rows of files with one header, or None unless there is exactly one per line."""
     content = "".join(bodies)
     try:
-        table = pd.read_csv(
-            io.StringIO(header + "\n" + content), usecols=wanted, skip_blank_lines=False, index_col=False
-        )
-    except (ValueError, pd.errors.ParserError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells that have no column would be dropped
+            table = pd.read_csv(
+                io.StringIO(header + "\n" + content), usecols=columns, skip_blank_lines=False, index_col=False
+            )
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning):
         return None
     return table if len(table) == content.count("\n") else None
 

@@ -45,7 +45,7 @@ def embeddings(folder: Path) -> pd.DataFrame:
 
     RequestError where no run has recorded vectors, or the groups of its clients are not known.
     """
-    rows = complete(read_table(folder, finished_runs(folder), "vectors"))
+    rows = complete(read_table(folder, finished_runs(folder), "vectors", ("client",), every=True))
     if rows.empty:
         raise RequestError(f"no run in {folder} has recorded vectors of its clients")
     parts = []

@@ -18,6 +18,8 @@ from pfl_bench.results.statistics.gaps import gap_line, gaps
 
 from .pictures import budget_title, picture, program
 
+FIGURES = ("client", "test_samples", "test_correct", "test_accuracy", "tv_distance")
+
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Per scenario, method and number of samples: pooled accuracy, gap, and its slope over the distance, with the
@@ -74,7 +76,7 @@ def main(folder: Path) -> None:
     """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder."""
     runs = finished_runs(folder)
     runs = runs.assign(method=entries(runs))
-    novel = complete(read_table(folder, runs, "novel"))
+    novel = complete(read_table(folder, runs, "novel", FIGURES, ("samples",), every=True))
     if novel.empty:
         raise RequestError(f"no run in {folder} has enrolled a client")
     budgets = runs.set_index("run_id")[["budget_scale", "visits"]].rename(columns={"visits": "budget_visits"})

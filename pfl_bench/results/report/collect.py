@@ -17,7 +17,7 @@ NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance
 class Results:
     """Frames with the columns that ``pfl_bench.results.statistics`` names, and ``entry`` in each.
 
-    ``runs``: as ``leaderboard.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
+    ``runs``: as ``results.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
     ``validation`` or ``test``. ``clients``: test results at the official moment and the selected evaluation.
     ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest seed.
     """
