@@ -187,7 +187,7 @@ def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, 
         fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
         for clients in _portions(fed):
             before = run.costs.adapt_steps
-            served = _serve(method, fed, run.state(position), moment, clients)
+            served = serve(method, fed, run.state(position), moment, clients)
             used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
             if used > allowed:
                 raise BudgetError(
@@ -215,7 +215,7 @@ def _portions(fed: Federation) -> Sequence[Tensor]:
     return [client_ids(ids[first : first + together], fed.device) for first in range(0, fed.clients, together)]
 
 
-def _serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
+def serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
     """What these clients use to predict at a moment, stacked."""
     if moment == "adapted":
         return as_served(method.adapt(fed, state, clients))

@@ -11,9 +11,9 @@ from pfl_bench.client.requests import Served
 from pfl_bench.engine.clients import client_ids
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.meter import Costs, Phase
-from pfl_bench.engine.method import Method
+from pfl_bench.engine.method import Method, Moment
 from pfl_bench.engine.places import build_places
-from pfl_bench.engine.simulator import draw_cohort
+from pfl_bench.engine.simulator import draw_cohort, serve
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 
@@ -79,6 +79,11 @@ class Harness:
     def adapted(self) -> Params:
         """What ``adapt`` returns for everybody."""
         return _params(self.method.adapt(self.federation("adapt"), self.state, self.clients()))
+
+    def serve(self, moment: Moment, *ids: int) -> Served:
+        """What these clients, or all, use to predict at a moment, stacked."""
+        fed = self.federation("adapt" if moment == "adapted" else "evaluate")
+        return serve(self.method, fed, self.state, moment, self.clients(*ids))
 
     def tensors(self) -> list[Tensor]:
         """Every tensor of the state."""

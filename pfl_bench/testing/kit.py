@@ -3,26 +3,35 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
+from pfl_bench.client.params import State
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.errors import one_line
-from pfl_bench.registry import Plugin
+from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.running.job import Job, make_job, run_job
 from pfl_bench.spec.options import Options
 
+from . import outside
 from .setup import TinySetup, tiny_setup
+from .source import sources
+from .watch import Watch, watching
+
+RTOL, ATOL = 1e-3, 1e-4
+"""Back-ends sum in different orders; after a tiny run every state tensor must agree to this."""
 
 TIMED = ("train_seconds", "eval_seconds")
-EVERY_ROUND = Options(checkpoint_seconds=0.0)
+EVERY_ROUND = Options(backend="vmap", checkpoint_seconds=0.0)
+"""How the runs that checks share are computed: a checkpoint after every round but the last."""
 
 
 class CheckFailedError(AssertionError):
@@ -30,11 +39,54 @@ class CheckFailedError(AssertionError):
 
 
 @dataclass(frozen=True)
+class Run:
+    """A tiny run that checks share. ``outside``: what it changed besides its state; ``watch``: where it was watched."""
+
+    result: RunResult
+    checkpoints: list[bytes]
+    outside: list[str]
+    watch: Watch
+
+    @property
+    def state(self) -> State:
+        """The state before the last round, a copy."""
+        found: State = state_of(self.checkpoints[-1])[0]
+        return found
+
+
+@dataclass(frozen=True)
 class Context:
-    """The methods under test and the plug-ins they need; Ray is started once for all of them."""
+    """The methods under test and the plug-ins they need; Ray is started once for all of them.
+
+    The runs of one method are kept, for several checks look at the same ones.
+    """
 
     methods: tuple[str, ...]
     plugins: tuple[Plugin, ...] = ()
+    _runs: dict[tuple[str, Options], Run] = field(default_factory=dict, compare=False, repr=False)
+
+    def run(self, method: str, options: Options = EVERY_ROUND) -> Run:
+        """The tiny run of a method; on the back-end ``loop`` it is watched. CheckFailedError if it fails."""
+        if (method, options) not in self._runs:
+            for other in [key for key in self._runs if key[0] != method]:
+                del self._runs[other]
+            setup, modules = tiny_setup(), self.modules(method)
+            before = outside.process() | outside.kept(modules)
+            try:
+                with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
+                    found = finish(self.job(setup, method, options), setup.dataset)
+                changed = outside.changed(before, outside.process() | outside.kept(modules))
+            finally:
+                outside.restore()
+            self._runs[method, options] = Run(*found, changed, watch)
+        return self._runs[method, options]
+
+    def modules(self, method: str) -> list[str]:
+        """The modules that a method is made of: its own, and those beside it that it imports."""
+        try:
+            return [name for _, _, name in sources(METHODS.get(method).__module__, self.plugins)]
+        except (OSError, SyntaxError):
+            return []
 
     @cached_property
     def ray_results(self) -> dict[str, RunResult | Failure]:
@@ -42,7 +94,7 @@ class Context:
         from pfl_bench.running.executors.ray import RayExecutor
 
         setup = tiny_setup()
-        jobs = [self.job(setup, method) for method in self.methods]
+        jobs = [self.job(setup, method, Options(backend="vmap")) for method in self.methods]
         results: dict[str, RunResult | Failure] = {}
         for position, event in RayExecutor(workers=2).execute(jobs, {setup.scenario.dataset: setup.dataset}):
             if isinstance(event, RunResult | Failure):
@@ -94,13 +146,14 @@ def state_bytes(data: bytes) -> bytes:
     return checkpoint.dumps(state_of(data))
 
 
-def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool) -> ArrayDataset:
-    """The same data set with other pixels and labels in these training rows and, if asked, in all test rows."""
+def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool = False, labels: bool = True) -> ArrayDataset:
+    """The same data set with other pixels (and labels) in these training rows and, if asked, in all test rows."""
     rng = np.random.default_rng(1)
-    images, labels = dataset.train_images.copy(), dataset.train_labels.copy()
+    images, classes = dataset.train_images.copy(), dataset.train_labels.copy()
     images[rows] = rng.integers(0, 256, images[rows].shape, dtype=np.uint8)
-    labels[rows] = rng.integers(0, dataset.classes, len(rows))
-    changed = replace(dataset, train_images=images, train_labels=labels)
+    if labels:
+        classes[rows] = rng.integers(0, dataset.classes, len(rows))
+    changed = replace(dataset, train_images=images, train_labels=classes)
     if test:
         noise = rng.integers(0, 256, dataset.test_images.shape, dtype=np.uint8)
         changed = replace(changed, test_images=noise, test_labels=np.roll(dataset.test_labels, 1))
