@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.suite import parse_names
-from pfl_bench.testing import CHECKS, Context, run_check
+from pfl_bench.testing import CHECKS, Context, examine
 
 from .run import load_plugins
 from .tables import make_console
@@ -20,8 +20,7 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
     context = Context(tuple(names), loaded)
     for name in names:
         console.print(f"{name} ({METHODS.entry(name).info['paper']})", markup=False)
-        for check in CHECKS:
-            complaint = run_check(check, name, context)
+        for check, complaint in examine(CHECKS, name, context):
             failed += complaint is not None
             verdict = "ok    " if complaint is None else "FAILED"
             console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)

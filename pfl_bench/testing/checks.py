@@ -4,6 +4,7 @@ These look at whole runs; ``conduct`` looks at what a method says and takes, ``s
 """
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -44,11 +45,16 @@ VARIETY = [
 ]
 
 
+def runs(method: str, context: Context) -> None:
+    """The tiny run goes to its end."""
+    context.run(method)
+
+
 def deterministic(method: str, context: Context) -> None:
     """The same run twice gives the same bits, checkpoints or not."""
-    setup = tiny_setup()
+    setup, once = tiny_setup(), context.run(method)
     again, _ = finish(context.job(setup, method, Options(backend="vmap")), setup.dataset)
-    if fingerprint(context.run(method).result) != fingerprint(again):
+    if fingerprint(once.result) != fingerprint(again):
         raise CheckFailedError("two runs of the same seed differ; is there randomness besides fed.generator?")
 
 
@@ -86,26 +92,21 @@ def same_on_backends(method: str, context: Context) -> None:
 
 def requests_are_values(method: str, context: Context) -> None:
     """Equal requests are the same computation: a step recorded at its first call stands for all later ones."""
-    setup, usual = tiny_setup(), vmap.TRACES
-    vmap.TRACES = TraceCache(warm_calls=0)
-    try:
+    setup, plain = tiny_setup(), context.run(method)
+    with patch.object(vmap, "TRACES", TraceCache(warm_calls=0)):
         traced, checkpoints = finish(context.job(setup, method, EVERY_ROUND), setup.dataset)
-    finally:
-        vmap.TRACES = usual
-    plain = context.run(method)
-    if fingerprint(plain.result) != fingerprint(traced) or state_bytes(plain.checkpoints[-1]) != state_bytes(
-        checkpoints[-1]
-    ):
+    same = state_bytes(plain.checkpoints[-1]) == state_bytes(checkpoints[-1])
+    if not same or fingerprint(plain.result) != fingerprint(traced):
         raise CheckFailedError("a loss or rule reads something besides its fields and arguments that changes between "
                                "rounds; hand it over in aux")  # fmt: skip
 
 
 def blind_to_held_out_data(method: str, context: Context) -> None:
     """Training does not depend on validation or test data: with other images and labels there, the same state."""
-    setup = tiny_setup()
+    setup, before = tiny_setup(), context.run(method)
     other = altered(setup.dataset, np.concatenate(setup.partition.validation), test=True)
     _, after = finish(context.job(setup, method, EVERY_ROUND), other)
-    if state_bytes(context.run(method).checkpoints[-1]) != state_bytes(after[-1]):
+    if state_bytes(before.checkpoints[-1]) != state_bytes(after[-1]):
         raise CheckFailedError("the trained state depends on validation or test data")
 
 
@@ -130,6 +131,7 @@ def fits_any_task(method: str, context: Context) -> None:
 
 CHECKS = [
     Check("source keeps to the public interface", source_is_fair),
+    Check("runs to the end", runs, vital=True),
     Check("deterministic", deterministic),
     Check("resumed = uninterrupted, bitwise", resumable),
     Check("serial = Ray, bitwise", same_under_ray),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -71,10 +71,11 @@ class Context:
             for other in [key for key in self._runs if key[0] != method]:
                 del self._runs[other]
             setup, modules = tiny_setup(), self.modules(method)
+            torch.rand(1)  # so that a method that seeds the global stream does not find it where it puts it
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = finish(self.job(setup, method, options), setup.dataset)
+                    found = _outcome(self.job(setup, method, options), setup.dataset)
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -101,21 +102,32 @@ class Context:
                 results[self.methods[position]] = event
         return results
 
-    def job(self, setup: "TinySetup", method: str, options: Options | None = None) -> Job:
-        """The tiny run of a method."""
-        return make_job(setup.spec(method), setup.partition, options or Options(), self.plugins)
+    def job(self, setup: TinySetup, method: str, options: Options | None = None) -> Job:
+        """The tiny run of a method, of at least two rounds."""
+        spec = setup.spec(method)
+        if spec.config.cohort >= setup.scenario.visits:
+            spec = setup.spec(method, cohort=max(1, setup.scenario.visits // 2))
+        return make_job(spec, setup.partition, options or Options(), self.plugins)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One property of a fair entrant; ``examine`` raises CheckFailedError."""
+    """One property of a fair entrant; ``examine`` raises CheckFailedError. ``vital``: without it no other is examined."""
 
     title: str
     examine: Callable[[str, Context], None]
+    vital: bool = False
 
 
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
+    try:
+        return _outcome(job, dataset)
+    finally:
+        outside.restore()
+
+
+def _outcome(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     checkpoints: list[bytes] = []
     for event in run_job(job, dataset):
         if isinstance(event, Checkpoint):
@@ -172,6 +184,15 @@ def tensors_of(tree: Any) -> list[torch.Tensor]:
     if isinstance(tree, str) or not hasattr(items, "__iter__"):
         return []
     return [tensor for item in items for tensor in tensors_of(item)]
+
+
+def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, str | None]]:
+    """Each check with what it complains of, or None; none after a vital one that failed."""
+    for check in checks:
+        complaint = run_check(check, subject, context)
+        yield check, complaint
+        if check.vital and complaint is not None:
+            return
 
 
 def run_check(check: Check, method: str, context: Context) -> str | None:

@@ -27,7 +27,7 @@ def process() -> Snapshot:
         "torch's precision of products": torch.get_float32_matmul_precision(),
         "torch's anomaly mode": str(torch.is_anomaly_enabled()),
         "torch's random numbers": _hash(torch.random.get_rng_state()),
-        "numpy's random numbers": _hash(np.random.get_state()),  # noqa: NPY002
+        "numpy's random numbers": _hash(np.random.get_state()),
         "numpy's handling of errors": str(np.geterr()),
         "Python's random numbers": _hash(random.getstate()),
     }

@@ -1,6 +1,7 @@
 """Checks of what a method serves: the evaluation hooks, for some clients at a time and for one sample at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from .harness import Harness
 from .kit import ATOL, EVERY_ROUND, RTOL, CheckFailedError, Context, finish
 from .setup import TinySetup, tiny_setup
 
+HOOKS: dict[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
 SAMPLES = 4
 """Test samples per client that are predicted together and alone."""
 
@@ -35,10 +37,7 @@ def evaluation_changes_nothing(method: str, context: Context) -> None:
     harness = trained(method, context)
     before = dumps(harness.state)
     hooks: dict[str, Callable[[], Any]] = {
-        {"global": "global_params", "received": "client_params", "adapted": "adapt"}[moment]: lambda moment=moment: (
-            harness.serve(moment)
-        )
-        for moment in harness.method.moments()
+        HOOKS[moment]: partial(harness.serve, moment) for moment in harness.method.moments()
     }
     if harness.method.defines("client_vectors"):
         hooks["client_vectors"] = lambda: harness.method.client_vectors(harness.federation("evaluate"), harness.state)
@@ -92,8 +91,7 @@ def enrolls_newcomers(method: str, context: Context) -> None:
     scenario = tiny.scenario.model_copy(
         update={"novel": 2, "enroll": EnrollSpec(steps=10, samples=(1, "all")), "visits": 5}
     )
-    rule = scenario.partition
-    partition = make_partition(rule.rule, rule.parameters, tiny.dataset, scenario.clients, 0, novel=2)
+    partition = make_partition("classes", {"classes": 2}, tiny.dataset, scenario.clients, 0, novel=2)
     result, _ = finish(context.job(TinySetup(scenario, tiny.dataset, partition), method), tiny.dataset)
     if len(result.tables["novel"]) != 4:
         raise CheckFailedError(f"{len(result.tables['novel'])} scores of 2 new clients with 1 sample and all; not 4")

@@ -13,27 +13,31 @@ import pfl_bench.api
 from pfl_bench.engine.federation import Federation
 from pfl_bench.registry import METHODS, Plugin
 
-STANDARD = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+STANDARD = _words(
     "__future__ abc bisect collections collections.abc contextlib copy dataclasses enum fractions functools heapq "
-    "itertools logging math numbers operator re statistics string typing typing_extensions warnings".split()
+    "itertools logging math numbers operator re statistics string typing typing_extensions warnings"
 )
 LIBRARIES = frozenset({"torch", "numpy", "scipy", "sklearn", "pydantic"})
 BY_HAND = frozenset({"load_dataset", "make_partition", "read_npz", "stored_arrays"})
 """Parts of the public interface that are for data sets: with them a method could fetch the test data itself."""
 
-BUILTINS = frozenset(
+BUILTINS = _words(
     "getattr setattr delattr vars dir globals locals eval exec compile open __import__ __builtins__ breakpoint input"
-    .split()
-)  # fmt: skip
+)
 MODEL_PARTS = frozenset({"module", "training_module", "factory", "evaluating", "computing"})
 """Of a client model: with them it could be run, and trained, without being counted."""
 
 FRAMES = frozenset({"tb_frame", "f_back", "f_locals", "f_globals", "gi_frame", "host_labels"})
-OUTSIDE = frozenset(
+OUTSIDE = _words(
     "sys os gc io inspect builtins ctypes ctypeslib types importlib subprocess pickle threading socket pathlib weakref "
     "random_device hub overrides serialization multiprocessing distributed library datasets "
     "load save fromfile from_file tofile memmap open_memmap loadtxt genfromtxt savetxt savez savez_compressed "
-    "attrgetter methodcaller cache lru_cache saved_tensors_hooks".split()
+    "attrgetter methodcaller cache lru_cache saved_tensors_hooks"
 )
 """Of allowed modules: files, frames, other modules, what looks into running code, what keeps values between runs."""
 
@@ -109,13 +113,13 @@ class _Scanner(ast.NodeVisitor):
     def _note(self, node: ast.AST, what: str) -> None:
         self.found.append(Finding(self.file, getattr(node, "lineno", 0), what))
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self.imported.add((alias.asname or alias.name).split(".")[0])
             if not _allowed(alias.name):
                 self._note(node, f"imports {alias.name}; {_advice(alias.name)}")
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         name = node.module or ""
         if _is_sibling(node, self.module):
             return
@@ -132,20 +136,20 @@ class _Scanner(ast.NodeVisitor):
             elif alias.name == "*" or alias.name.startswith("_") or alias.name in OUTSIDE:
                 self._note(node, f"imports {whole}; {_advice(alias.name)}")
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> None:
         if node.id in BUILTINS and isinstance(node.ctx, ast.Load):
             self._note(node, f"uses {node.id}, which no method needs")
 
-    def visit_Global(self, node: ast.Global) -> None:  # noqa: N802
+    def visit_Global(self, node: ast.Global) -> None:
         self._note(node, f"keeps {', '.join(node.names)} in a global of its module; what lasts belongs in the state")
 
-    def visit_MatchClass(self, node: ast.MatchClass) -> None:  # noqa: N802
+    def visit_MatchClass(self, node: ast.MatchClass) -> None:
         for name in node.kwd_attrs:
             if name.startswith("_"):
                 self._note(node, f"reaches {name}, which is private")
         self.generic_visit(node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         whole, name = ast.unparse(node), node.attr
         if name in PRIVATE:
             self._note(node, f"reaches {whole}, a private part of the federation")

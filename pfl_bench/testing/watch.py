@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import _engine_run_backward
 from torch.utils import _pytree as pytree
 
-from pfl_bench.client.backends import Backend
-from pfl_bench.client.backends import choose_backend as chosen
+from pfl_bench.client.backends import Backend, choose_backend
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
 from pfl_bench.data.pool import ImagePool
@@ -87,16 +88,14 @@ def _holds_samples(leaf: Any, pool: ImagePool) -> bool:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Watch every run in the block that is on the back-end ``loop``."""
-    watch, engine = Watch(), torch.autograd._engine_run_backward
+    watch = Watch()
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         watch.backward += 1
-        return engine(*args, **kwargs)
+        return _engine_run_backward(*args, **kwargs)
 
-    torch.autograd._engine_run_backward = counted
-    places.choose_backend = lambda *request: watch.backend(chosen(*request))
-    try:
+    def watched(*request: Any) -> Backend:
+        return watch.backend(choose_backend(*request))
+
+    with patch("torch.autograd._engine_run_backward", counted), patch.object(places, "choose_backend", watched):
         yield watch
-    finally:
-        torch.autograd._engine_run_backward = engine
-        places.choose_backend = chosen
