@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -112,7 +112,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Check:
-    """One property of a fair entrant; ``examine`` raises CheckFailedError. ``vital``: without it no other is examined."""
+    """One property of a fair entrant; ``examine`` raises CheckFailedError. After a ``vital`` one that fails, no other
+    is examined."""
 
     title: str
     examine: Callable[[str, Context], None]
@@ -195,10 +196,22 @@ def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tup
             return
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one torch thread, as runs do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def run_check(check: Check, method: str, context: Context) -> str | None:
     """What a check complains of, or None. An exception of the method's own is a complaint too."""
     try:
-        check.examine(method, context)
+        with one_thread():
+            check.examine(method, context)
     except CheckFailedError as failure:
         return str(failure)
     except Exception as error:

@@ -34,6 +34,8 @@ ENTRANTS = {
         "source_is_fair": "reaches fed.model.factory: a client model is applied by net",
         "keeps_nothing_outside": "a run changes torch's random numbers",
         "deterministic": "two runs of the same seed differ",
+        "requests_are_values": "",
+        "blind_to_held_out_data": "",
     },
     ("meter", "meter_rule"): {"counts_costs": "a step with FiveForOne takes 5 mini-batch gradients and pays for 1"},
     ("meter", "meter_loss"): {"counts_costs": "a step with LearnsInside takes 2 mini-batch gradients and pays for 1"},
