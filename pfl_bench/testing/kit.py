@@ -112,11 +112,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Check:
-    """One property of a fair entrant; ``examine`` raises CheckFailedError. After a ``vital`` one that fails, no other
-    is examined."""
+    """One property of a fair entrant; ``examine(name, context)`` raises CheckFailedError.
+
+    ``vital``: without it no other is examined.
+    """
 
     title: str
-    examine: Callable[[str, Context], None]
+    examine: Callable[[str, Any], None]
     vital: bool = False
 
 
