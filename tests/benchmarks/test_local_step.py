@@ -2,17 +2,12 @@
 
 import pytest
 import torch
-from pfl_bench.client.training import Sgd
 
 from pfl_bench.client.backends import BACKENDS, vmap
 from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.precision import has_bf16_units
-<<<<<<< HEAD
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.spec.options import Options
-=======
-from pfl_bench.engine.places import build_federation
->>>>>>> fb1923c (Unfair entrants: each is found by the checks that are there for it; a compute's aux may be a bare tensor)
 from pfl_bench.spec.scenario import Precision
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import TinySetup, tiny_setup

@@ -4,16 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-<<<<<<< HEAD
 
 from pfl_bench.client.batches import Batch
 from pfl_bench.client.losses import GradientRule, cross_entropy
 from pfl_bench.client.sgd import Sgd
-=======
-from pfl_bench.client.training import Sgd
-
-from pfl_bench.engine.places import build_federation
->>>>>>> fb1923c (Unfair entrants: each is found by the checks that are there for it; a compute's aux may be a bare tensor)
 from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.methods.per_fedavg import MetaGradient
 from pfl_bench.methods.pfedme import ProximalStep

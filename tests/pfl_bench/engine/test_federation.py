@@ -4,20 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from pfl_bench.client.training import Sgd
 
-<<<<<<< HEAD
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.client.losses import GradientRule, cross_entropies
 from pfl_bench.client.params import Params, stacked
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.engine import clients as clients_module
 from pfl_bench.engine.meter import BudgetError
-=======
-from pfl_bench.client.params import Params
-from pfl_bench.engine.places import build_federation
-from pfl_bench.engine.simulator import draw_cohort
->>>>>>> fb1923c (Unfair entrants: each is found by the checks that are there for it; a compute's aux may be a bare tensor)
 from pfl_bench.errors import UnsuitedError
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
