@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from pfl_bench.client.params import plain
 from pfl_bench.client.requests import Served
 from pfl_bench.data.partition import make_partition
 from pfl_bench.engine.checkpoint import dumps
@@ -53,12 +51,12 @@ def serves_some_as_it_serves_all(method: str, context: Context) -> None:
         if moment == "global":
             continue
         whole = trained(method, context)
-        everyone = whole.serve(moment)
         clients = len(whole.clients())
+        everyone = _predictions(whole, whole.serve(moment), list(range(clients)))
         portions = [[0], list(range(clients))[:0:-1]]
         cases = [(trained(method, context), ids) for ids in portions] + [(whole, list(range(clients)))]
         for harness, ids in cases:
-            if not _close(_leaves(harness.serve(moment, *ids)), [leaf[ids] for leaf in _leaves(everyone)]):
+            if not _close([_predictions(harness, harness.serve(moment, *ids), ids)], [everyone[ids]]):
                 asked = f"clients {ids}" if len(ids) < clients else "everybody once more"
                 raise CheckFailedError(f"asked at moment {moment!r} for {asked}, it serves something else than before")
 
@@ -66,21 +64,24 @@ def serves_some_as_it_serves_all(method: str, context: Context) -> None:
 def serves_each_sample_alone(method: str, context: Context) -> None:
     """A prediction does not depend on the samples beside it."""
     harness = trained(method, context)
-    place = harness.places[0]
-    x, _ = place.test.pool.gather(place.test.indices[:, :SAMPLES])
+    everyone, every = list(range(len(harness.clients()))), slice(0, SAMPLES)
     for moment in harness.method.moments():
         served = harness.serve(moment)
         if served.predict is None:
             continue
-
-        def logits(part: Tensor, served: Served = served) -> Tensor:
-            counts = torch.ones(part.shape[:2], device=part.device)
-            with torch.no_grad():
-                return place.group.backend.logits(place.group.model, served, part, counts)
-
-        alone = torch.cat([logits(x[:, i : i + 1]) for i in range(x.shape[1])], dim=1)
-        if not _close([logits(x), logits(x.flip(1)).flip(1)], [alone, alone]):
+        alone = torch.cat([_predictions(harness, served, everyone, slice(i, i + 1)) for i in range(SAMPLES)], dim=1)
+        together = _predictions(harness, served, everyone, every)
+        others = _predictions(harness, served, everyone, slice(SAMPLES - 1, SAMPLES + 2))[:, :1]
+        if not _close([together, others], [alone, alone[:, -1:]]):
             raise CheckFailedError(f"at moment {moment!r} a sample's prediction depends on the samples beside it")
+
+
+def _predictions(harness: Harness, served: Served, clients: list[int], samples: slice = slice(0, SAMPLES)) -> Tensor:
+    """Outputs ``[c, B, classes]`` of these clients on some of their test samples."""
+    place = harness.places[0]
+    x, _ = place.test.pool.gather(place.test.indices[clients, samples])
+    with torch.no_grad():
+        return place.group.backend.logits(place.group.model, served, x, torch.ones(x.shape[:2], device=x.device))
 
 
 def enrolls_newcomers(method: str, context: Context) -> None:
@@ -95,14 +96,6 @@ def enrolls_newcomers(method: str, context: Context) -> None:
     result, _ = finish(context.job(TinySetup(scenario, tiny.dataset, partition), method), tiny.dataset)
     if len(result.tables["novel"]) != 4:
         raise CheckFailedError(f"{len(result.tables['novel'])} scores of 2 new clients with 1 sample and all; not 4")
-
-
-def _leaves(served: Served) -> list[Tensor]:
-    names = sorted(served.params)
-    return [
-        *(served.params[name] for name in names),
-        *(leaf for leaf in pytree.tree_leaves(plain(served.aux)) if isinstance(leaf, Tensor)),
-    ]
 
 
 def _close(found: list[Tensor], right: list[Tensor]) -> bool:

@@ -91,9 +91,10 @@ def siblings(tree: ast.Module, module: str) -> Iterator[str]:
 
 
 def _is_sibling(node: ast.ImportFrom, module: str) -> bool:
-    """Relative, or absolute from a distribution of its own."""
+    """Relative, from the shelf of methods, or absolute from a distribution of its own."""
     top = module.split(".")[0]
-    return node.level > 0 or (top not in ("pfl_bench", module) and (node.module or "").split(".")[0] == top)
+    shelf = (node.module or "").split(".")[:2] == ["pfl_bench", "methods"]
+    return node.level > 0 or shelf or (top not in ("pfl_bench", module) and (node.module or "").split(".")[0] == top)
 
 
 def scan(text: str, file: str, module: str = "") -> list[Finding]:

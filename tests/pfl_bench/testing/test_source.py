@@ -69,6 +69,7 @@ def test_what_looks_behind_the_contract_is_named(line, said):
         "type(self).__name__",
         "_private_function_of_its_own(x)",
         "from ._proximal import Proximal",
+        "from pfl_bench.methods._proximal import Proximal",
         "import torch\nimport torch.nn.functional as F\nF.linear(x, w)",
         "for _ in range(3): pass",
         "fed.model.trainable, net.model.norms, state.training",
