@@ -35,6 +35,7 @@ def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
     load_plugins(plugins)
     names = parse_names(model, MODELS.names(), "client model")
     context, console = ModelContext() if data is None else ModelContext(data), make_console()
+    _ = context.dataset  # one that is unknown is refused before anything is examined
     failed = sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
     return _verdict(console, failed)
 

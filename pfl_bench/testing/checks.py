@@ -17,8 +17,8 @@ from pfl_bench.spec.options import Options
 from .conduct import counts_costs, keeps_nothing_outside, source_is_fair, touches_its_cohort_only
 from .kit import (
     ATOL,
-    EVERY_ROUND,
     RTOL,
+    SHARED,
     Check,
     CheckFailedError,
     Context,
@@ -63,7 +63,7 @@ def resumable(method: str, context: Context) -> None:
     setup, whole = tiny_setup(), context.run(method)
     checkpoints = whole.checkpoints
     for position in {0, len(checkpoints) // 2, len(checkpoints) - 1}:
-        job = context.job(setup, method, EVERY_ROUND).going_on_from(checkpoints[position])
+        job = context.job(setup, method, SHARED).going_on_from(checkpoints[position])
         resumed, later = finish(job, setup.dataset)
         if fingerprint(resumed) != fingerprint(whole.result):
             raise CheckFailedError(f"resumed after round {position + 1} the result differs; is state kept elsewhere?")
@@ -82,7 +82,7 @@ def same_under_ray(method: str, context: Context) -> None:
 
 def same_on_backends(method: str, context: Context) -> None:
     """Back-ends agree with ``loop`` to the stated tolerance."""
-    states = {name: context.run(method, replace(EVERY_ROUND, backend=name)).checkpoints[-1] for name in BACKENDS}
+    states = {name: context.run(method, replace(SHARED, backend=name)).checkpoints[-1] for name in BACKENDS}
     for name, state in states.items():
         pairs = zip(tensors_of(state_of(states["loop"])), tensors_of(state_of(state)), strict=True)
         for a, b in pairs:
@@ -94,7 +94,7 @@ def requests_are_values(method: str, context: Context) -> None:
     """Equal requests are the same computation: a step recorded at its first call stands for all later ones."""
     setup, plain = tiny_setup(), context.run(method)
     with patch.object(vmap, "TRACES", TraceCache(warm_calls=0)):
-        traced, checkpoints = finish(context.job(setup, method, EVERY_ROUND), setup.dataset)
+        traced, checkpoints = finish(context.job(setup, method, SHARED), setup.dataset)
     same = state_bytes(plain.checkpoints[-1]) == state_bytes(checkpoints[-1])
     if not same or fingerprint(plain.result) != fingerprint(traced):
         raise CheckFailedError("a loss or rule reads something besides its fields and arguments that changes between "
@@ -105,7 +105,7 @@ def blind_to_held_out_data(method: str, context: Context) -> None:
     """Training does not depend on validation or test data: with other images and labels there, the same state."""
     setup, before = tiny_setup(), context.run(method)
     other = altered(setup.dataset, np.concatenate(setup.partition.validation), test=True)
-    _, after = finish(context.job(setup, method, EVERY_ROUND), other)
+    _, after = finish(context.job(setup, method, SHARED), other)
     if state_bytes(before.checkpoints[-1]) != state_bytes(after[-1]):
         raise CheckFailedError("the trained state depends on validation or test data")
 

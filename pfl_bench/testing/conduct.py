@@ -8,7 +8,7 @@ import torch
 from pfl_bench.engine.checkpoint import dumps
 from pfl_bench.registry import METHODS
 
-from .kit import EVERY_ROUND, CheckFailedError, Context, altered, finish, state_of, tensors_of
+from .kit import SHARED, CheckFailedError, Context, altered, finish, state_of, tensors_of
 from .serving import trained
 from .setup import tiny_setup
 from .source import findings
@@ -51,7 +51,7 @@ def touches_its_cohort_only(method: str, context: Context) -> None:
 
 def counts_costs(method: str, context: Context) -> None:
     """Work is counted within the budget, all of it; what moves between clients is metered."""
-    watched, scenario = context.run(method, replace(EVERY_ROUND, backend="loop")), tiny_setup().scenario
+    watched, scenario = context.run(method, replace(SHARED, backend="loop")), tiny_setup().scenario
     costs = watched.result.facts["costs"]
     if watched.watch.complaints:
         raise CheckFailedError(watched.watch.complaints[0])
@@ -72,7 +72,7 @@ def counts_costs(method: str, context: Context) -> None:
 def _check_isolation(method: str, context: Context) -> None:
     """A method that sends nothing: with other data on client 0, the other clients' rows stay the same."""
     setup = tiny_setup()
-    _, changed = finish(context.job(setup, method, EVERY_ROUND), altered(setup.dataset, setup.partition.train[0]))
+    _, changed = finish(context.job(setup, method, SHARED), altered(setup.dataset, setup.partition.train[0]))
     before, clients = context.run(method).checkpoints[-1], setup.partition.clients
     for a, b in zip(tensors_of(state_of(before)), tensors_of(state_of(changed[-1])), strict=True):
         rows = slice(1, None) if a.dim() and len(a) == clients else slice(None)

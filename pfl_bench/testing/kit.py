@@ -30,8 +30,11 @@ RTOL, ATOL = 1e-3, 1e-4
 """Back-ends sum in different orders; after a tiny run every state tensor must agree to this."""
 
 TIMED = ("train_seconds", "eval_seconds")
-EVERY_ROUND = Options(backend="vmap", checkpoint_seconds=0.0)
-"""How the runs that checks share are computed: a checkpoint after every round but the last."""
+EVERY_ROUND = Options(checkpoint_seconds=0.0)
+"""A checkpoint after every round but the last."""
+
+SHARED = replace(EVERY_ROUND, backend="vmap")
+"""How the runs that checks share are computed."""
 
 
 class CheckFailedError(AssertionError):
@@ -65,7 +68,7 @@ class Context:
     plugins: tuple[Plugin, ...] = ()
     _runs: dict[tuple[str, Options], Run] = field(default_factory=dict, compare=False, repr=False)
 
-    def run(self, method: str, options: Options = EVERY_ROUND) -> Run:
+    def run(self, method: str, options: Options = SHARED) -> Run:
         """The tiny run of a method; on the back-end ``loop`` it is watched. CheckFailedError if it fails."""
         if (method, options) not in self._runs:
             for other in [key for key in self._runs if key[0] != method]:

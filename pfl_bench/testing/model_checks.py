@@ -11,7 +11,7 @@ from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
 
 from .harness import Harness
-from .kit import ATOL, EVERY_ROUND, RTOL, Check, CheckFailedError, fingerprint, finish
+from .kit import ATOL, RTOL, SHARED, Check, CheckFailedError, fingerprint, finish
 from .model_setup import CLIENTS, FEW, SAMPLES, SHORT, ModelContext, logits, one, same, train, without_gradient
 
 
@@ -132,7 +132,7 @@ def trains_on_one_sample(name: str, context: ModelContext) -> None:
 def resumes(name: str, context: ModelContext) -> None:
     """A run of FedAvg resumed from a checkpoint gives the bits of an uninterrupted one."""
     setup = context.setup(name)
-    options = replace(EVERY_ROUND, backend=context.backends(name)[-1])
+    options = replace(SHARED, backend=context.backends(name)[-1])
     job = make_job(setup.spec("fedavg", cohort=1), setup.partition, options)
     whole, checkpoints = finish(job, setup.dataset)
     torch.manual_seed(3)

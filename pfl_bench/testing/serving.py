@@ -15,7 +15,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.spec.scenario import EnrollSpec
 
 from .harness import Harness
-from .kit import ATOL, EVERY_ROUND, RTOL, CheckFailedError, Context, finish
+from .kit import ATOL, RTOL, SHARED, CheckFailedError, Context, finish
 from .setup import TinySetup, tiny_setup
 
 HOOKS: dict[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
@@ -25,7 +25,7 @@ SAMPLES = 4
 
 def trained(method: str, context: Context, setup: TinySetup | None = None) -> Harness:
     """The method as its tiny run leaves it, but for the last round; another object each time."""
-    harness = Harness(method, setup, options=EVERY_ROUND)
+    harness = Harness(method, setup, options=SHARED)
     harness.state, harness.rounds = context.run(method).state, len(context.run(method).checkpoints)
     return harness
 
