@@ -51,6 +51,13 @@ class GradientRule(ABC):
         """
 
 
+def check_cost(rule: GradientRule, calls: int) -> None:
+    """ValueError if a rule asked for more gradients in a step than it says, which is what the budget is charged."""
+    if not 1 <= calls <= rule.gradients:
+        raise ValueError(f"rule {type(rule).__name__} called gradient {calls} times in a step; its property gradients "
+                         f"says {rule.gradients}, which is what a step costs")  # fmt: skip
+
+
 def cross_entropy(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> Tensor:
     """Mean cross-entropy over the samples of a batch; padding does not count."""
     return mean_over(batch, cross_entropies(net(params, batch.x), batch.y))

@@ -199,13 +199,14 @@ def _uncounted(module: nn.Module) -> nn.Module:
 
 
 def _layers(module: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """The names in each direct child that has any; a child ``body`` is looked into."""
+    """The module's own names first, then those in each direct child that has any; a child ``body`` is looked into."""
     own = dict(module.named_children())
+    direct = tuple(name for name in _tensors(module) if "." not in name)
     if isinstance(own.get("body"), nn.Sequential):
         inner = {f"body.{child}": part for child, part in own["body"].named_children()}
         own = {k: v for name, part in own.items() for k, v in (inner if name == "body" else {name: part}).items()}
     found = (tuple(f"{child}.{name}" for name in _tensors(part)) for child, part in own.items())
-    return tuple(layer for layer in found if layer)
+    return tuple(layer for layer in (direct, *found) if layer)
 
 
 def _head_names(module: nn.Module) -> frozenset[str]:

@@ -220,7 +220,7 @@ class Federation:
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        most, taken = self._steps(steps, cost)
+        most, taken = self._steps(steps, cost, len(cohort))
         moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
         plan = self._group.plan(
@@ -289,7 +289,7 @@ class Federation:
         """Where a stream of random numbers begins: with the phase."""
         return STREAM.get(self.phase, str(self.phase)), stream
 
-    def _steps(self, steps: int | Tensor | None, cost: int) -> tuple[int, np.ndarray | None]:
+    def _steps(self, steps: int | Tensor | None, cost: int, clients: int) -> tuple[int, np.ndarray | None]:
         """The most steps of a client, and each client's own where they differ."""
         if steps is None:
             steps = self.local_steps // cost
@@ -300,19 +300,21 @@ class Federation:
                 )
         if isinstance(steps, Tensor):
             taken = steps.detach().cpu().numpy().astype(np.int64)
+            if taken.shape != (clients,) or taken.min() < 0:
+                raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
             return max(1, int(taken.max())), taken
         if steps < 1:
             raise ValueError(f"steps={steps!r} must be at least 1")
         return steps, None
 
     def _count_gradients(self, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
-        clients, steps = sizes.shape[:2]
-        gradients = (clients * steps if taken is None else int(taken.sum())) * cost
+        used = sizes if taken is None else sizes[np.arange(sizes.shape[1]) < taken[:, None]]
+        gradients = (sizes.shape[0] * sizes.shape[1] if taken is None else len(used)) * cost
         if self.phase not in TRAINING:
             self._meter.adapt_steps += gradients
             return
         self._meter.local_steps += gradients
-        self._meter.samples += round(float(sizes.mean()) * gradients)
+        self._meter.samples += round(float(used.mean()) * gradients) if gradients else 0
 
 
 def _bytes(params: Tensors) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pfl_bench.client.params import Params
 from pfl_bench.client.requests import Served
@@ -80,10 +81,20 @@ class Harness:
         """What ``adapt`` returns for everybody."""
         return _params(self.method.adapt(self.federation("adapt"), self.state, self.clients()))
 
-    def serve(self, moment: Moment, *ids: int) -> Served:
+    def served(self, moment: Moment, *ids: int) -> Served:
         """What these clients, or all, use to predict at a moment, stacked."""
-        fed = self.federation("adapt" if moment == "adapted" else "evaluate")
-        return serve(self.method, fed, self.state, moment, self.clients(*ids))
+        phase: Phase = "adapt" if moment == "adapted" else "evaluate"
+        return serve(self.method, self.federation(phase), self.state, moment, self.clients(*ids))
+
+    def predict(self, moment: Moment, client: int, x: Tensor) -> Tensor:
+        """A client's predictions ``[B, classes]`` for inputs ``[B, ...]``, as evaluation makes them."""
+        served, own = self.served(moment), slice(client, client + 1)
+        params, aux = (
+            pytree.tree_map_only(Tensor, lambda leaf: leaf[own], tree) for tree in (served.params, served.aux)
+        )
+        one = Served(params, served.predict, aux)
+        found = self.group.backend.logits(self.group.model, one, x.unsqueeze(0), torch.ones(1, len(x)))
+        return found[0]
 
     def tensors(self) -> list[Tensor]:
         """Every tensor of the state."""

@@ -35,7 +35,7 @@ def evaluation_changes_nothing(method: str, context: Context) -> None:
     harness = trained(method, context)
     before = dumps(harness.state)
     hooks: dict[str, Callable[[], Any]] = {
-        HOOKS[moment]: partial(harness.serve, moment) for moment in harness.method.moments()
+        HOOKS[moment]: partial(harness.served, moment) for moment in harness.method.moments()
     }
     if harness.method.defines("client_vectors"):
         hooks["client_vectors"] = lambda: harness.method.client_vectors(harness.federation("evaluate"), harness.state)
@@ -52,11 +52,11 @@ def serves_some_as_it_serves_all(method: str, context: Context) -> None:
             continue
         whole = trained(method, context)
         clients = len(whole.clients())
-        everyone = _predictions(whole, whole.serve(moment), list(range(clients)))
+        everyone = _predictions(whole, whole.served(moment), list(range(clients)))
         portions = [[0], list(range(clients))[:0:-1]]
         cases = [(trained(method, context), ids) for ids in portions] + [(whole, list(range(clients)))]
         for harness, ids in cases:
-            if not _close([_predictions(harness, harness.serve(moment, *ids), ids)], [everyone[ids]]):
+            if not _close([_predictions(harness, harness.served(moment, *ids), ids)], [everyone[ids]]):
                 asked = f"clients {ids}" if len(ids) < clients else "everybody once more"
                 raise CheckFailedError(f"asked at moment {moment!r} for {asked}, it serves something else than before")
 
@@ -66,7 +66,7 @@ def serves_each_sample_alone(method: str, context: Context) -> None:
     harness = trained(method, context)
     everyone, every = list(range(len(harness.clients()))), slice(0, SAMPLES)
     for moment in harness.method.moments():
-        served = harness.serve(moment)
+        served = harness.served(moment)
         if served.predict is None:
             continue
         alone = torch.cat([_predictions(harness, served, everyone, slice(i, i + 1)) for i in range(SAMPLES)], dim=1)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from pfl_bench.methods.per_fedavg import MetaGradient
+from pfl_bench.methods.pfedme import ProximalStep
 
 from pfl_bench.client.batches import Batch
 from pfl_bench.client.losses import GradientRule, cross_entropy
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.engine.simulator import draw_cohort
-from pfl_bench.methods.per_fedavg import MetaGradient
-from pfl_bench.methods.pfedme import ProximalStep
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness

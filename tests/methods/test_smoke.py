@@ -12,7 +12,7 @@ from pfl_bench.testing.harness import Harness
 def test_one_round(method):
     harness = Harness(method, rounds=1)
     for moment in harness.method.moments():
-        served = harness.serve(moment)
+        served = harness.served(moment)
         assert all(torch.isfinite(tensor).all() for tensor in served.params.values())
     assert harness.costs.local_steps > 0
 

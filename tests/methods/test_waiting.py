@@ -13,9 +13,7 @@ from pfl_bench.testing.harness import Harness
 @pytest.fixture(autouse=True)
 def sgd_without_values(monkeypatch):
     """The fused kernel has no meta version; the plain one asks for as little."""
-    monkeypatch.setattr(
-        pfl_bench.client.sgd, "sgd", lambda *tensors, fused, **spec: sgd(*tensors, fused=False, **spec)
-    )
+    monkeypatch.setattr(pfl_bench.client.sgd, "sgd", lambda *tensors, fused, **spec: sgd(*tensors, fused=False, **spec))
 
 
 def harness(method: str, backend: str) -> Harness:

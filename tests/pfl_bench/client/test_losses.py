@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.losses import GradientRule, Scaled, check_value, cross_entropies, cross_entropy, mean_over
+from pfl_bench.client.losses import GradientRule, Loss, Scaled, check_value, cross_entropies, cross_entropy, mean_over
 
 SCALE = 2.0
 
@@ -31,7 +31,7 @@ class Weighted:
 
 @dataclass(frozen=True)
 class Sum:
-    parts: tuple[Weighted, ...]
+    parts: tuple[Loss, ...]
 
     def __call__(self, net, params, batch, aux):
         return sum(part(net, params, batch, aux) for part in self.parts)

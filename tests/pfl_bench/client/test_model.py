@@ -155,6 +155,10 @@ def test_randomness_is_noticed_without_a_module():
     assert not make_model("mlp", (1, 4, 4), 3).random
 
 
+def add_noise(x, training):
+    return x + training * torch.rand(16)
+
+
 class Lying(nn.Module):
     """Its head is not what it applies last."""
 
@@ -181,13 +185,13 @@ class Headless(nn.Module):
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
-        (lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(16, classes + 1)), r"\(3, 4\) for 3 samples of 3"),
-        (lambda shape, classes: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, classes)), r"output has shape \(3, 1, 4, 3"),
+        (lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(16, classes + 1)), r"\(3, 4\) for 3 samples"),
+        (lambda shape, classes: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, classes)), r"has shape \(3, 1, 4, 3"),
         (lambda shape, classes: Lying(classes), "its head applied to its features is not its output"),
         (lambda shape, classes: Headless(classes), "it must say what its head is"),
         (sequential(nn.BatchNorm1d(16, momentum=None)), "momentum=None counts batches"),
         (sequential(nn.Linear(9, 16)), "mat1 and mat2"),
-        (lambda shape, classes: Functional(lambda x, training: x + training * torch.rand(16), classes), "random numbers"),
+        (lambda shape, classes: Functional(add_noise, classes), "random numbers of its own"),
     ],
 )  # fmt: skip
 def test_what_breaks_the_contract_is_refused(factory, said):

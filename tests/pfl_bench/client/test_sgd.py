@@ -75,7 +75,11 @@ def test_clipping_can_be_off():
 
 def test_the_same_step_on_all_clients_at_once():
     torch.manual_seed(0)
-    flat, gradient, buffers = torch.randn(3, 5), torch.randn(3, 5) * torch.tensor([[0.1], [1.0], [9.0]]), torch.ones(3, 5)
+    flat, gradient, buffers = (
+        torch.randn(3, 5),
+        torch.randn(3, 5) * torch.tensor([[0.1], [1.0], [9.0]]),
+        torch.ones(3, 5),
+    )
     apart = flat.clone(), gradient.clone(), buffers.clone()
     spec = Sgd(0.1, 0.9, 0.01, clip_norm=1.0)
     flat_step_(flat, gradient, buffers, spec)

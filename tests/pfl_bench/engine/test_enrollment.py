@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pfl_bench.methods._hypernetwork import generate
 
 from pfl_bench.api import LocalSgdConfig, Served, State, register_method
 from pfl_bench.data.partition import make_partition
@@ -18,7 +19,6 @@ from pfl_bench.engine.method import Method
 from pfl_bench.engine.places import newcomers
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError
-from pfl_bench.methods._hypernetwork import generate
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import EnrollSpec, read_scenario

@@ -170,6 +170,21 @@ def test_steps_must_be_at_least_one(fed, cohort):
         fed.train(fed.send(fed.init_params(), cohort), cohort, SGD, steps=0)
 
 
+@pytest.mark.parametrize("steps", [[40, -20], [3], [3, 3, 3]])
+def test_steps_per_client_are_one_number_each_and_never_less_than_none(fed, cohort, steps):
+    """Steps below zero would give back what others spent."""
+    with pytest.raises(ValueError, match=r"must be 2 numbers of at least 0, one per client"):
+        fed.train(fed.send(fed.init_params(), cohort), cohort, SGD, steps=torch.tensor(steps))
+
+
+def test_samples_of_steps_that_nobody_took_are_not_counted():
+    harness = Harness("fedavg", ragged_setup())
+    everyone = harness.clients()
+    start = harness.fed.send(harness.fed.init_params(), everyone)
+    harness.fed.train(start, everyone, SGD, steps=torch.tensor([1, 0, 2, 5]))
+    assert (harness.costs.local_steps, harness.costs.samples) == (8, 1 * 1 + 2 * 3 + 5 * 8)
+
+
 def test_a_federation_is_read_only_and_keeps_data_out_of_reach(fed):
     with pytest.raises(AttributeError, match="'local_steps' cannot be set"):
         fed.local_steps = 10**6

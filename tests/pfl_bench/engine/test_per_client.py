@@ -27,7 +27,9 @@ def scaled(factor: float, count: int = 1) -> Params:
 @BOTH
 def test_everybody_starts_from_the_default_and_keeps_its_own_row(on_disk):
     state = PerClient(DEFAULT, 10, on_disk=on_disk)
-    state.set_rows(ids(7, 2), Params({name: torch.stack([t, t + 1]) for name, t in scaled(3.0).map(lambda t: t[0]).items()}))
+    state.set_rows(
+        ids(7, 2), Params({name: torch.stack([t, t + 1]) for name, t in scaled(3.0).map(lambda t: t[0]).items()})
+    )
     rows = state.rows(ids(2, 0, 7, 2))
     assert torch.equal(rows["w"][1], DEFAULT["w"]) and rows["b"][1] == 7
     assert torch.equal(rows["w"][2], 3 * (1 + DEFAULT["w"])) and torch.equal(rows["w"][0], rows["w"][2] + 1)

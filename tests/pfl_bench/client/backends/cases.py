@@ -69,7 +69,7 @@ def request(model: ClientModel = MODEL, clients: int = 3, taken: np.ndarray | No
     params = Params({k: torch.stack([v * (1 + 0.1 * c) for c in range(clients)]) for k, v in model.init(0).items()})
     generator = torch.Generator().manual_seed(1)
     plan = BatchPlan(torch.randint(0, 40, (clients, 4, 2, 6), generator=generator), SIZES[:clients], taken=taken)
-    base = {
+    base: dict[str, Any] = {
         "params": params,
         "plan": plan,
         "sgd": Sgd(0.1, 0.9, 1e-3, 0.5),
@@ -83,7 +83,7 @@ def case(model: ClientModel, name: str) -> TrainRequest:
     """One of ``CASES``."""
     base = request(model)
     sgd, carry = base.sgd.but(model.head, lr=0.3, clip_norm=None, momentum=0.5), dict(zeros_like(base.params))
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "plain": {},
         "proximal": {"loss": Near(0.3), "aux": dict(base.params)},
         "rule": {"rule": Lookahead(), "carry": carry},
@@ -117,14 +117,14 @@ def train(backend: str, asked: TrainRequest, model: ClientModel = MODEL) -> Trai
 
 def assert_close(a: Trained, b: Trained, *, exact: bool = False) -> None:
     """Parameters, momentum, carry and losses agree."""
-    tolerance = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": 1e-4, "atol": 1e-5}
+    rtol, atol = (0.0, 0.0) if exact else (1e-4, 1e-5)
     for field in ("params", "momentum", "carry"):
         ours, theirs = getattr(a, field), getattr(b, field)
         assert (ours is None) == (theirs is None)
         assert list(ours or {}) == list(theirs or {})
         for key in ours or {}:
-            torch.testing.assert_close(ours[key], theirs[key], **tolerance, msg=lambda text, k=key: f"{k}: {text}")
-    torch.testing.assert_close(a.losses, b.losses, equal_nan=True, **tolerance)
+            torch.testing.assert_close(ours[key], theirs[key], rtol=rtol, atol=atol)
+    torch.testing.assert_close(a.losses, b.losses, equal_nan=True, rtol=rtol, atol=atol)
 
 
 def class_sums(net, params, batch, aux):

@@ -1,12 +1,13 @@
 """All back-ends mean the same; which one is taken."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import nn
 
 from pfl_bench.client.backends import BACKENDS, choose_backend
+from pfl_bench.client.losses import GradientRule
 from pfl_bench.client.model import make_model, register_model
 from pfl_bench.client.requests import Served
 from pfl_bench.errors import RequestError
@@ -107,3 +108,24 @@ def test_auto_on_dense_models_is_the_loop_for_one_client():
     single = request(clients=1)
     auto = choose_backend("auto", MODEL, CPU).train(MODEL, pool(), single)
     assert_close(auto, train("loop", single), exact=True)
+
+
+@dataclass(frozen=True)
+class Dear(GradientRule):
+    """It says that a step costs one gradient, and takes others."""
+
+    calls: int
+
+    def __call__(self, gradient, params, batches, aux, carry):
+        direction = {name: torch.zeros_like(tensor) for name, tensor in params.items()}
+        for _ in range(self.calls):
+            direction = gradient(params, batches[0])
+        return direction, carry
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("calls", [0, 2])
+def test_a_rule_that_takes_other_gradients_than_it_says_is_refused(backend, calls):
+    train(backend, request(rule=Dear(1)))
+    with pytest.raises(ValueError, match=f"rule Dear called gradient {calls} times in a step; .* says 1, which is"):
+        train(backend, request(rule=Dear(calls)))

@@ -11,7 +11,6 @@ from pfl_bench.client.sgd import Sgd
 from .cases import MODEL, TAKEN, alone, assert_close, case, pool, request, train
 
 
-
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_clients_and_losses_are_those_of_torch_optim_by_hand(backend):
     asked = request(sgd=Sgd(0.1, 0.9, 1e-3, 0.5), taken=TAKEN)
