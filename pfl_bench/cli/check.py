@@ -11,7 +11,7 @@ from pfl_bench.spec.suite import parse_names
 from pfl_bench.testing import CHECKS, MODEL_CHECKS, Check, Context, ModelContext, examine
 
 from .run import load_plugins
-from .tables import make_console
+from .terminal import make_console
 
 
 def check_things(method: str | None, model: str | None, data: str | None, plugins: Sequence[Path]) -> int:

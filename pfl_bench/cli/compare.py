@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
-from pfl_bench.results.comparison import compare, regressions
+from pfl_bench.results.comparison import UNJUDGED, compare, regressions
 from pfl_bench.results.frame import scan_runs
 
-from .tables import make_console, print_rows
+from .terminal import make_console, print_rows
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")
 
@@ -41,8 +41,11 @@ def compare_folders(before: Path, after: Path) -> int:
         for cell in moved
     ]
     print_rows(console, f"{before} and {after}", HEADERS, rows)
+    for cell in moved:
+        for runs in cell.left_out:
+            console.print(f"Left out of {cell.scenario}, {cell.entry}: {runs}", markup=False, soft_wrap=True)
     worse = regressions(moved)
-    unjudged = sum(cell.verdict in ("too few seeds", "other splits") for cell in moved)
+    unjudged = sum(cell.verdict in UNJUDGED for cell in moved)
     console.print(
         f"{len(worse)} of {len(moved)} cells got worse"
         + (f"; {unjudged} could not be judged" if unjudged else "")

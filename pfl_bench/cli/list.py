@@ -10,7 +10,7 @@ from pfl_bench.registry import DATASETS, METHODS, Registry
 from pfl_bench.spec.suite import builtin_suites
 
 from .run import load_plugins
-from .tables import make_console, print_rows
+from .terminal import make_console, print_rows
 
 
 def list_things(what: str, plugins: Sequence[Path]) -> int:

@@ -26,7 +26,7 @@ from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import Suite, builtin_suites, load_suite, parse_names, parse_seeds, select_scenarios
 
 from .progress import RunProgress
-from .tables import make_console, print_leaderboard
+from .terminal import make_console, print_leaderboard
 
 ADHOC = "adhoc"
 
@@ -110,7 +110,7 @@ def run_request(request: RunRequest) -> int:
 
                 outcome = execute(plan, ledger, executor, listen, standing)
         except KeyboardInterrupt:
-            finished = sum(ledger.is_final(run.id) for run in plan.runs)
+            finished = len(review(plan.runs, plan.bases, ledger).reused)
             console.print(
                 f"\nInterrupted: {finished} of {len(plan.runs)} runs are finished and kept in {ledger.folder}. "
                 "The same command goes on from there."

@@ -1,6 +1,5 @@
 """Scoring clients: correct predictions and losses per client, and the statistics reported from them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from pfl_bench import metrics
 from pfl_bench.client.backends import Backend
 from pfl_bench.client.losses import check_value
 from pfl_bench.client.model import ClientModel
@@ -36,23 +36,11 @@ class Scores:
     @property
     def accuracies(self) -> np.ndarray:
         """Accuracy per client, in percent."""
-        return 100.0 * self.correct / self.total
+        return metrics.accuracies(self)
 
     def summary(self) -> dict[str, float]:
-        """Percentages: ``accuracy`` pools all samples (the primary figure), the others are over clients.
-
-        ``worst_decile`` is the mean over the tenth of the clients (at least one) with the lowest accuracy.
-        ``loss`` is the mean of the clients' mean losses.
-        """
-        each = np.sort(self.accuracies)
-        return {
-            "accuracy": 100.0 * float(self.correct.sum() / self.total.sum()),
-            "client_mean": float(each.mean()),
-            "client_std": float(each.std()),
-            "worst_decile": float(each[: math.ceil(len(each) / 10)].mean()),
-            "client_min": float(each[0]),
-            "loss": float(self.loss.mean()),
-        }
+        """The figures of ``pfl_bench.metrics.METRICS``: ``accuracy`` pools all samples, the others are over clients."""
+        return metrics.summarise(self)
 
 
 @dataclass(frozen=True)

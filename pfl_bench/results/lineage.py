@@ -8,13 +8,22 @@ part runs. Imports neither torch nor ray.
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
-ROLES = {"method": "the method's source", "helper": "a helper's source", "model": "the client model's source",
-         "rule": "the partition rule's source"}  # fmt: skip
+from .record import Record
+
+ROLES = {
+    "method": "the method's source",
+    "method helper": "a helper of the method",
+    "model": "the client model's source",
+    "model helper": "a helper of the client model",
+    "rule": "the partition rule's source",
+    "rule helper": "a helper of the partition rule",
+    "dataset": "the data source's source",
+    "dataset helper": "a helper of the data source",
+}
 """What the part before the colon of a source's key means, as in ``method:methods/fedavg.py``."""
 
 
@@ -30,41 +39,52 @@ def is_vouched(file: str, sha256: str) -> bool:
     return sha256 in vouched().get(file, frozenset())
 
 
-def code_identity(record: Mapping[str, Any]) -> str:
-    """What code computed a run (``run.json``): "" for what the package ships, else a digest of what is another's.
+def code_identity(run: Record, *owners: str) -> str:
+    """What code computed a run: "" for what the package ships, else a digest of what is another's.
 
-    Runs of version 1 recorded their method's file alone; what else they used was shipped.
+    ``owners``: of which roles, their helpers included (``method``, ``model``, ...); of all by default.
     """
-    others = {key: sha256 for key, sha256 in _sources(record).items() if not is_vouched(key.partition(":")[2], sha256)}
-    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:12] if others else ""
+    others = sorted(_others(sources_of_record(run)))
+    if owners:
+        others = [(role, sha256) for role, sha256 in others if role.split(" ")[0] in owners]
+    return hashlib.sha256(json.dumps(others).encode()).hexdigest()[:12] if others else ""
 
 
-def _sources(record: Mapping[str, Any]) -> dict[str, str]:
-    sources = record.get("sources")
-    if isinstance(sources, Mapping):
-        return {str(key): str(value) for key, value in sources.items()}
-    known = record.get("method_source_sha256")
-    return {f"method:methods/{record.get('method')}.py": str(known)} if known else {}
+def sources_of_record(run: Record) -> dict[str, str]:
+    """``sources``. Runs of version 1 recorded their method's file alone; what else they used was shipped."""
+    if run.sources or not run.method_source_sha256:
+        return dict(run.sources)
+    return {f"method:methods/{run.method}.py": run.method_source_sha256}
 
 
-def differences(record: Mapping[str, Any], present: Mapping[str, str]) -> list[str]:
-    """In words, which sources of a recorded run give other numbers than the present ones; none if none."""
-    before, since = _sources(record), dict(present)
-    if "sources" not in record:
-        before, since = _as_version_1(before, since)
-    found = []
-    for key in sorted({*before, *since}):
-        role, _, file = key.partition(":")
-        old, new = before.get(key), since.get(key)
-        if old != new and not (old and new and is_vouched(file, old) and is_vouched(file, new)):
-            found.append(f"{ROLES.get(role, role)} ({file})")
-    return found
+def differences(run: Record, present: Mapping[str, str]) -> list[str]:
+    """In words, which sources of a recorded run may give other numbers than the present ones; none if none.
+
+    A source that could not be read (its hash is "") may always do so.
+    """
+    before, since = _others(sources_of_record(run)), _others(present)
+    differing = {key: file for a, b in ((before, since), (since, before)) for key, file in a.items() if key not in b}
+    differing |= {(role, sha256): file for (role, sha256), file in since.items() if not sha256}
+    files: dict[str, set[str]] = {}
+    for (role, _), file in differing.items():
+        files.setdefault(role, set()).add(file)
+    # Of a plug-in that version 1 recorded as methods/NAME.py, the present name of the file is enough.
+    return [f"{ROLES.get(role, role)} ({_named(files[role], present)})" for role in _ordered(files)]
 
 
-def _as_version_1(before: dict[str, str], since: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Compare what version 1 recorded, the method's file wherever it lay; the rest must be as shipped."""
-    method = {key: sha256 for key, sha256 in since.items() if key.startswith("method:")}
-    others = {k: v for k, v in since.items() if k not in method and not is_vouched(k.partition(":")[2], v)}
-    if len(method) == len(before) == 1:
-        before = dict(zip(method, before.values(), strict=True))
-    return before, method | others
+def _others(sources: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """What nobody has vouched for: the file by role and hash. A file that was only renamed is the same."""
+    split = {key: key.partition(":") for key in sources}
+    return {
+        (role, sources[key]): file for key, (role, _, file) in split.items() if not is_vouched(file, sources[key])
+    }  # fmt: skip
+
+
+def _named(files: set[str], present: Mapping[str, str]) -> str:
+    here = {key.partition(":")[2] for key in present}
+    return ", ".join(sorted(files & here or files))
+
+
+def _ordered(roles: Iterable[str]) -> list[str]:
+    known = list(ROLES)
+    return sorted(roles, key=lambda role: (known.index(role) if role in known else len(known), role))

@@ -26,7 +26,7 @@ from .executors import Executor, Update
 from .job import Job, make_job
 from .provenance import git_commit
 from .reuse import Basis, Standing, review
-from .sources import sources_of
+from .sources import Sources
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,13 @@ def make_plan(
             choose_backend(options.backend, model, torch.device(options.device))
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
-    sources: dict[tuple[str, str], dict[str, str]] = {}
-    bases = {}
-    for run in runs:
-        at = run.method, run.scenario.id
-        if at not in sources:
-            sources[at] = sources_of(run, plugins)
-        data = datasets[run.scenario.dataset].sha256
-        bases[run.id] = Basis(data, partitions[run.scenario.id, run.seed].sha256(), sources[at])
+    sources = Sources(plugins)
+    bases = {
+        run.id: Basis(
+            datasets[run.scenario.dataset].sha256, partitions[run.scenario.id, run.seed].sha256(), sources.of(run)
+        )
+        for run in runs
+    }
     return Plan(suite, runs, datasets, partitions, options, plugins, bases)
 
 
@@ -140,13 +139,13 @@ def execute(
         ledger.save_partition(partition.sha256(), partition.holdings(dataset))
     outcome = Outcome(reused=list(standing.reused), renewed=dict(standing.renewed))
     for run_id, record in standing.reused.items():
-        if record.get("status") == "diverged":
-            outcome.failed[run_id] = str(record.get("reason"))
+        if record.status == "diverged":
+            outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]
     aside = dict(standing.renewed)
     jobs = [
         make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
-            None if run.id in aside else ledger.checkpoint(run.id)
+            None if standing.fresh or run.id in aside else ledger.checkpoint(run.id)
         )
         for run in wanted
     ]
@@ -174,32 +173,32 @@ def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outco
         return
     record = _record(plan, run)
     try:
-        if run.id in aside:
-            ledger.set_aside(run.id, aside[run.id])
-            del aside[run.id]
         if isinstance(event, Checkpoint):
             moment = METHODS.get(run.method).moment
             unfinished = {**record, "status": "unfinished", "official_moment": moment}
-            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data)
+            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data, aside=aside.get(run.id, ""))
         elif isinstance(event, Failure):
             outcome.failed[run.id] = event.reason
-            ledger.save(run.id, {**record, "status": "failed", "reason": event.reason}, error=event.details)
+            failed = {**record, "status": "failed", "reason": event.reason}
+            ledger.save(run.id, failed, error=event.details, aside=aside.get(run.id, ""))
         else:
-            _keep_result(ledger, run, event, record)
+            _keep_result(ledger, run, event, record, aside.get(run.id, ""))
             outcome.failed.pop(run.id, None)
             if event.status == "diverged":
                 outcome.failed[run.id] = event.reason
             else:
                 outcome.finished.append(run.id)
+        aside.pop(run.id, None)
     except OSError as error:
         if isinstance(event, Checkpoint):  # a lost checkpoint costs time, not the result
             return
         outcome.failed[run.id] = f"could not be written: {one_line(error)}"
         with suppress(OSError):  # the reason is short; it may still fit
-            ledger.save(run.id, {**record, "status": "failed", "reason": outcome.failed[run.id]})
+            failed = {**record, "status": "failed", "reason": outcome.failed[run.id]}
+            ledger.save(run.id, failed, aside=aside.get(run.id, ""))
 
 
-def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[str, Any]) -> None:
+def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[str, Any], aside: str) -> None:
     ledger.save(
         run.id,
         {
@@ -211,6 +210,7 @@ def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[s
         },
         history=result.history,
         tables={"clients": result.clients, **result.tables},
+        aside=aside,
     )
 
 

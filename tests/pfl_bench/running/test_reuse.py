@@ -10,12 +10,14 @@ import pytest
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Checkpoint
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.record import Record
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.reuse import Basis, mismatch
+from pfl_bench.running.reuse import Basis, mismatch, review
 from pfl_bench.running.runner import execute, make_plan
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.suite import parse_suite
+from tests import ledgers
 
 SUITE = """
 name = "t"
@@ -168,7 +170,52 @@ def test_a_file_that_a_method_imports_from_beside_it(run, fresh_plugins):
     fresh_plugins(helper)
     Path(f"{helper}.py").write_text("RATE = 0.2\n")
     now, out = run("--plugin", "mine.py")
-    assert_anew(before, now, out, f"a helper's source ({helper}.py)")
+    assert_anew(before, now, out, f"a helper of the method ({helper}.py)")
+
+
+DATA = """
+import numpy as np
+from pfl_bench.api import make_dataset, register_dataset
+
+@register_dataset("mine")
+def load(request):
+    return make_dataset("mine", dict(np.load("mine.npz")), mean=({mean},), std=(0.5,))
+"""
+
+
+def test_a_data_source_that_scales_the_same_arrays_otherwise(run, fresh_plugins):
+    write_suite()
+    Path("my.toml").write_text(Path("my.toml").read_text().replace("npz:mine.npz", "mine"))
+    Path("source.py").write_text(DATA.format(mean=0.5))
+    before, _ = run("--plugin", "source.py")
+    fresh_plugins()
+    Path("source.py").write_text(DATA.format(mean=0.4))
+    now, out = run("--plugin", "source.py")
+    assert now["data_sha256"] == before["data_sha256"]
+    assert_anew(before, now, out, "the data source's source (source.py)")
+
+
+def test_a_helper_of_a_shipped_method_that_was_another(run):
+    write_suite(method="pfedhn_pc")
+    run()
+    (path,) = Path("r/t/runs").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert {"method helper:methods/_hypernetwork.py", "method helper:methods/pfedhn.py"} <= set(record["sources"])
+    record["sources"]["method helper:methods/_hypernetwork.py"] = "0" * 64
+    path.write_text(json.dumps(record))
+    now, out = run()
+    assert_anew(record, now, out, "a helper of the method (methods/_hypernetwork.py)")
+
+
+def test_a_folder_that_holds_runs_on_both_data_does_not_average_them(run, cli):
+    write_suite()
+    run()
+    write_data(Path("mine.npz"), 2)
+    status, out, _ = cli("run", "--suite", "my.toml", "--executor", "serial", "--out", "r", "--seeds", "1")
+    table = pd.read_csv("r/t/leaderboard.csv")
+    assert status == 0 and table["seeds"].tolist() == [1, 1]
+    assert table["scenario"].str.fullmatch(r"s-v1( \[data [0-9a-f]{6}\])?").all() and table["scenario"].is_unique
+    assert all(name in out for name in table["scenario"]), "and both are shown"
 
 
 def _plan(data_dir: Path):
@@ -188,6 +235,17 @@ class StopsAfterACheckpoint:
                 return
 
 
+class Watched(SerialExecutor):
+    """Remembers from what its jobs went on."""
+
+    def __init__(self):
+        self.resumed = []
+
+    def execute(self, jobs, datasets):
+        self.resumed.extend(job.resume_from for job in jobs)
+        yield from super().execute(jobs, datasets)
+
+
 def test_a_checkpoint_on_other_data_is_not_gone_on_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path / "mine.npz", 1)
@@ -195,22 +253,33 @@ def test_a_checkpoint_on_other_data_is_not_gone_on_from(tmp_path, monkeypatch):
     with ledger.lock():
         execute(_plan(tmp_path), ledger, StopsAfterACheckpoint(), lambda run, event: None)
         write_data(tmp_path / "mine.npz", 2)
-        plan, resumed = _plan(tmp_path), []
-
-        class Watched(SerialExecutor):
-            def execute(self, jobs, datasets):
-                resumed.extend(job.resume_from for job in jobs)
-                yield from super().execute(jobs, datasets)
-
-        outcome = execute(plan, ledger, Watched(), lambda run, event: None)
-    assert resumed == [None]
+        plan, watched = _plan(tmp_path), Watched()
+        outcome = execute(plan, ledger, watched, lambda run, event: None)
+    assert watched.resumed == [None]
     assert outcome.renewed == {plan.runs[0].id: "the data"} and outcome.finished == [plan.runs[0].id]
+
+
+def test_fresh_starts_over_from_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, plan = Ledger(tmp_path / "r"), _plan(tmp_path)
+    with ledger.lock():
+        execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        assert ledger.checkpoint(plan.runs[0].id) is not None
+        watched = Watched()
+        standing = review(plan.runs, plan.bases, ledger, fresh=True)
+        outcome = execute(plan, ledger, watched, lambda run, event: None, standing)
+    assert watched.resumed == [None] and outcome.renewed == {} and outcome.finished == [plan.runs[0].id]
+    assert not (tmp_path / "r" / "aside").exists()
 
 
 def test_what_differs_is_said_in_words():
     basis = Basis("d", "p", {"method:mine.py": "a", "model:net.py": "b"})
-    record = {"data_sha256": "d", "partition_sha256": "p", "sources": dict(basis.sources)}
-    assert mismatch(record, basis) == ""
-    assert mismatch({**record, "data_sha256": "x", "partition_sha256": "y"}, basis) == "the data, the split"
-    other = {**record, "sources": {"method:mine.py": "c"}}
-    assert mismatch(other, basis) == "the method's source (mine.py), the client model's source (net.py)"
+
+    def why(**changes) -> str:
+        of_basis = {"data_sha256": "d", "partition_sha256": "p", "sources": dict(basis.sources)}
+        return mismatch(Record.parse("id", {"schema": 1, **ledgers.record(**{**of_basis, **changes})}), basis)
+
+    assert why() == ""
+    assert why(data_sha256="x", partition_sha256="y") == "the data, the split"
+    assert why(sources={"method:mine.py": "c"}) == "the method's source (mine.py), the client model's source (net.py)"
