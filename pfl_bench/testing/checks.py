@@ -122,7 +122,7 @@ def handles_degenerate_clients(method: str, context: Context) -> None:
 def fits_any_task(method: str, context: Context) -> None:
     """It works for 1, 3 and 10 classes, for dense and for convolutional client models."""
     for data, model in VARIETY:
-        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=6, adapt_steps=20)
+        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=6)
         try:
             finish(context.job(setup, method), setup.dataset)
         except CheckFailedError as failure:

@@ -37,7 +37,7 @@ ENTRANTS = {
         "requests_are_values": "",
         "blind_to_held_out_data": "",
     },
-    ("meter", "meter_rule"): {"counts_costs": "a step with FiveForOne takes 5 mini-batch gradients and pays for 1"},
+    ("meter", "meter_rule"): {"runs": "rule FiveForOne called gradient 5 times in a step"},
     ("meter", "meter_loss"): {"counts_costs": "a step with LearnsInside takes 2 mini-batch gradients and pays for 1"},
     ("meter", "meter_compute"): {"runs": "a function given to fed.compute takes derivatives"},
     ("meter", "meter_by_hand"): {"counts_costs": "fed.compute takes 5 gradients and pays for 0"},
