@@ -9,6 +9,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as a worker computes; tiny tens
 os.environ["PFL_BENCH_DATA"] = "/nonexistent/pfl-bench-tests"  # nothing may be read from the user's data
 
 
+SLOW = {
+    "benchmarks",
+    "methods/test_conformance.py",
+    "methods/test_drafts_a.py",
+    "methods/test_drafts_b.py",
+    "pfl_bench/cli/test_app.py",
+    "pfl_bench/engine/test_enrollment.py",
+    "pfl_bench/results/report/test_browser.py",
+    "pfl_bench/results/statistics/test_paired.py",
+    "pfl_bench/results/test_comparison.py",
+    "pfl_bench/running/test_executors.py",
+    "pfl_bench/running/test_reuse.py",
+    "pfl_bench/running/test_tuning.py",
+    "pfl_bench/testing/test_checks.py",
+    "pfl_bench/testing/test_model_checks.py",
+    "pfl_bench/testing/test_unfair.py",
+    "test_wheel.py",
+}
+"""Files and folders that ``make smoke`` leaves out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of those files as slow."""
+    root = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
+        if {str(path), path.parts[0]} & SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def clean_registries():
     """Plug-ins that a test registers are gone after it."""

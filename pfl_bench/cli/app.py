@@ -97,11 +97,16 @@ def compare(
 
 
 @app.command()
-def check(method: Annotated[str, typer.Argument(help="A method's name, or all.")], plugin: Plugins = None) -> int:
-    """Test whether a method is a fair entrant."""
-    from .check import check_methods
+def check(
+    method: Annotated[str | None, typer.Argument(help="A method's name, or all.")] = None,
+    model: Annotated[str | None, typer.Option(help="A client model's name, or all, instead of a method.")] = None,
+    data: Annotated[str | None, typer.Option(help="The data set to examine client models on.")] = None,
+    plugin: Plugins = None,
+) -> int:
+    """Test whether a method is a fair entrant, or whether a client model does what it must."""
+    from .check import check_things
 
-    return check_methods(method, plugin or [])
+    return check_things(method, model, data, plugin or [])
 
 
 @data_app.command()

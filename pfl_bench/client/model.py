@@ -180,6 +180,8 @@ def _make_model(
                         "in training it draws random numbers of its own (dropout inside nn.MultiheadAttention or "
                         "nn.LSTM?); use nn.Dropout, F.dropout or F.scaled_dot_product_attention"
                     )
+            if not model.backend and not _stacks(model, input_shape):
+                model = replace(model, backend="loop")
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(f"client model {name!r} does not fit images of shape {input_shape}: {reason}") from error
@@ -235,6 +237,8 @@ def _check(model: ClientModel, input_shape: InputShape) -> int:
         if logits.shape != (3, model.classes):
             raise ValueError(f"its output has shape {tuple(logits.shape)} for 3 samples of {model.classes} classes; "
                              f"it must be (3, {model.classes})")  # fmt: skip
+        if not torch.equal(net(params, x), logits):
+            raise ValueError("in use it gives other outputs the second time: it draws or keeps something")
         if features.dim() != 2 or len(features) != 3:
             raise ValueError(f"its features have shape {tuple(features.shape)} for 3 samples; they must be (3, d)")
         if not torch.allclose(net.head(params, features), logits, rtol=1e-4, atol=1e-5):
@@ -252,3 +256,20 @@ def _repeats(model: ClientModel, input_shape: InputShape) -> bool:
             torch.manual_seed(seed)
             found.append(model.training(batch, params, padded=True)(params, x))
     return torch.equal(*found)
+
+
+def _stacks(model: ClientModel, input_shape: InputShape) -> bool:
+    """Whether a training pass of two clients at once works: some operations know no other way than one by one."""
+    own = {name: t.detach().expand(2, *t.shape).clone() for name, t in _tensors(model.module).items()}
+    leaves = [own[name].requires_grad_() for name in own if name in model.trainable]
+    batch = Batch(torch.rand(2, 3, *input_shape), torch.zeros(2, 3, dtype=torch.int64), torch.ones(2, 3),
+                  torch.arange(6).view(2, 3))  # fmt: skip
+
+    def score(params: dict[str, Tensor], seen: Batch) -> Tensor:
+        return model.training(seen, params, padded=True)(params, seen.x).square().sum()
+
+    try:
+        torch.autograd.grad(torch.func.vmap(score)(own, batch).sum(), leaves, allow_unused=True)
+    except RuntimeError:
+        return False
+    return True

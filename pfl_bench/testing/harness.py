@@ -81,10 +81,10 @@ class Harness:
         """What ``adapt`` returns for everybody."""
         return _params(self.method.adapt(self.federation("adapt"), self.state, self.clients()))
 
-    def served(self, moment: Moment) -> Served:
-        """What everybody uses to predict at a moment."""
+    def served(self, moment: Moment, *ids: int) -> Served:
+        """What these clients, or all, use to predict at a moment, stacked."""
         phase: Phase = "adapt" if moment == "adapted" else "evaluate"
-        return serve(self.method, self.federation(phase), self.state, moment, self.clients())
+        return serve(self.method, self.federation(phase), self.state, moment, self.clients(*ids))
 
     def predict(self, moment: Moment, client: int, x: Tensor) -> Tensor:
         """A client's predictions ``[B, classes]`` for inputs ``[B, ...]``, as evaluation makes them."""
