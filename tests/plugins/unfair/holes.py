@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pfl_bench.api import LocalSgdConfig, Method, State, cross_entropy, register_method
+from pfl_bench.api import LocalSgdConfig, Method, Moment, State, cross_entropy, register_method
 
 
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: Moment = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):

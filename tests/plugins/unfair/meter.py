@@ -8,6 +8,7 @@ from pfl_bench.api import (
     GradientRule,
     LocalSgdConfig,
     Method,
+    Moment,
     State,
     cross_entropies,
     cross_entropy,
@@ -18,7 +19,7 @@ from pfl_bench.api import (
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: Moment = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):

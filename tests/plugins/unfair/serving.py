@@ -2,13 +2,13 @@
 
 import torch
 
-from pfl_bench.api import LocalSgdConfig, Method, Served, State, register_method
+from pfl_bench.api import LocalSgdConfig, Method, Moment, Served, State, register_method
 
 
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: Moment = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):
