@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from pfl_bench.errors import RequestError
-from pfl_bench.registry import METHODS, MODELS
+from pfl_bench.registry import METHODS, MODELS, load_plugins
 from pfl_bench.spec.suite import parse_names
-from pfl_bench.testing import CHECKS, MODEL_CHECKS, Check, Context, ModelContext, examine
 
-from .run import load_plugins
 from .terminal import make_console
+
+if TYPE_CHECKING:
+    from pfl_bench.testing import Check
 
 
 def check_things(method: str | None, model: str | None, data: str | None, plugins: Sequence[Path]) -> int:
@@ -24,7 +26,9 @@ def check_things(method: str | None, model: str | None, data: str | None, plugin
 def check_methods(method: str, plugins: Sequence[Path]) -> int:
     """Run every conformance check on a method, or on all. Returns 1 if one fails."""
     loaded = load_plugins(plugins)
-    names = parse_names(method, METHODS.names(), "method")
+    names = parse_names(method, METHODS.known_names(), "method")
+    from pfl_bench.testing import CHECKS, Context  # loads torch
+
     context, console = Context(tuple(names), loaded), make_console()
     failed = sum(_report(console, CHECKS, name, context, METHODS.entry(name).info["paper"]) for name in names)
     return _verdict(console, failed)
@@ -33,14 +37,18 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
 def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
     """Put a client model, or all, through its checks. Returns 1 if one fails."""
     load_plugins(plugins)
-    names = parse_names(model, MODELS.names(), "client model")
+    names = parse_names(model, MODELS.known_names(), "client model")
+    from pfl_bench.testing import MODEL_CHECKS, ModelContext  # loads torch
+
     context, console = ModelContext() if data is None else ModelContext(data), make_console()
     _ = context.dataset  # one that is unknown is refused before anything is examined
     failed = sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
     return _verdict(console, failed)
 
 
-def _report(console: Console, checks: Sequence[Check], name: str, context: object, what: str) -> int:
+def _report(console: Console, checks: "Sequence[Check]", name: str, context: object, what: str) -> int:
+    from pfl_bench.testing import examine
+
     console.print(f"{name} ({what})", markup=False)
     failed = 0
     for check, complaint in examine(checks, name, context):

@@ -6,7 +6,8 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.results.publish import EVERY_FORMAT, write_leaderboard
 
-from .terminal import make_console, print_leaderboard
+from .board import print_leaderboard
+from .terminal import make_console
 
 
 def rebuild(suite: str, out: Path, formats: str) -> int:

@@ -90,6 +90,11 @@ class Ledger:
         except OSError:
             return None
 
+    def error_file(self, run_id: str) -> Path | None:
+        """Where a failed run's traceback is, if there is one."""
+        path = self.runs / run_id / ERROR
+        return path if path.is_file() else None
+
     def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
         place = self.folder / "partitions" / f"{sha256[:12]}.csv"

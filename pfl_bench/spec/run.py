@@ -56,10 +56,10 @@ def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodCon
         raise RequestError(f"{where} {method}.{first_problem(error)}") from error
 
 
-def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text.
+def parse_overrides(settings: Sequence[str], methods: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text (``make_config`` checks them).
 
-    RequestError for a malformed setting or a method that does not take part.
+    RequestError for a malformed setting, or a method that is not ``known`` or does not take part.
     """
     overrides: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -67,7 +67,8 @@ def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str
         method, dot, field = target.partition(".")
         if not (equals and dot and field and value):
             raise RequestError(f"--set: {setting!r} must read METHOD.FIELD=VALUE")
-        METHODS.get(method)
+        if method not in known:
+            raise unknown("method", method, known)
         if method not in methods:
             raise RequestError(f"--set: {setting!r} is for a method that does not take part: {', '.join(methods)}")
         try:
@@ -75,7 +76,6 @@ def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str
         except ValueError:
             parsed = value
         overrides.setdefault(method, {})[field] = parsed
-        make_config(method, overrides[method], "--set")
     return overrides
 
 

@@ -169,10 +169,13 @@ def test_lists(cli, what):
     assert expected[what] in out
 
 
-def test_edited_method_is_noticed(cli, tiny, tmp_path, monkeypatch):
+def test_edited_method_is_noticed(cli, tiny, tmp_path):
     run_tiny(cli, tiny, "--seeds", "0")
-    monkeypatch.setattr("pfl_bench.running.runner.method_source_hash", lambda method: "edited")
-    assert "has changed since some of those runs" in run_tiny(cli, tiny, "--seeds", "0")[1]
+    paths = list(tmp_path.rglob("run.json"))
+    for path in paths:
+        path.write_text(path.read_text().replace('"method:methods/', '"method:edited_since/'))
+    _, out, _ = run_tiny(cli, tiny, "--seeds", "0")
+    assert out.count("because the method's source (") == len(paths) and "were finished before" not in out
 
 
 def bad_npz(folder: Path, kind: str) -> str:

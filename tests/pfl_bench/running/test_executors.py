@@ -10,6 +10,7 @@ from pfl_bench.running.executors.ray import RayExecutor, check_address
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
+from pfl_bench.testing.kit import fingerprint
 from pfl_bench.testing.setup import tiny_setup
 from tests.conftest import PLUGINS
 
