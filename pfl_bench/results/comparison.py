@@ -59,10 +59,14 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[Moved]:
     names["entry"] = entries(names)
     hashes = names.groupby("scenario")["scenario_hash"].transform("nunique")
     names["title"] = names["scenario"].where(hashes <= 1, names["scenario"] + " [" + names["scenario_hash"] + "]")
-    cells = [
-        _cell(row["title"], row["entry"], *(_runs(frame, [row[key] for key in KEYS]) for frame in frames))
-        for row in names.drop_duplicates(KEYS).to_dict("records")
-    ]
+    frames = [frame.assign(_kind=_kind(frame)) for frame in frames]
+    runs = [{key: _one_a_seed(part) for key, part in frame.groupby(KEYS, sort=False)} for frame in frames]
+    nothing = [frame.iloc[:0] for frame in frames]
+    cells = []
+    for row in names.drop_duplicates(KEYS).to_dict("records"):
+        key = tuple(row[name] for name in KEYS)
+        sides = (own.get(key, none) for own, none in zip(runs, nothing, strict=True))
+        cells.append(_cell(row["title"], row["entry"], *sides))
     raw = [cell.p_value for cell in cells if cell.p_value is not None]
     adjusted = iter(holm(raw))
     judged = [cell if cell.p_value is None else _judged(cell, next(adjusted)) for cell in cells]
@@ -106,7 +110,9 @@ def _alike(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.
 
     Equal data count most, then equal code, then common seeds, then the number of runs.
     """
-    old, new = ([part for _, part in frame.groupby(_kind(frame), sort=False)] or [frame] for frame in (before, after))
+    if max(before["_kind"].nunique(), after["_kind"].nunique()) <= 1:
+        return before, after
+    old, new = ([part for _, part in frame.groupby("_kind", sort=False)] or [frame] for frame in (before, after))
 
     def likeness(pair: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[bool, bool, int, int]:
         a, b = pair
@@ -130,8 +136,10 @@ def _codes(runs: pd.DataFrame) -> list[str]:
 
 
 def _left_out(side: str, every: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    if len(kept) == len(every):
+        return []
     rest, found = every.drop(index=kept.index), []
-    for _, part in rest.groupby(_kind(rest), sort=False):
+    for _, part in rest.groupby("_kind", sort=False):
         data, code = _one(part, "data_sha256"), "".join(_codes(part))
         what = f"data {data[:DIGITS]}" if data != _one(kept, "data_sha256") else f"code {code[:DIGITS] or 'as shipped'}"
         found.append(f"{side}, seeds {_listed(part['seed'])}: {what}")
@@ -146,9 +154,9 @@ def _mean(values: pd.Series | np.ndarray) -> float:
     return float(np.mean(np.asarray(values, dtype=float))) if len(values) else math.nan
 
 
-def _runs(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    own = frame[(frame[KEYS] == key).all(axis=1)]
-    return own.sort_values("status", key=lambda status: status != "finished").drop_duplicates("seed")
+def _one_a_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of each seed one run, a finished one if there is any."""
+    return runs.sort_values("status", key=lambda status: status != "finished").drop_duplicates("seed")
 
 
 def _verdict(old: pd.DataFrame, new: pd.DataFrame, common: int, values: np.ndarray) -> tuple[Verdict, float | None]:
