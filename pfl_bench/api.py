@@ -1,6 +1,7 @@
 """The public interface: everything a method, a data set, a partition rule or a client model may use."""
 
 from pfl_bench.client.batches import Batch
+from pfl_bench.client.build import InputShape, register_model
 from pfl_bench.client.losses import (
     Gradient,
     GradientRule,
@@ -11,7 +12,7 @@ from pfl_bench.client.losses import (
     mean_over,
     total_cross_entropy,
 )
-from pfl_bench.client.model import ClientModel, InputShape, register_model
+from pfl_bench.client.model import ClientModel
 from pfl_bench.client.net import Net
 from pfl_bench.client.params import Params, State, Tensors, squared_distance, stacked, zeros_like
 from pfl_bench.client.requests import Served, Trained

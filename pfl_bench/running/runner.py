@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pfl_bench.client.backends import choose_backend
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition, make_partition
 from pfl_bench.data.store import load_dataset

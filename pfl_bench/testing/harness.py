@@ -13,8 +13,9 @@ from pfl_bench.engine.clients import client_ids
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.meter import Costs, Phase
 from pfl_bench.engine.method import Method, Moment
+from pfl_bench.engine.moments import serve
 from pfl_bench.engine.places import build_places
-from pfl_bench.engine.simulator import draw_cohort, serve
+from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 

@@ -16,9 +16,8 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
-from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.running.job import Job, make_job, run_job
+from pfl_bench.running.job import Job, make_job, method_error, run_job
 from pfl_bench.spec.options import Options
 
 from . import outside
@@ -220,5 +219,5 @@ def run_check(check: Check, method: str, context: Context) -> str | None:
     except CheckFailedError as failure:
         return str(failure)
     except Exception as error:
-        return one_line(error)
+        return method_error(method, error)
     return None

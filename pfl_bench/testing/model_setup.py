@@ -11,8 +11,9 @@ from torch import Tensor
 
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.client.batches import Batch
+from pfl_bench.client.build import make_model
 from pfl_bench.client.losses import cross_entropy
-from pfl_bench.client.model import ClientModel, make_model
+from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, stacked
 from pfl_bench.client.requests import Served
 from pfl_bench.client.sgd import Sgd

@@ -5,7 +5,7 @@ import torch
 from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
 
 from pfl_bench.api import Sgd, zeros_like
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.testing.harness import Harness
 
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from pfl_bench.client.batches import Batch
+from pfl_bench.client.build import make_model, register_model
 from pfl_bench.client.layers import Layers, masked_batch_norm, uniform
-from pfl_bench.client.model import make_model, register_model
 
 
 def test_numbers_are_uniform_and_depend_on_seed_place_and_call():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pfl_bench.client.model import make_model, register_model
+from pfl_bench.client.build import make_model, register_model
 from pfl_bench.errors import RequestError
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 
 MODELS = [("mlp", (1, 8, 8)), ("lenet", (3, 32, 32)), ("lenet7", (1, 16, 16))]
 

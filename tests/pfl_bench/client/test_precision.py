@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pfl_bench.client import precision
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.client.precision import Rounded, arithmetic
 
 

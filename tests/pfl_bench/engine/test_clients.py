@@ -47,7 +47,7 @@ def test_a_client_has_the_batches_of_its_number_among_all():
 def test_seeds_of_noise_are_drawn_where_the_model_needs_them():
     from torch import nn
 
-    from pfl_bench.client.model import register_model
+    from pfl_bench.client.build import register_model
 
     assert Harness("fedavg").group.plan(torch.tensor([0]), 2, 1, AT, 0).noise is None
     register_model("dropping")(

@@ -8,8 +8,9 @@ import torch
 
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.client.batches import BatchPlan
+from pfl_bench.client.build import make_model
 from pfl_bench.client.losses import GradientRule, cross_entropies, cross_entropy
-from pfl_bench.client.model import ClientModel, make_model
+from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, squared_distance, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pfl_bench.client.backends import BACKENDS, choose_backend
+from pfl_bench.client.build import make_model, register_model
 from pfl_bench.client.losses import GradientRule
-from pfl_bench.client.model import make_model, register_model
 from pfl_bench.client.requests import Served
 from pfl_bench.errors import RequestError
 
