@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
+
 from .terminal import make_console, print_rows
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")

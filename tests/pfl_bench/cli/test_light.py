@@ -102,8 +102,8 @@ def test_refusals_of_what_a_suite_names(old, new, said, tmp_path):
 
 
 def test_names_that_are_known_without_torch_are_all_there_are():
-    assert EVERY_FORMAT == (*FORMATS, PAGE)
-    assert options.BACKENDS == ("auto", *BACKENDS)
+    assert (*FORMATS, PAGE) == EVERY_FORMAT
+    assert ("auto", *BACKENDS) == options.BACKENDS
 
 
 def test_tables_and_comparisons(tmp_path):
