@@ -1,15 +1,15 @@
 """Unfair: five that use public calls only, each where it must not, or in a way that a trace would not see."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from pfl_bench.api import LocalSgdConfig, Method, State, cross_entropy, register_method
+from pfl_bench.api import LocalSgdConfig, Method, Moment, State, cross_entropy, register_method
 
 
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: ClassVar[Moment] = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):
@@ -43,7 +43,7 @@ class TrainsInInit(Method):
 
 @register_method("hole_received", paper="none: client_params ('before any local step') takes 500 local steps")
 class TrainsWhenReceived(Averaging):
-    moment = "received"
+    moment: ClassVar[Moment] = "received"
 
     def client_params(self, fed, state, clients):
         return fed.train(fed.send(state.server, clients), clients, self.config.sgd(), steps=500).params

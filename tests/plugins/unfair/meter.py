@@ -1,6 +1,7 @@
 """Unfair: more gradients than the meter counts."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -8,6 +9,7 @@ from pfl_bench.api import (
     GradientRule,
     LocalSgdConfig,
     Method,
+    Moment,
     State,
     cross_entropies,
     cross_entropy,
@@ -18,7 +20,7 @@ from pfl_bench.api import (
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: ClassVar[Moment] = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):
@@ -144,7 +146,7 @@ class TakesTheSamples(Averaging):
 
 @register_method("meter_adapts", paper="none: adapts four times as long as the scenario allows")
 class AdaptsTooLong(Averaging):
-    moment = "adapted"
+    moment: ClassVar[Moment] = "adapted"
 
     def adapt(self, fed, state, clients):
         start = fed.send(state.server, clients)

@@ -1,14 +1,16 @@
 """Unfair: what is served depends on what a client cannot have, or on who asks."""
 
+from typing import ClassVar
+
 import torch
 
-from pfl_bench.api import LocalSgdConfig, Method, Served, State, register_method
+from pfl_bench.api import LocalSgdConfig, Method, Moment, Served, State, register_method
 
 
 class Averaging(Method):
     """FedAvg, for the others to change."""
 
-    moment = "global"
+    moment: ClassVar[Moment] = "global"
     Config = LocalSgdConfig
 
     def init(self, fed):
@@ -54,7 +56,7 @@ class EntropyMinimisation(Averaging):
 
 @register_method("serving_portion", paper="none: another model for whoever asks alone")
 class AnotherForSome(Averaging):
-    moment = "received"
+    moment: ClassVar[Moment] = "received"
 
     def client_params(self, fed, state, clients):
         sent = fed.send(state.server, clients)
