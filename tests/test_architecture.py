@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
     "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},
     "api": FOUNDATION | {"spec", "data", "client", "engine"},
-    **dict.fromkeys(SHELVES, {"api"}),
+    **{shelf: {"api"} for shelf in SHELVES},
     "__main__": {"cli"},
 }
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
