@@ -5,9 +5,9 @@ keep it, and the results' columns (``pfl_bench.results.columns``) follow.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,7 +15,10 @@ Better = Literal["higher", "lower", "none"]
 
 
 class ClientScores(Protocol):
-    """Per client: correct predictions, samples, and mean cross-entropy. Arrays ``[clients]``."""
+    """Per client: correct predictions, samples, mean cross-entropy, and by metric the sum of what it takes of a sample.
+
+    Arrays ``[clients]``.
+    """
 
     @property
     def correct(self) -> np.ndarray: ...  # noqa: D102
@@ -26,11 +29,16 @@ class ClientScores(Protocol):
     @property
     def loss(self) -> np.ndarray: ...  # noqa: D102
 
+    @property
+    def sums(self) -> Mapping[str, np.ndarray]: ...  # noqa: D102
+
 
 @dataclass(frozen=True)
 class Metric:
     """One figure over all clients of an evaluation.
 
+    ``sample``: what the figure needs of every sample beside correctness and loss, from logits ``[c, B, classes]`` and
+    labels ``[c, B]`` to ``[c, B]`` (methods of the tensors are enough); its sum per client is in ``scores.sums[key]``.
     ``averaged``: whether the leaderboard has its mean over seeds. ``shown``: whether the tables to read have it too,
     not only the CSV files; ``keep`` orders which of them a narrow terminal goes without, the lowest first.
     """
@@ -45,6 +53,7 @@ class Metric:
     averaged: bool = True
     shown: bool = False
     keep: int = 0
+    sample: Callable[[Any, Any], Any] | None = None
 
 
 def accuracies(scores: ClientScores) -> np.ndarray:

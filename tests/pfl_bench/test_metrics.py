@@ -11,6 +11,9 @@ from pfl_bench.results import columns
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.render import to_markdown
+from pfl_bench.running.job import make_job
+from pfl_bench.testing.kit import EVERY_ROUND, finish
+from pfl_bench.testing.setup import tiny_setup
 from tests.ledgers import folder_with, record
 
 SCORES = SimpleNamespace(
@@ -47,3 +50,24 @@ def test_a_further_metric_is_one_entry(tmp_path, monkeypatch):
     markdown = to_markdown(leaderboard(runs))
     assert "| worst decile | best client | last |" in markdown and "| 100.00 |" in markdown
     assert columns.keys_of(columns.scores())[:7] == [metric.key for metric in metrics.METRICS]
+
+
+def second_guess(logits, labels):
+    return (logits.topk(2).indices == labels.unsqueeze(-1)).any(-1)
+
+
+def test_a_metric_may_take_something_else_of_every_sample(monkeypatch):
+    """One entry again: evaluation sums it up per client, and history, summary and the table's columns have it."""
+    top2 = Metric("top2", lambda scores: 100.0 * float(scores.sums["top2"].sum() / scores.total.sum()), "top 2",
+                  "a label among the first two", sample=second_guess)  # fmt: skip
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, top2))
+    setup = tiny_setup()
+    result, checkpoints = finish(make_job(setup.spec("fedper"), setup.partition, EVERY_ROUND), setup.dataset)
+    last = result.summary["received"]["last"]
+    assert last["accuracy"] < last["top2"] <= 100 or last["accuracy"] == last["top2"] == 100
+    assert all(row["top2"] >= row["accuracy"] for row in result.history)
+    again, _ = finish(
+        make_job(setup.spec("fedper"), setup.partition, EVERY_ROUND).going_on_from(checkpoints[-1]), setup.dataset
+    )
+    assert again.summary == result.summary, "a checkpoint keeps it"
+    assert "top2" in columns.keys_of(columns.catalogue())
