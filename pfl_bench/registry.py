@@ -82,6 +82,8 @@ class Registry(Generic[T]):
 
     def entry(self, name: str) -> Entry[T]:
         """The entry called ``name``; an unknown name is a RequestError with the nearest one."""
+        if not self._discovered:
+            self.require(name)
         self.discover()
         if name in self._entries:
             return self._entries[name]
@@ -109,6 +111,12 @@ class Registry(Generic[T]):
         """All names, sorted, as fast as they can be had: to refuse a wrong one."""
         read = self.offers()
         return self.names() if read is None else [offer.name for offer in read]
+
+    def require(self, name: str) -> None:
+        """RequestError unless there is something called ``name``; nothing is imported where reading is enough."""
+        known = self.known_names()
+        if name not in known and name not in self.broken:
+            raise unknown(self.kind, name, known)
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter([self.entry(name) for name in self.names()])

@@ -1,5 +1,6 @@
 """The command ``check``."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,18 @@ def _report(console: Console, checks: "Sequence[Check]", name: str, context: obj
         failed += complaint is not None
         verdict = "ok    " if complaint is None else "FAILED"
         console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)
+        if complaint and complaint.trace:
+            console.print(f"         its traceback: {_kept(name, complaint.trace)}", markup=False, soft_wrap=True)
     return failed
+
+
+def _kept(name: str, trace: str) -> str:
+    """The path of a new temporary file with a traceback; ``check`` has no results folder to keep it in."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=f"pfl-bench-check-{name}-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(trace)
+    return file.name
 
 
 def _verdict(console: Console, failed: int) -> int:

@@ -4,8 +4,6 @@ import math
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
-from pfl_bench.results.comparison import UNJUDGED, compare, regressions
-from pfl_bench.results.frame import scan_runs
 
 from .terminal import make_console, print_rows
 
@@ -14,11 +12,15 @@ HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval
 
 def compare_folders(before: Path, after: Path) -> int:
     """Print which cells moved. Exit status 1 if one got significantly worse or its runs fail now."""
-    console = make_console()
-    frames = []
     for folder in (before, after):
         if not (folder / "runs").is_dir():
             raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'")
+    from pfl_bench.results.comparison import UNJUDGED, compare, regressions  # loads pandas and scipy
+    from pfl_bench.results.frame import scan_runs
+
+    console = make_console()
+    frames = []
+    for folder in (before, after):
         frame, problems = scan_runs(folder)
         for problem in problems:
             console.print(f"Left out: {folder / problem.where}: {problem.why}", markup=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, unknown
-from pfl_bench.registry import METHODS
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES
@@ -66,12 +66,12 @@ def read_request(request: RunRequest) -> Wanted:
     suite = _suite(request)
     methods = parse_names(suite.methods if request.methods is None else request.methods, known, "method")
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
-    for name in suite.methods_named():
-        if name not in known:
-            raise unknown("method", name, known)
+    for name in sorted(suite.methods_named() - set(known)):
+        raise unknown("method", name, known)
     overrides = parse_overrides(request.settings, methods, known)
     chosen = select_scenarios(suite.scenarios, request.scenarios)
     scenarios = at_edition(chosen, request.budget_scale, request.precision)
+    _check_names(scenarios)
     _check_means(request)
     return Wanted(suite, methods, scenarios, seeds, overrides)
 
@@ -84,6 +84,17 @@ def _suite(request: RunRequest) -> Suite:
         return load_suite("quick")
     suites = builtin_suites().values()
     return Suite(ADHOC, "", tuple(scenario for suite in suites for scenario in suite.scenarios))
+
+
+def _check_names(scenarios: Sequence[Scenario]) -> None:
+    """The data sets, partition rules and client models that the scenarios name."""
+    for registry, names in (
+        (DATASETS, {s.dataset.partition(":")[0] for s in scenarios}),
+        (PARTITIONS, {s.partition.rule for s in scenarios if s.partition.rule is not None}),
+        (MODELS, {name for s in scenarios for name in s.models}),
+    ):
+        for name in sorted(names):
+            registry.require(name)
 
 
 def _check_means(request: RunRequest) -> None:

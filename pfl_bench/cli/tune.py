@@ -12,14 +12,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
-from pfl_bench.running.executors.choice import choose_executor
-from pfl_bench.running.tuning import plan_trials, tune
+from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, parse_names, select_scenarios
-
-from .progress import RunProgress
 
 
 def main(
@@ -36,12 +33,19 @@ def main(
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     try:
         loaded = load_suite(suite)
-        names = parse_names(loaded.methods if methods is None else methods, METHODS.names(), "method")
+        names = parse_names(loaded.methods if methods is None else methods, METHODS.known_names(), "method")
         matching = select_scenarios(loaded.scenarios, scenarios)
         if scenarios is not None and len(matching) > 1:
             found = ", ".join(scenario.id for scenario in matching)
             raise RequestError(f"--scenarios: {scenarios!r} matches {found}; tune on one")
         scenario = at_edition(matching[:1], budget_scale, precision)[0]
+        if executor not in EXECUTORS:
+            raise unknown("executor", executor, EXECUTORS)
+        from pfl_bench.running.executors.choice import choose_executor  # loads torch
+        from pfl_bench.running.tuning import plan_trials, tune
+
+        from .progress import RunProgress
+
         planned = plan_trials(loaded, scenario, names, trials, seed)
         chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
     except RequestError as error:

@@ -75,7 +75,7 @@ def same_under_ray(method: str, context: Context) -> None:
     """A Ray worker computes the same bits as this process."""
     there = context.ray_results[method]
     if isinstance(there, Failure):
-        raise CheckFailedError(f"the run failed in a Ray worker: {there.reason}")
+        raise CheckFailedError(f"the run failed in a Ray worker: {there.reason}", there.details)
     if fingerprint(context.run(method).result) != fingerprint(there):
         raise CheckFailedError("a Ray worker's result differs from the serial one")
 
@@ -126,7 +126,7 @@ def fits_any_task(method: str, context: Context) -> None:
         try:
             finish(context.job(setup, method), setup.dataset)
         except CheckFailedError as failure:
-            raise CheckFailedError(f"on {data} with {model}: {failure}") from failure
+            raise CheckFailedError(f"on {data} with {model}: {failure}", failure.trace) from failure
 
 
 CHECKS = [

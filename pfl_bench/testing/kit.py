@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,23 @@ SHARED = replace(EVERY_ROUND, backend="vmap")
 
 
 class CheckFailedError(AssertionError):
-    """What is wrong, in one line."""
+    """What is wrong, in one line; with the traceback of the run that failed, if that is what is wrong."""
+
+    def __init__(self, said: str, trace: str = "") -> None:
+        super().__init__(said)
+        self.trace = trace
+
+
+class Complaint(str):
+    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty."""
+
+    trace: str
+
+    def __new__(cls, said: str, trace: str = "") -> "Complaint":
+        """A text that carries a traceback."""
+        complaint = super().__new__(cls, said)
+        complaint.trace = trace
+        return complaint
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,7 @@ def _outcome(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
         if isinstance(event, Checkpoint):
             checkpoints.append(event.data)
         elif isinstance(event, Failure):
-            raise CheckFailedError(f"the run failed: {event.reason}")
+            raise CheckFailedError(f"the run failed: {event.reason}", event.details)
         elif isinstance(event, RunResult):
             result = event
     if result.status != "finished":
@@ -191,7 +208,7 @@ def tensors_of(tree: Any) -> list[torch.Tensor]:
     return [tensor for item in items for tensor in tensors_of(item)]
 
 
-def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, str | None]]:
+def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, Complaint | None]]:
     """Each check with what it complains of, or None; none after a vital one that failed."""
     for check in checks:
         complaint = run_check(check, subject, context)
@@ -211,13 +228,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def run_check(check: Check, method: str, context: Context) -> str | None:
+def run_check(check: Check, method: str, context: Context) -> Complaint | None:
     """What a check complains of, or None. An exception of the method's own is a complaint too."""
     try:
         with one_thread():
             check.examine(method, context)
     except CheckFailedError as failure:
-        return str(failure)
+        return Complaint(str(failure), failure.trace)
     except Exception as error:
-        return method_error(method, error)
+        return Complaint(method_error(method, error), traceback.format_exc())
     return None

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from pfl_bench.data.store import write_npz
-from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from tests.conftest import PLUGINS
 
@@ -158,6 +157,23 @@ def test_check_fails_a_bad_method(cli, tmp_path):
     status, out, _ = cli("check", "randommedian", "--plugin", str(bad))
     assert status == 1
     assert "FAILED deterministic" in out
+
+
+def test_a_methods_own_exception_is_told_with_its_place_and_its_traceback(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    bad = tmp_path / "mine.py"
+    text = Path(FEDMEDIAN).read_text().replace("fedmedian", "mine").replace("trained.params)", "trained.params).mean()")
+    bad.write_text(text)
+    line = next(number for number, code in enumerate(text.splitlines(), 1) if ".mean()" in code)
+    reason = f"AttributeError: 'Params' object has no attribute 'mean' (mine.py, line {line}, in round)"
+    status, out, _ = run_tiny(cli, tiny, "--methods", "mine", "--seeds", "0", "--plugin", str(bad))
+    assert status == 1 and reason in out
+    (path,) = re.findall(r"its traceback: (\S+error\.txt)", out)
+    assert f'mine.py", line {line}, in round' in Path(path).read_text()
+    status, out, _ = cli("check", "mine", "--plugin", str(bad))
+    assert status == 1 and f"the run failed: {reason}" in " ".join(out.split())
+    path = re.findall(r"its traceback: (\S+\.txt)", out)[0]
+    assert f'mine.py", line {line}, in round' in Path(path).read_text()
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "scenarios", "suites"])
@@ -397,5 +413,5 @@ def test_no_arguments_show_help(cli):
     assert "run" in out + err and status in (0, 2)
 
 
-def test_registry_is_complete_for_the_default_run():
-    assert len(METHODS.names()) == 11 and os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")
+def test_tests_read_nothing_of_the_users_data():
+    assert os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")

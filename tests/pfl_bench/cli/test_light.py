@@ -5,7 +5,30 @@ import sys
 
 import pytest
 
+from pfl_bench.client.backends import BACKENDS
+from pfl_bench.results import EVERY_FORMAT, PAGE
+from pfl_bench.results.render import FORMATS
+from pfl_bench.spec import options
 from tests.ledgers import full_folder
+
+SUITE = """
+name = "s"
+methods = "all"
+
+[[scenario]]
+id = "s-v1"
+dataset = "synthetic:n=60"
+partition = { rule = "classes", classes = 2 }
+clients = 2
+model = "mlp"
+visits = 1
+local_steps = 1
+batch_size = 1
+eval_every = 1
+
+[hyperparameters]
+fedavg = { lr = 0.1 }
+"""
 
 PROGRAM = """
 import sys
@@ -45,7 +68,12 @@ def test_lists(what):
         (["run", "--device", "gpu"], "--device: 'gpu' must be auto, cpu, cuda or cuda:N"),
         (["run", "--track", "tensorbord"], "unknown tracker 'tensorbord': did you mean 'tensorboard'?"),
         (["check", "fedavgg"], "unknown method 'fedavgg'"),
+        (["check", "--model", "mpl"], "unknown client model 'mpl': did you mean 'mlp'?"),
+        (["data", "prepare", "mnst"], "unknown data set 'mnst': did you mean 'mnist'?"),
+        (["data", "verify", "mnst"], "unknown data set 'mnst': did you mean 'mnist'?"),
         (["leaderboard", "--suite", "quik"], "--suite: no runs in"),
+        (["leaderboard", "--format", "pdf"], "unknown format 'pdf'"),
+        (["compare", "quik", "quick"], "'quik' is no results folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -53,6 +81,29 @@ def test_refusals(arguments, said, tmp_path):
     loaded, text = command(*arguments, folder=tmp_path)
     assert loaded == ["2"] and said in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("synthetic:", "sinthetic:", "unknown data set 'sinthetic': did you mean 'synthetic'?"),
+        ('"classes"', '"class"', "unknown partition rule 'class': did you mean 'classes'?"),
+        ('"mlp"', '"mpl"', "unknown client model 'mpl': did you mean 'mlp'?"),
+        ('"all"', '"fedavg,fedprx"', "unknown method 'fedprx': did you mean 'fedprox'?"),
+        ("fedavg =", "fedavgg =", "unknown method 'fedavgg': did you mean 'fedavg'?"),
+    ],
+)
+def test_refusals_of_what_a_suite_names(old, new, said, tmp_path):
+    suite = tmp_path / "s.toml"
+    suite.write_text(SUITE.replace(old, new))
+    loaded, text = command("run", "--suite", "s.toml", folder=tmp_path)
+    assert loaded == ["2"] and said in text
+    assert list(tmp_path.iterdir()) == [suite]
+
+
+def test_names_that_are_known_without_torch_are_all_there_are():
+    assert (*FORMATS, PAGE) == EVERY_FORMAT
+    assert ("auto", *BACKENDS) == options.BACKENDS
 
 
 def test_tables_and_comparisons(tmp_path):
