@@ -29,21 +29,24 @@ class Offer:
 def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
     """Every registration in a package's modules, by name; None where reading is not enough.
 
-    That is where another distribution adds entries of its own (entry points of ``group``), a file is no Python, or a
-    file does anything else with the decorator than to register something under a literal name.
+    That is where another distribution adds entries of its own (entry points of ``group``), where a module is a folder,
+    no Python, or shows no registration, and where a file does anything else with the decorator than to register
+    something under a literal name: what is registered some other way must not be taken for missing.
     """
     if importlib.metadata.entry_points(group=group):
         return None
     spec = importlib.util.find_spec(package)
     found: dict[str, Offer] = {}
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        for path in sorted(Path(place).glob("[!_]*.py")):
+        if any(path.is_dir() and (path / "__init__.py").exists() for path in Path(place).glob("[!_]*")):
+            return None
+        for path in sorted(Path(place).glob("*.py")):
             try:
                 read = _in_file(path, decorator)
             except (OSError, SyntaxError, ValueError):
                 return None
-            if len({**found, **read}) < len(found) + len(read):
-                return None  # a name is used twice; importing says by whom
+            if bool(read) == path.name.startswith("_") or not found.keys().isdisjoint(read):
+                return None  # registered by a helper, or somewhere else, or twice; importing says what there is
             found |= read
     return [found[name] for name in sorted(found)]
 

@@ -44,7 +44,7 @@ def test_decorators_and_plain_calls_are_read(shelf):
     found = shelf(
         one="@register_thing('b', summary='x')\ndef b(): ...\n@api.register_thing('a')\ndef a(): ...",
         two="def c(): ...\nd = register_thing('d', summary='y')(c)\nregister_thing('c')(c)",
-        _helper="register_thing(NAME)",
+        _helper="def helper(): ...",
     )
     assert list(found) == ["a", "b", "c", "d"]
     assert (found["b"].info, found["d"].info, found["a"].info) == ({"summary": "x"}, {"summary": "y"}, {})
@@ -82,11 +82,24 @@ def test_attributes_come_from_base_classes_too(shelf):
         "enter = register_thing\nenter('a')(object)",
         "THINGS.register(NAME)(object)",
         "@register_thing('base')\nclass A: ...",
+        "from elsewhere import a, b",
         "def broken(:",
     ],
 )
 def test_what_cannot_be_read_off_must_be_imported(shelf, text):
     assert shelf(base=BASE, odd=text) is None
+
+
+def test_what_a_helper_registers_must_be_imported(shelf):
+    helper = "def enter(name):\n    @register_thing(name)\n    class A: ..."
+    assert shelf(base=BASE, _helper=helper, two=BASE.replace("base", "two") + "\nenter('a')") is None
+
+
+def test_a_module_that_is_a_folder_must_be_imported(shelf, tmp_path):
+    (tmp_path / "a_shelf" / "folder").mkdir()
+    assert list(shelf(base=BASE)) == ["base"]
+    (tmp_path / "a_shelf" / "folder" / "__init__.py").write_text("@register_thing('folder')\ndef f(): ...")
+    assert shelf(base=BASE) is None
 
 
 def test_entry_points_of_others_must_be_imported(shelf, monkeypatch):
