@@ -34,22 +34,25 @@ LONGEST = 300
 
 def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line of bounded length."""
-    text = " ".join(str(error)[: 10 * LONGEST].split())
+    try:
+        text = " ".join(str(error)[: 10 * LONGEST].split())
+    except Exception:  # a method's own exception may be of any kind, and must not stop other runs
+        text = "(its text cannot be had)"
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def placed(error: BaseException, file: str, hooks: Collection[str]) -> str:
-    """``one_line``, and where in ``file`` it came from: ``(mine.py, line 21, in round)``, if it came through there.
+def placed(error: BaseException, files: Collection[str], hooks: Collection[str]) -> str:
+    """``one_line``, and where in ``files`` it came from: ``(mine.py, line 21, in round)``, if it came through there.
 
-    The line is that of the innermost frame in the file; the hook is the one of ``hooks`` that was called last.
+    The line is that of the innermost frame in the files; the hook is the one of ``hooks`` that was called last.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == file]
+    own = [frame for frame in frames if frame.filename in files]
     if not own:
         return one_line(error)
     called = [frame.name for frame in own if frame.name in hooks]
-    where = f"{Path(file).name}, line {own[-1].lineno}, in {called[-1] if called else own[-1].name}"
+    where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}, in {called[-1] if called else own[-1].name}"
     return f"{one_line(error)} ({where})"
 
 

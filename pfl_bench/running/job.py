@@ -1,5 +1,6 @@
 """A run as something that can travel to a worker: plain data in, a stream of events out."""
 
+import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import torch
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
-from pfl_bench.engine.method import HOOKS
+from pfl_bench.engine.method import HOOKS, Method
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
@@ -54,12 +55,16 @@ def make_job(spec: RunSpec, partition: Partition, options: Options, plugins: tup
 
 
 def method_error(method: str, error: BaseException) -> str:
-    """An exception on one line, with the place in the method's own file that it came through."""
+    """An exception on one line, with the place in the method's file that it came through.
+
+    Where a method inherits from another, that one's file is the method's too.
+    """
     try:
-        file = METHODS.entry(method).origin
+        classes = set(METHODS.get(method).__mro__) - set(Method.__mro__)
     except RequestError:
         return one_line(error)
-    return placed(error, file, HOOKS)
+    files = {str(getattr(sys.modules.get(cls.__module__), "__file__", "")) for cls in classes}
+    return placed(error, files, HOOKS)
 
 
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:

@@ -12,6 +12,9 @@ class Mine:
 """
 
 
+MY_FILE = {"somewhere/mine.py"}
+
+
 def raised(call) -> Exception:
     with pytest.raises(Exception) as caught:
         call()
@@ -27,16 +30,16 @@ def mine():
 
 def test_an_exception_is_placed_at_the_innermost_line_of_the_file_and_the_hook_it_came_through(mine):
     error = raised(lambda: mine.round(lambda self: {}["gone"]))
-    assert placed(error, "somewhere/mine.py", ["init", "round"]) == "KeyError: 'gone' (mine.py, line 7, in round)"
+    assert placed(error, MY_FILE, ["init", "round"]) == "KeyError: 'gone' (mine.py, line 7, in round)"
 
 
 def test_outside_any_hook_the_function_is_named(mine):
     error = raised(lambda: mine._part(lambda self: self.gone))
-    assert placed(error, "somewhere/mine.py", ["round"]).endswith(" (mine.py, line 7, in _part)")
+    assert placed(error, MY_FILE, ["round"]).endswith(" (mine.py, line 7, in _part)")
 
 
 def test_an_exception_from_elsewhere_has_no_place():
-    assert placed(raised(lambda: {}["gone"]), "somewhere/mine.py", ["round"]) == "KeyError: 'gone'"
+    assert placed(raised(lambda: {}["gone"]), MY_FILE, ["round"]) == "KeyError: 'gone'"
 
 
 def test_a_long_message_over_several_lines_becomes_one_of_bounded_length():
@@ -44,6 +47,14 @@ def test_a_long_message_over_several_lines_becomes_one_of_bounded_length():
     assert said.startswith("ValueError: a matrix: 1.0 2.0 1.0") and said.endswith(" ...")
     assert "\n" not in said and len(said) <= LONGEST + 20
     assert one_line(ValueError()) == "ValueError"
+
+
+def test_an_exception_that_cannot_say_what_it_is_still_has_a_line():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    assert one_line(Mute()) == "Mute: (its text cannot be had)"
 
 
 def test_an_unknown_name_brings_the_nearest_and_all_there_are():
