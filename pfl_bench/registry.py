@@ -112,6 +112,11 @@ class Registry(Generic[T]):
         read = self.offers()
         return self.names() if read is None else [offer.name for offer in read]
 
+    def loaded(self, names: Sequence[str]) -> list[str]:
+        """Those of ``known_names`` that are there once everything is imported; ``broken`` says why others are not."""
+        there = self.names()
+        return [name for name in names if name in there]
+
     def require(self, name: str) -> None:
         """RequestError unless there is something called ``name``; nothing is imported where reading is enough."""
         known = self.known_names()

@@ -3,13 +3,13 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from pfl_bench.errors import RequestError
-from pfl_bench.registry import METHODS, MODELS, load_plugins
-from pfl_bench.spec.suite import parse_names
+from pfl_bench.registry import METHODS, MODELS, Registry, load_plugins
+from pfl_bench.spec.suite import means_all, parse_names
 
 from .terminal import make_console
 
@@ -30,8 +30,10 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
     names = parse_names(method, METHODS.known_names(), "method")
     from pfl_bench.testing import CHECKS, Context  # loads torch
 
-    context, console = Context(tuple(names), loaded), make_console()
-    failed = sum(_report(console, CHECKS, name, context, METHODS.entry(name).info["paper"]) for name in names)
+    console = make_console()
+    names, broken = _loaded(console, METHODS, method, names)
+    context = Context(tuple(names), loaded)
+    failed = broken + sum(_report(console, CHECKS, name, context, METHODS.entry(name).info["paper"]) for name in names)
     return _verdict(console, failed)
 
 
@@ -43,8 +45,19 @@ def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
 
     context, console = ModelContext() if data is None else ModelContext(data), make_console()
     _ = context.dataset  # one that is unknown is refused before anything is examined
-    failed = sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
+    names, broken = _loaded(console, MODELS, model, names)
+    failed = broken + sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
     return _verdict(console, failed)
+
+
+def _loaded(console: Console, registry: Registry[Any], asked: str, names: list[str]) -> tuple[list[str], int]:
+    """The names to examine, and how many of ``all`` cannot be loaded: that counts as a failure, and is told."""
+    if not means_all(asked):
+        return names, 0
+    there = registry.loaded(names)
+    for name, reason in registry.broken.items():
+        console.print(f"{name} could not be loaded: {reason}", markup=False)
+    return there, len(registry.broken)
 
 
 def _report(console: Console, checks: "Sequence[Check]", name: str, context: object, what: str) -> int:

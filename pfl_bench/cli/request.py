@@ -17,6 +17,7 @@ from pfl_bench.spec.suite import (
     Suite,
     builtin_suites,
     load_suite,
+    means_all,
     parse_names,
     parse_seeds,
     select_scenarios,
@@ -51,10 +52,11 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: names that exist, each once."""
+    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names."""
 
     suite: Suite
     methods: Sequence[str]
+    every_method: bool
     scenarios: Sequence[Scenario]
     seeds: Sequence[int]
     overrides: Overrides
@@ -64,7 +66,8 @@ def read_request(request: RunRequest) -> Wanted:
     """Look up every name. RequestError for one that does not exist. Plug-ins must be loaded before."""
     known = METHODS.known_names()
     suite = _suite(request)
-    methods = parse_names(suite.methods if request.methods is None else request.methods, known, "method")
+    asked = suite.methods if request.methods is None else request.methods
+    methods = parse_names(asked, known, "method")
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
     for name in sorted(suite.methods_named() - set(known)):
         raise unknown("method", name, known)
@@ -73,7 +76,7 @@ def read_request(request: RunRequest) -> Wanted:
     scenarios = at_edition(chosen, request.budget_scale, request.precision)
     _check_names(scenarios)
     _check_means(request)
-    return Wanted(suite, methods, scenarios, seeds, overrides)
+    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
 
 
 def _suite(request: RunRequest) -> Suite:

@@ -30,7 +30,8 @@ from .terminal import make_console
 def _plan(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], device: str) -> Plan:
     for method, values in wanted.overrides.items():
         make_config(method, values, "--set")
-    runs = plan_runs(wanted.methods, wanted.scenarios, wanted.seeds, wanted.suite, wanted.overrides)
+    methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
+    runs = plan_runs(methods, wanted.scenarios, wanted.seeds, wanted.suite, wanted.overrides)
     state: Literal["memory", "disk"] = "disk" if request.state == "disk" else "memory"
     options = Options(device=device, backend=request.backend, state=state)
     return make_plan(wanted.suite.name, runs, request.data_dir or default_data_dir(), options, plugins)

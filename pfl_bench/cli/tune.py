@@ -16,7 +16,7 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
-from pfl_bench.spec.suite import load_suite, parse_names, select_scenarios
+from pfl_bench.spec.suite import load_suite, means_all, parse_names, select_scenarios
 
 
 def main(
@@ -33,7 +33,8 @@ def main(
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     try:
         loaded = load_suite(suite)
-        names = parse_names(loaded.methods if methods is None else methods, METHODS.known_names(), "method")
+        asked = loaded.methods if methods is None else methods
+        names = parse_names(asked, METHODS.known_names(), "method")
         matching = select_scenarios(loaded.scenarios, scenarios)
         if scenarios is not None and len(matching) > 1:
             found = ", ".join(scenario.id for scenario in matching)
@@ -46,6 +47,7 @@ def main(
 
         from .progress import RunProgress
 
+        names = METHODS.loaded(names) if means_all(asked) else names
         planned = plan_trials(loaded, scenario, names, trials, seed)
         chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
     except RequestError as error:

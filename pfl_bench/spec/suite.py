@@ -141,9 +141,14 @@ def select_scenarios(scenarios: Sequence[Scenario], patterns: str | None) -> lis
     return chosen
 
 
+def means_all(text: str) -> bool:
+    """Whether names are asked for as ``all``: then one that cannot be loaded is left out, not refused."""
+    return text.strip() == "all"
+
+
 def parse_names(text: str, known: Sequence[str], kind: str) -> list[str]:
     """``all`` or a comma-separated list of known names, each once."""
-    names = list(known) if text.strip() == "all" else _items(text, f"--{kind}s")
+    names = list(known) if means_all(text) else _items(text, f"--{kind}s")
     for name in names:
         if name not in known:
             raise unknown(kind, name, known)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pfl_bench.data.store import write_npz
+from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from tests.conftest import PLUGINS
 
@@ -174,6 +175,54 @@ def test_a_methods_own_exception_is_told_with_its_place_and_its_traceback(cli, t
     assert status == 1 and f"the run failed: {reason}" in " ".join(out.split())
     path = re.findall(r"its traceback: (\S+\.txt)", out)[0]
     assert f'mine.py", line {line}, in round' in Path(path).read_text()
+
+
+def test_what_goes_wrong_in_an_inherited_hook_is_placed_in_the_file_of_that_hook(cli, tiny, tmp_path):
+    heir = tmp_path / "heir.py"
+    heir.write_text(
+        "from pfl_bench.api import MethodConfig, register_method\n"
+        "from pfl_bench.methods.fedavg import FedAvg\n"
+        "@register_method('heir', paper='none')\n"
+        "class Heir(FedAvg):\n"
+        "    Config = MethodConfig\n"
+    )
+    status, out, _ = run_tiny(cli, tiny, "--methods", "heir", "--seeds", "0", "--plugin", str(heir))
+    assert status == 1 and re.search(r"has no attribute 'sgd' \(fedavg\.py, line \d+, in round\)", out)
+
+
+def test_an_exception_without_words_stops_no_other_run(cli, tiny, tmp_path):
+    mute = tmp_path / "mute.py"
+    fail = "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()"
+    text = Path(FEDMEDIAN).read_text().replace("fedmedian", "mute")
+    assert "State(server=fed.init_params())" in text
+    mute.write_text(text.replace("return State(server=fed.init_params())", fail))
+    status, out, _ = run_tiny(cli, tiny, "--methods", "mute,fedavg", "--seeds", "0", "--plugin", str(mute))
+    assert status == 1 and "Mute: (its text cannot be had) (mute.py, line" in out
+    assert re.search(r"fedavg .* 1 *\n", out)
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    """The shelves' files offer a method that cannot be loaded."""
+    offers = METHODS.known_names
+    monkeypatch.setattr(METHODS, "known_names", lambda: sorted([*offers(), "absent"]))
+    monkeypatch.setitem(METHODS.broken, "absent", "ModuleNotFoundError: no_such_module")
+
+
+def test_a_method_that_cannot_be_loaded_is_left_out_of_all_and_refused_by_name(cli, tiny, absent):
+    with pytest.warns(UserWarning, match="'absent' is left out, it could not be loaded: ModuleNotFoundError"):
+        status, out, err = run_tiny(cli, tiny, "--methods", "all", "--seeds", "0", "--budget-scale", "0.05")
+    assert status == 0, err
+    assert "fedavg" in out and "absent" not in out
+    with pytest.warns(UserWarning, match="'absent' is left out"):
+        status, _, err = run_tiny(cli, tiny, "--methods", "fedavg,absent", "--seeds", "0")
+    assert status == 2 and "method 'absent' could not be loaded: ModuleNotFoundError" in err
+
+
+def test_check_all_tells_of_a_method_that_cannot_be_loaded(cli, absent, monkeypatch):
+    monkeypatch.setattr("pfl_bench.testing.CHECKS", ())
+    status, out, _ = cli("check", "all")
+    assert status == 1 and "absent could not be loaded: ModuleNotFoundError" in out and "1 checks failed" in out
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "scenarios", "suites"])
