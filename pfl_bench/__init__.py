@@ -4,4 +4,4 @@
 This module imports nothing, so that the leaderboard works without torch and ray.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
