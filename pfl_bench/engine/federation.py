@@ -204,9 +204,10 @@ class Federation:
 
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
         afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
-        ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move;
-        default, all but the client model's frozen parameters and its buffers. ``momentum``: buffers to carry on from;
-        missing names start at zero. ``stream``: requests with the same stream in the same round see the same batches.
+        ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
+        by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
+        from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
+        batches.
 
         BudgetError where nothing may train; UnsuitedError where ``local_steps`` are too few for one step.
         """
@@ -220,7 +221,7 @@ class Federation:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
         most, taken = self._steps(steps, cost)
-        moves = frozenset(params) - (self.model.names - self.model.trainable) if trainable is None else trainable
+        moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
         plan = self._group.plan(
             cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
