@@ -1,5 +1,6 @@
 # make run    environment, then the quick suite with every method
 # make test   environment, then the tests
+# make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
 # make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench format clean
+.PHONY: run test smoke lint bench format clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +20,9 @@ run: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
+
+smoke: $(VENV)/.ready
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -16,7 +16,9 @@ class FedAvgFineTuned(Method):
     class Config(LocalSgdConfig):
         """Plain local SGD, also for fine-tuning."""
 
-        finetune_steps: PositiveInt = Field(50, description="local steps of fine-tuning before an evaluation")
+        finetune_steps: PositiveInt = Field(
+            50, description="local steps of fine-tuning before an evaluation, within the scenario's"
+        )
 
     def init(self, fed: Federation) -> State:
         """The server's model."""
@@ -33,8 +35,8 @@ class FedAvgFineTuned(Method):
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fine-tune a copy of the server's model on each client."""
-        start = fed.send(state.server, clients)
-        return fed.train(start, clients, self.config.sgd(), steps=self.config.finetune_steps).params
+        start, steps = fed.send(state.server, clients), min(self.config.finetune_steps, fed.local_steps)
+        return fed.train(start, clients, self.config.sgd(), steps=steps).params
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fine-tune the server's model."""

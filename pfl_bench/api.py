@@ -1,6 +1,7 @@
 """The public interface: everything a method, a data set, a partition rule or a client model may use."""
 
 from pfl_bench.client.batches import Batch
+from pfl_bench.client.build import InputShape, register_model
 from pfl_bench.client.losses import (
     Gradient,
     GradientRule,
@@ -9,8 +10,9 @@ from pfl_bench.client.losses import (
     cross_entropies,
     cross_entropy,
     mean_over,
+    total_cross_entropy,
 )
-from pfl_bench.client.model import ClientModel, InputShape, register_model
+from pfl_bench.client.model import ClientModel
 from pfl_bench.client.net import Net
 from pfl_bench.client.params import Params, State, Tensors, squared_distance, stacked, zeros_like
 from pfl_bench.client.requests import Served, Trained
@@ -31,5 +33,6 @@ __all__ = [
     "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "State", "Tensors", "Trained",
     "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "load_dataset", "make_dataset", "make_partition",
     "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",
-    "register_partition", "sgd_step_", "squared_distance", "stacked", "stored_arrays", "zeros_like",
+    "register_partition", "sgd_step_", "squared_distance", "stacked", "stored_arrays",
+    "total_cross_entropy", "zeros_like",
 ]  # fmt: skip

@@ -1,7 +1,9 @@
 """The one exception that means "the request was wrong", as opposed to "a run went wrong"."""
 
 import difflib
-from collections.abc import Iterable
+import traceback
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -26,10 +28,29 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     return RequestError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(names) or '(none)'}")
 
 
+LONGEST = 300
+"""Characters of an exception's text that a message has room for."""
+
+
 def one_line(error: BaseException) -> str:
-    """Type and message of an exception on one line."""
-    text = " ".join(str(error).split())
+    """Type and message of an exception on one line of bounded length."""
+    text = " ".join(str(error)[: 10 * LONGEST].split())
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def placed(error: BaseException, file: str, hooks: Collection[str]) -> str:
+    """``one_line``, and where in ``file`` it came from: ``(mine.py, line 21, in round)``, if it came through there.
+
+    The line is that of the innermost frame in the file; the hook is the one of ``hooks`` that was called last.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file]
+    if not own:
+        return one_line(error)
+    called = [frame.name for frame in own if frame.name in hooks]
+    where = f"{Path(file).name}, line {own[-1].lineno}, in {called[-1] if called else own[-1].name}"
+    return f"{one_line(error)} ({where})"
 
 
 def first_problem(error: ValidationError) -> str:

@@ -12,7 +12,7 @@ import pkgutil
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .errors import RequestError, one_line, unknown
+from .shelves import Offer, offers
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -38,8 +39,8 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """Named entries of one kind, discovered on first use."""
 
-    def __init__(self, kind: str, package: str, group: str) -> None:
-        self.kind, self.package, self.group = kind, package, group
+    def __init__(self, kind: str, package: str, group: str, decorator: str = "") -> None:
+        self.kind, self.package, self.group, self.decorator = kind, package, group, decorator
         self.broken: dict[str, str] = {}
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
@@ -81,6 +82,8 @@ class Registry(Generic[T]):
 
     def entry(self, name: str) -> Entry[T]:
         """The entry called ``name``; an unknown name is a RequestError with the nearest one."""
+        if not self._discovered:
+            self.require(name)
         self.discover()
         if name in self._entries:
             return self._entries[name]
@@ -97,14 +100,34 @@ class Registry(Generic[T]):
         self.discover()
         return sorted(self._entries)
 
+    def offers(self) -> list[Offer] | None:
+        """What there is, read without importing anything; None where it must be imported (``names``).
+
+        A module that will fail to import is among them.
+        """
+        return None if self._entries else offers(self.package, self.decorator, self.group)
+
+    def known_names(self) -> list[str]:
+        """All names, sorted, as fast as they can be had: to refuse a wrong one."""
+        read = self.offers()
+        return self.names() if read is None else [offer.name for offer in read]
+
+    def require(self, name: str) -> None:
+        """RequestError unless there is something called ``name``; nothing is imported where reading is enough."""
+        known = self.known_names()
+        if name not in known and name not in self.broken:
+            raise unknown(self.kind, name, known)
+
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter([self.entry(name) for name in self.names()])
 
 
-METHODS: Registry[Any] = Registry("method", "pfl_bench.methods", "pfl_bench.methods")
-DATASETS: Registry[Any] = Registry("data set", "pfl_bench.datasets", "pfl_bench.datasets")
-PARTITIONS: Registry[Any] = Registry("partition rule", "pfl_bench.partitions", "pfl_bench.partitions")
-MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models")
+METHODS: Registry[Any] = Registry("method", "pfl_bench.methods", "pfl_bench.methods", "register_method")
+DATASETS: Registry[Any] = Registry("data set", "pfl_bench.datasets", "pfl_bench.datasets", "register_dataset")
+PARTITIONS: Registry[Any] = Registry(
+    "partition rule", "pfl_bench.partitions", "pfl_bench.partitions", "register_partition"
+)
+MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models", "register_model")
 ALL: tuple[Registry[Any], ...] = (METHODS, DATASETS, PARTITIONS, MODELS)
 
 
@@ -139,6 +162,14 @@ def read_plugin(path: str | Path) -> Plugin:
         return Plugin(str(path), Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"plug-in {str(path)!r} cannot be read: {one_line(error)}") from error
+
+
+def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
+    """Read and run plug-in files."""
+    plugins = tuple(read_plugin(path) for path in paths)
+    for plugin in plugins:
+        load_plugin(plugin)
+    return plugins
 
 
 def load_plugin(plugin: Plugin) -> None:

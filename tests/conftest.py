@@ -1,11 +1,49 @@
 """Shared fixtures. Tests never need the network, a GPU or a prepared data folder."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as a worker computes; tiny tensors on many threads wait for each other
 os.environ["PFL_BENCH_DATA"] = "/nonexistent/pfl-bench-tests"  # nothing may be read from the user's data
+
+
+SLOW = {
+    "benchmarks",
+    "methods/test_conformance.py",
+    "methods/test_drafts_a.py",
+    "methods/test_drafts_b.py",
+    "pfl_bench/cli/test_app.py",
+    "pfl_bench/engine/test_enrollment.py",
+    "pfl_bench/results/report/test_browser.py",
+    "pfl_bench/results/statistics/test_paired.py",
+    "pfl_bench/results/test_comparison.py",
+    "pfl_bench/running/test_executors.py",
+    "pfl_bench/running/test_reuse.py",
+    "pfl_bench/running/test_tuning.py",
+    "pfl_bench/testing/test_checks.py",
+    "pfl_bench/testing/test_model_checks.py",
+    "pfl_bench/testing/test_unfair.py",
+    "test_wheel.py",
+}
+"""Files and folders that ``make smoke`` leaves out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of those files as slow."""
+    root = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
+        if {str(path), path.parts[0]} & SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: collecting garbage, as statsmodels does at every correction, need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +63,27 @@ def clean_registries():
     for name in set(sys.modules) - modules:
         if name.startswith("pfl_bench_plugin_"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def fresh_plugins():
+    """Forget plug-ins, and helper modules by name, as a new process would have."""
+    import sys
+
+    from pfl_bench.registry import ALL
+
+    before = [dict(registry._entries) for registry in ALL]
+
+    def forget(*helpers: str) -> None:
+        for registry, entries in zip(ALL, before, strict=True):
+            registry._entries = dict(entries)
+        for name in list(sys.modules):
+            if name.startswith("pfl_bench_plugin_") or name in helpers:
+                del sys.modules[name]
+
+    path = list(sys.path)
+    yield forget
+    sys.path[:] = path
 
 
 @pytest.fixture

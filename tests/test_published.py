@@ -9,8 +9,7 @@ import pytest
 
 from pfl_bench.registry import METHODS
 from pfl_bench.results.analyses import claims, communication, embeddings, novel
-from pfl_bench.results.analyses.tables import finished
-from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.render import FORMATS, to_csv
 from pfl_bench.running.tuning import TRIALS_FILE, choose, plan_trials
@@ -76,7 +75,7 @@ def test_claims_are_what_the_runs_give(folder):
     written = {
         path.name: path.read_text(encoding="utf-8") for path in (*folder.glob("columns-*.md"), folder / "claims.csv")
     }
-    assert written == claims.files(finished(folder))
+    assert written == claims.files(finished_runs(folder))
 
 
 @pytest.mark.parametrize(

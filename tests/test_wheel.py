@@ -46,7 +46,7 @@ def test_wheel_finds_everything_and_runs(installed):
     folder, target = installed
     code = (
         "import pfl_bench; from pfl_bench.registry import METHODS, DATASETS;"
-        "from pfl_bench.suite import builtin_suites;"
+        "from pfl_bench.spec.suite import builtin_suites;"
         "print(pfl_bench.__file__, METHODS.entry('fedavg').origin, *METHODS.names(), *DATASETS.names(),"
         "*builtin_suites())"
     )

@@ -36,6 +36,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, loop, vmap or graph.")] = "auto",
+    state: Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")] = "memory",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     budget_scale: Annotated[float, typer.Option(help="Multiply the client visits.")] = 1.0,
     data_dir: DataDir = None,
@@ -45,20 +46,25 @@ def run(
     track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
 ) -> int:
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
-    from .run import RunRequest, run_request
+    from pfl_bench.registry import load_plugins
 
-    return run_request(
-        RunRequest(
-            methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, precision,
-            budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
-            tuple(name.strip() for name in track.split(",") if name.strip()),
-        )
+    from .request import RunRequest, read_request
+
+    request = RunRequest(
+        methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, state, precision,
+        budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
+        tuple(name.strip() for name in track.split(",") if name.strip()),
     )  # fmt: skip
+    plugins = load_plugins(request.plugins)
+    wanted = read_request(request)
+    from .run import run_request  # loads torch
+
+    return run_request(request, wanted, plugins)
 
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, scenarios or suites.")],
+    what: Annotated[str, typer.Argument(help="methods, datasets, partitions, models, scenarios or suites.")],
     plugin: Plugins = None,
 ) -> int:
     """Show what there is."""
@@ -91,11 +97,16 @@ def compare(
 
 
 @app.command()
-def check(method: Annotated[str, typer.Argument(help="A method's name, or all.")], plugin: Plugins = None) -> int:
-    """Test whether a method is a fair entrant."""
-    from .check import check_methods
+def check(
+    method: Annotated[str | None, typer.Argument(help="A method's name, or all.")] = None,
+    model: Annotated[str | None, typer.Option(help="A client model's name, or all, instead of a method.")] = None,
+    data: Annotated[str | None, typer.Option(help="The data set to examine client models on.")] = None,
+    plugin: Plugins = None,
+) -> int:
+    """Test whether a method is a fair entrant, or whether a client model does what it must."""
+    from .check import check_things
 
-    return check_methods(method, plugin or [])
+    return check_things(method, model, data, plugin or [])
 
 
 @data_app.command()

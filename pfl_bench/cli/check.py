@@ -1,29 +1,75 @@
 """The command ``check``."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pfl_bench.registry import METHODS
+from rich.console import Console
+
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS, MODELS, load_plugins
 from pfl_bench.spec.suite import parse_names
-from pfl_bench.testing import CHECKS, Context, run_check
 
-from .run import load_plugins
-from .tables import make_console
+from .terminal import make_console
+
+if TYPE_CHECKING:
+    from pfl_bench.testing import Check
+
+
+def check_things(method: str | None, model: str | None, data: str | None, plugins: Sequence[Path]) -> int:
+    """Run every check on a method, on a client model, or on all of either. Returns 1 if one fails."""
+    if (method is None) == (model is None):
+        raise RequestError("check: name a method, or a client model with --model")
+    return check_methods(method, plugins) if method else check_models(str(model), data, plugins)
 
 
 def check_methods(method: str, plugins: Sequence[Path]) -> int:
     """Run every conformance check on a method, or on all. Returns 1 if one fails."""
-    console = make_console()
     loaded = load_plugins(plugins)
+    names = parse_names(method, METHODS.known_names(), "method")
+    from pfl_bench.testing import CHECKS, Context  # loads torch
+
+    context, console = Context(tuple(names), loaded), make_console()
+    failed = sum(_report(console, CHECKS, name, context, METHODS.entry(name).info["paper"]) for name in names)
+    return _verdict(console, failed)
+
+
+def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
+    """Put a client model, or all, through its checks. Returns 1 if one fails."""
+    load_plugins(plugins)
+    names = parse_names(model, MODELS.known_names(), "client model")
+    from pfl_bench.testing import MODEL_CHECKS, ModelContext  # loads torch
+
+    context, console = ModelContext() if data is None else ModelContext(data), make_console()
+    _ = context.dataset  # one that is unknown is refused before anything is examined
+    failed = sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
+    return _verdict(console, failed)
+
+
+def _report(console: Console, checks: "Sequence[Check]", name: str, context: object, what: str) -> int:
+    from pfl_bench.testing import examine
+
+    console.print(f"{name} ({what})", markup=False)
     failed = 0
-    names = parse_names(method, METHODS.names(), "method")
-    context = Context(tuple(names), loaded)
-    for name in names:
-        console.print(f"{name} ({METHODS.entry(name).info['paper']})", markup=False)
-        for check in CHECKS:
-            complaint = run_check(check, name, context)
-            failed += complaint is not None
-            verdict = "ok    " if complaint is None else "FAILED"
-            console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)
+    for check, complaint in examine(checks, name, context):
+        failed += complaint is not None
+        verdict = "ok    " if complaint is None else "FAILED"
+        console.print(f"  {verdict} {check.title}" + (f": {complaint}" if complaint else ""), markup=False)
+        if complaint and complaint.trace:
+            console.print(f"         its traceback: {_kept(name, complaint.trace)}", markup=False, soft_wrap=True)
+    return failed
+
+
+def _kept(name: str, trace: str) -> str:
+    """The path of a new temporary file with a traceback; ``check`` has no results folder to keep it in."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix=f"pfl-bench-check-{name}-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(trace)
+    return file.name
+
+
+def _verdict(console: Console, failed: int) -> int:
     console.print("all checks passed" if not failed else f"{failed} checks failed")
     return 1 if failed else 0

@@ -4,21 +4,23 @@ import math
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
-from pfl_bench.results.comparison import compare, regressions
-from pfl_bench.results.frame import scan_runs
 
-from .tables import make_console, print_rows
+from .terminal import make_console, print_rows
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")
 
 
 def compare_folders(before: Path, after: Path) -> int:
     """Print which cells moved. Exit status 1 if one got significantly worse or its runs fail now."""
-    console = make_console()
-    frames = []
     for folder in (before, after):
         if not (folder / "runs").is_dir():
             raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'")
+    from pfl_bench.results.comparison import UNJUDGED, compare, regressions  # loads pandas and scipy
+    from pfl_bench.results.frame import scan_runs
+
+    console = make_console()
+    frames = []
+    for folder in (before, after):
         frame, problems = scan_runs(folder)
         for problem in problems:
             console.print(f"Left out: {folder / problem.where}: {problem.why}", markup=False, soft_wrap=True)
@@ -41,8 +43,11 @@ def compare_folders(before: Path, after: Path) -> int:
         for cell in moved
     ]
     print_rows(console, f"{before} and {after}", HEADERS, rows)
+    for cell in moved:
+        for runs in cell.left_out:
+            console.print(f"Left out of {cell.scenario}, {cell.entry}: {runs}", markup=False, soft_wrap=True)
     worse = regressions(moved)
-    unjudged = sum(cell.verdict in ("too few seeds", "other splits") for cell in moved)
+    unjudged = sum(cell.verdict in UNJUDGED for cell in moved)
     console.print(
         f"{len(worse)} of {len(moved)} cells got worse"
         + (f"; {unjudged} could not be judged" if unjudged else "")

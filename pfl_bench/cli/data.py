@@ -5,7 +5,7 @@ from pathlib import Path
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.store import default_data_dir, load_dataset, record_hash
 
-from .tables import make_console
+from .terminal import make_console
 
 
 def prepare_dataset(name: str, data_dir: Path | None) -> int:

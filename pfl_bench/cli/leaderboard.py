@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, unknown
+from pfl_bench.results import EVERY_FORMAT
 from pfl_bench.results.ledger import check_writable
-from pfl_bench.results.publish import EVERY_FORMAT, write_leaderboard
 
-from .tables import make_console, print_leaderboard
+from .terminal import make_console
 
 
 def rebuild(suite: str, out: Path, formats: str) -> int:
@@ -21,6 +21,10 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
         there = sorted(path.parent.name for path in out.glob("*/runs")) or ["(none)"]
         raise RequestError(f"--suite: no runs in {folder}; suites with runs in {out}: {', '.join(there)}")
     check_writable(folder)
+    from pfl_bench.results.publish import write_leaderboard  # loads pandas and scipy
+
+    from .board import print_leaderboard
+
     table, written, problems = write_leaderboard(folder, wanted)
     print_leaderboard(console, table, set(table["scenario"]))
     for problem in problems:

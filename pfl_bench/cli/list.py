@@ -1,48 +1,80 @@
-"""The command ``list``."""
+"""The command ``list``: what there is, read from files where that is enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from pfl_bench.errors import unknown
-from pfl_bench.registry import DATASETS, METHODS, Registry
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, Registry, load_plugins
+from pfl_bench.shelves import Offer
 from pfl_bench.spec.suite import builtin_suites
 
-from .run import load_plugins
-from .tables import make_console, print_rows
+from .terminal import make_console, print_rows
+
+Rows = list[list[str]]
+
+
+def _everything(registry: Registry[Any]) -> list[Offer]:
+    """What a registry offers, read from its files; imported where that is not enough."""
+    read = registry.offers()
+    if read is not None:
+        return read
+    return [
+        Offer(entry.name, entry.info, {"moment": str(getattr(entry.value, "moment", ""))}, entry.origin)
+        for entry in registry
+    ]
+
+
+def _moment(offer: Offer) -> str:
+    """When a method is evaluated; the contract says "received" where neither it nor a base class says anything."""
+    if offer.attributes is None:
+        return str(METHODS.get(offer.name).moment)
+    return offer.attributes.get("moment", "received")
+
+
+def _methods() -> tuple[Sequence[str], Rows]:
+    rows = [[o.name, _moment(o), o.info.get("paper", ""), Path(o.origin).name] for o in _everything(METHODS)]
+    return ("name", "evaluated", "paper", "file"), rows
+
+
+def _summaries(registry: Registry[Any], *columns: str) -> tuple[Sequence[str], Rows]:
+    rows = [[o.name, *(o.info.get(column, "") for column in columns)] for o in _everything(registry)]
+    return ("name", *("what" if column == "summary" else column for column in columns)), rows
+
+
+def _scenarios() -> tuple[Sequence[str], Rows]:
+    rows = [
+        [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
+        for suite in builtin_suites().values()
+        for s in suite.scenarios
+    ]
+    return ("id", "suite", "data", "clients", "model", "visits x local steps"), rows
+
+
+def _suites() -> tuple[Sequence[str], Rows]:
+    rows = [[s.name, str(len(s.scenarios)), s.methods, s.seeds, s.description] for s in builtin_suites().values()]
+    return ("name", "scenarios", "methods", "seeds", "description"), rows
+
+
+LISTINGS: Mapping[str, tuple[Registry[Any] | None, Callable[[], tuple[Sequence[str], Rows]]]] = {
+    "methods": (METHODS, _methods),
+    "datasets": (DATASETS, lambda: _summaries(DATASETS, "summary", "source")),
+    "partitions": (PARTITIONS, lambda: _summaries(PARTITIONS, "summary")),
+    "models": (MODELS, lambda: _summaries(MODELS, "summary")),
+    "scenarios": (None, _scenarios),
+    "suites": (None, _suites),
+}
 
 
 def list_things(what: str, plugins: Sequence[Path]) -> int:
-    """Print the registered methods or data sets, or the built-in scenarios or suites."""
-    console = make_console()
+    """Print what is registered, or the built-in scenarios or suites."""
+    if what not in LISTINGS:
+        raise unknown("listing", what, list(LISTINGS))
     load_plugins(plugins)
-    if what == "methods":
-        rows = [
-            [e.name, e.value.moment, str(e.value.Config().cohort), e.info["paper"], Path(e.origin).name]
-            for e in METHODS
-        ]
-        print_rows(console, "methods", ["name", "evaluated", "cohort", "paper", "file"], rows)
-        _print_broken(console, METHODS)
-    elif what == "datasets":
-        rows = [[e.name, e.info.get("summary", ""), e.info.get("source", "")] for e in DATASETS]
-        print_rows(console, "data sets", ["name", "what", "source"], rows)
-        _print_broken(console, DATASETS)
-    elif what == "scenarios":
-        rows = [
-            [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
-            for suite in builtin_suites().values()
-            for s in suite.scenarios
-        ]
-        print_rows(console, "scenarios", ["id", "suite", "data", "clients", "model", "visits x local steps"], rows)
-    elif what == "suites":
-        rows = [[s.name, str(len(s.scenarios)), s.methods, s.seeds, s.description] for s in builtin_suites().values()]
-        print_rows(console, "suites", ["name", "scenarios", "methods", "seeds", "description"], rows)
-    else:
-        raise unknown("listing", what, ["methods", "datasets", "scenarios", "suites"])
-    return 0
-
-
-def _print_broken(console: Console, registry: Registry[object]) -> None:
-    for name, reason in registry.broken.items():
+    console = make_console()
+    registry, listing = LISTINGS[what]
+    headers, rows = listing()
+    print_rows(console, "data sets" if what == "datasets" else what, headers, rows)
+    for name, reason in (registry.broken if registry is not None else {}).items():
         console.print(f"  {name} could not be loaded: {reason}", markup=False)
+    return 0

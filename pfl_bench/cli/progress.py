@@ -11,7 +11,6 @@ from rich.text import Text
 
 from pfl_bench.engine.events import Checkpoint, Event, RunResult
 from pfl_bench.engine.events import Progress as VisitProgress
-from pfl_bench.results.ledger import Ledger
 from pfl_bench.spec.run import RunSpec
 
 
@@ -26,11 +25,11 @@ class _Rate(ProgressColumn):
 class RunProgress:
     """Listens to the runs' events; live bars on a terminal, a line per finished run elsewhere."""
 
-    def __init__(self, console: Console, runs: Sequence[RunSpec], ledger: Ledger) -> None:
+    def __init__(self, console: Console, runs: Sequence[RunSpec], reused: set[str]) -> None:
         self.console = console
         self.total = len(runs)
         self.ended = 0
-        self.reused = {run.id for run in runs if ledger.is_final(run.id)}
+        self.reused = reused
         self.budget = {run.id: run.scenario.visits for run in runs if run.id not in self.reused}
         self.done = dict.fromkeys(self.budget, 0)
         self.bar = Progress(

@@ -51,9 +51,21 @@ class GradientRule(ABC):
         """
 
 
+def check_cost(rule: GradientRule, calls: int) -> None:
+    """ValueError if a rule asked for more gradients in a step than it says, which is what the budget is charged."""
+    if not 1 <= calls <= rule.gradients:
+        raise ValueError(f"rule {type(rule).__name__} called gradient {calls} times in a step; its property gradients "
+                         f"says {rule.gradients}, which is what a step costs")  # fmt: skip
+
+
 def cross_entropy(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> Tensor:
     """Mean cross-entropy over the samples of a batch; padding does not count."""
     return mean_over(batch, cross_entropies(net(params, batch.x), batch.y))
+
+
+def total_cross_entropy(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> Tensor:
+    """Cross-entropy summed over the samples of a batch, for ``fed.compute``, which adds batches up."""
+    return (cross_entropies(net(params, batch.x), batch.y) * batch.weight).sum()
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
@@ -72,7 +84,7 @@ def check_value(what: str, function: Any) -> None:
 
     A bound method, a closure or a lambda can read what changes between rounds, which a traced step would not see.
     """
-    if isinstance(function, FunctionType) and function.__closure__ is None and "<locals>" not in function.__qualname__:
+    if isinstance(function, FunctionType) and function.__closure__ is None and "<" not in function.__qualname__:
         return
     if not _is_value(function) or isinstance(function, _PLAIN):
         name = getattr(function, "__qualname__", type(function).__qualname__)

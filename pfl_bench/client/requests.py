@@ -73,7 +73,8 @@ class ComputeRequest:
 class Served:
     """What clients use to predict: parameters ``[c, ...]`` and, where that is no forward pass, a function of its own.
 
-    ``predict(net, params, x, aux) -> [B, classes]``, logits or log-probabilities; ``aux``: a tree of ``[c, ...]``.
+    ``predict(net, params, x, aux) -> [B, classes]``, logits or log-probabilities, all of them finite: an infinite loss
+    ends the run as diverged. ``aux``: a tree of ``[c, ...]``.
     """
 
     params: Tensors

@@ -1,8 +1,7 @@
 """Scoring clients: correct predictions and losses per client, and the statistics reported from them."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from pfl_bench import metrics
 from pfl_bench.client.backends import Backend
 from pfl_bench.client.losses import check_value
 from pfl_bench.client.model import ClientModel
@@ -22,37 +22,34 @@ CHUNK_IMAGES = 8192
 
 @dataclass(frozen=True)
 class Scores:
-    """Per client: correct predictions, samples, and mean cross-entropy. Arrays ``[clients]``."""
+    """Per client: correct predictions, samples, mean cross-entropy, and what further metrics sum up (``sums``).
+
+    Arrays ``[clients]``.
+    """
 
     correct: np.ndarray
     total: np.ndarray
     loss: np.ndarray
+    sums: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence["Scores"], order: np.ndarray) -> "Scores":
         """Scores of several groups of clients, put into an order."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts])[order] for name in cls.__annotations__))
+
+        def together(get: Callable[[Scores], np.ndarray]) -> np.ndarray:
+            return np.concatenate([get(part) for part in parts])[order]
+
+        sums = {key: together(lambda part, key=key: part.sums[key]) for key in parts[0].sums}  # type: ignore[misc]
+        return cls(together(lambda p: p.correct), together(lambda p: p.total), together(lambda p: p.loss), sums)
 
     @property
     def accuracies(self) -> np.ndarray:
         """Accuracy per client, in percent."""
-        return 100.0 * self.correct / self.total
+        return metrics.accuracies(self)
 
     def summary(self) -> dict[str, float]:
-        """Percentages: ``accuracy`` pools all samples (the primary figure), the others are over clients.
-
-        ``worst_decile`` is the mean over the tenth of the clients (at least one) with the lowest accuracy.
-        ``loss`` is the mean of the clients' mean losses.
-        """
-        each = np.sort(self.accuracies)
-        return {
-            "accuracy": 100.0 * float(self.correct.sum() / self.total.sum()),
-            "client_mean": float(each.mean()),
-            "client_std": float(each.std()),
-            "worst_decile": float(each[: math.ceil(len(each) / 10)].mean()),
-            "client_min": float(each[0]),
-            "loss": float(self.loss.mean()),
-        }
+        """The figures of ``pfl_bench.metrics.METRICS``: ``accuracy`` pools all samples, the others are over clients."""
+        return metrics.summarise(self)
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,13 @@ class EvaluationSet:
 @torch.no_grad()
 def score(
     model: ClientModel, backend: Backend, served: Served, data: EvaluationSet, clients: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Correct predictions and summed losses ``[c]`` of stacked models ``[c, ...]`` on their clients' samples.
+) -> dict[str, Tensor]:
+    """Of stacked models ``[c, ...]`` on their clients' samples: ``correct`` predictions, summed ``loss`` and what other
+    metrics take of a sample, each ``[c]``.
 
     A client's samples are always scored in one piece, so its figures do not depend on who else is scored.
     """
-    correct, losses = [], []
+    found: list[dict[str, Tensor]] = []
     per_chunk = max(1, CHUNK_IMAGES // data.indices.shape[1])
     for start in range(0, len(clients), per_chunk):
         chosen = clients[start : start + per_chunk]
@@ -92,10 +90,14 @@ def score(
         if logits.shape != (*y.shape, model.classes):
             raise ValueError(f"predictions have shape {tuple(logits.shape[1:])} per client for {y.shape[1]} samples of "
                              f"{model.classes} classes")  # fmt: skip
-        correct.append(((logits.argmax(-1) == y) & real).sum(1))
-        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
-        losses.append((loss * real).sum(1))
-    return torch.cat(correct), torch.cat(losses)
+        found.append(_tallies(logits, y, real))
+    return {key: torch.cat([part[key] for part in found]) for key in found[0]}
+
+
+def _tallies(logits: Tensor, y: Tensor, real: Tensor) -> dict[str, Tensor]:
+    loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+    own = {m.key: (m.sample(logits, y) * real).sum(1) for m in metrics.METRICS if m.sample is not None}
+    return {**own, "correct": ((logits.argmax(-1) == y) & real).sum(1), "loss": (loss * real).sum(1)}
 
 
 def _rows(served: Served, own: slice) -> Served:
@@ -105,9 +107,10 @@ def _rows(served: Served, own: slice) -> Served:
 
 def evaluate(model: ClientModel, backend: Backend, served: Served, data: EvaluationSet, clients: Tensor) -> Scores:
     """``score`` as NumPy arrays with the sample counts."""
-    correct, losses = score(model, backend, served, data, clients)
+    found = score(model, backend, served, data, clients)
     total = data.real[clients].sum(1).cpu().numpy()
-    return Scores(correct.cpu().numpy(), total, losses.double().cpu().numpy() / total)
+    correct, losses = found.pop("correct").cpu().numpy(), found.pop("loss").double().cpu().numpy()
+    return Scores(correct, total, losses / total, {key: values.double().cpu().numpy() for key, values in found.items()})
 
 
 def as_served(found: Served | Tensors) -> Served:

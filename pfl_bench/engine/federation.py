@@ -1,6 +1,5 @@
 """What a method sees of the world: clients it can send to, train, compute on and collect from; never their data."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -8,106 +7,24 @@ import torch
 from torch import Tensor
 
 from pfl_bench.client.losses import GradientRule, Loss, check_value, cross_entropy
-from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain, stacked, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
-from pfl_bench.data.pool import on_device
 from pfl_bench.errors import UnsuitedError
-from pfl_bench.seeds import numpy_generator
 
-from .clients import ClientGroup, client_ids
-from .meter import STREAM, TRAINING, BudgetError, Costs, Phase
-from .per_client import PerClient
+from .clients import ClientGroup
+from .meter import STREAM, TRAINING, BudgetError
+from .view import View
 
 
-class Federation:
+class Federation(View):
     """The training clients of one run that share a client model, numbered ``0..clients-1``, at one point of the run.
 
-    ``phase``: ``init`` and ``train`` (a round) spend the budget; ``adapt`` and ``enroll`` have an allowance of their
-    own; in ``evaluate`` nothing may train. ``local_steps``: the mini-batch gradients that each client may spend in this
-    phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
+    What it knows of them is in ``View``; here is what crosses the border between server and clients, and what touches
+    the clients' data. Both are counted.
     """
 
-    __slots__ = ("_group", "_meter", "local_steps", "phase", "progress", "round")
-
-    phase: Phase
-    local_steps: int
-    round: int
-    progress: float
-
-    def __init__(
-        self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0
-    ) -> None:
-        self._group, self._meter = group, meter
-        for name, value in (("phase", phase), ("local_steps", local_steps), ("round", round), ("progress", progress)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if hasattr(self, name):
-            raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
-        object.__setattr__(self, name, value)
-
-    # What is known of the clients
-
-    @property
-    def model(self) -> ClientModel:
-        """The client model."""
-        return self._group.model
-
-    @property
-    def models(self) -> tuple[ClientModel, ...]:
-        """The client models of the scenario; this federation's is one of them."""
-        return self._group.models
-
-    @property
-    def clients(self) -> int:
-        """Number of training clients."""
-        return len(self._group.members)
-
-    @property
-    def population(self) -> int:
-        """Number of training clients of the scenario, whatever their model."""
-        return self._group.population
-
-    @property
-    def everyone(self) -> Tensor:
-        """Ids of all training clients, int64 ``[clients]``."""
-        return client_ids(np.arange(self.clients), self.device)
-
-    @property
-    def sizes(self) -> Tensor:
-        """Training samples per client, float32 ``[clients]``."""
-        return self._group.sizes
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return self._group.classes
-
-    @property
-    def class_counts(self) -> Tensor:
-        """Training samples per client and class, float32 ``[clients, classes]``: what each client knows of itself.
-
-        A server that uses it must ``collect`` it.
-        """
-        return self._group.class_counts
-
-    @property
-    def device(self) -> torch.device:
-        """Where tensors live."""
-        return self._group.device
-
-    @property
-    def costs(self) -> Costs:
-        """What the run has cost so far."""
-        return self._meter.copy()
-
-    def among_all(self, clients: Tensor) -> Tensor:
-        """These clients' numbers among all training clients of the scenario, int64 ``[c]``."""
-        if len(self.models) == 1:
-            return clients
-        return on_device(torch.tensor(self._group.numbers), self.device)[clients]
+    __slots__ = ()
 
     def part(self, share: float) -> tuple["Federation", "Federation"]:
         """The same clients twice: with the rest of their training samples, and with the ``share`` that is held out.
@@ -120,36 +37,6 @@ class Federation:
 
     def _like(self, group: ClientGroup) -> "Federation":
         return Federation(group, self._meter, self.phase, self.local_steps, self.round, self.progress)
-
-    # Parameters and state
-
-    def generator(self, *coordinates: int | str) -> np.random.Generator:
-        """Random numbers for the method's own use; its stream touches no other."""
-        return numpy_generator(self._group.seed, "method", *coordinates)
-
-    def init_params(self, model: ClientModel | None = None) -> Params:
-        """Initial weights and buffers of the client model, or of another of ``models``: equal for all methods."""
-        return (model or self.model).init(self._group.seed, self.device)
-
-    def per_client(self, default: Tensors) -> PerClient:
-        """Personal state that starts from ``default``, ``[...]``, for every client."""
-        return PerClient(default, self.clients, on_disk=self._group.on_disk)
-
-    def split(self, params: Params, top_layers: int | None = None) -> tuple[Params, Params]:
-        """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
-        head = self.model.head if top_layers is None else self.model.top(top_layers)
-        return params.without(head), params.only(head)
-
-    def replayed(self, name: str, work: Callable[[Any, Any], Any], held: Any, inputs: Any) -> Any:
-        """``work(held, inputs)``; on a GPU it is recorded once as a CUDA graph and replayed from then on.
-
-        For server-side work that recurs every round. ``held``: tensors that ``work`` uses and changes in place.
-        ``inputs``: trees of tensors of the same shapes each time; so is what ``work`` returns. Nothing else may
-        matter to ``work`` that changes between rounds.
-        """
-        if self.device.type != "cuda":
-            return work(held, inputs)
-        return self._group.recordings.run(name, work, held, inputs, self.device)
 
     # What crosses the border between server and clients
 
@@ -220,7 +107,7 @@ class Federation:
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        most, taken = self._steps(steps, cost)
+        most, taken = self._steps(steps, cost, len(cohort))
         moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
         plan = self._group.plan(
@@ -289,7 +176,7 @@ class Federation:
         """Where a stream of random numbers begins: with the phase."""
         return STREAM.get(self.phase, str(self.phase)), stream
 
-    def _steps(self, steps: int | Tensor | None, cost: int) -> tuple[int, np.ndarray | None]:
+    def _steps(self, steps: int | Tensor | None, cost: int, clients: int) -> tuple[int, np.ndarray | None]:
         """The most steps of a client, and each client's own where they differ."""
         if steps is None:
             steps = self.local_steps // cost
@@ -300,19 +187,21 @@ class Federation:
                 )
         if isinstance(steps, Tensor):
             taken = steps.detach().cpu().numpy().astype(np.int64)
+            if taken.shape != (clients,) or taken.min() < 0:
+                raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
             return max(1, int(taken.max())), taken
         if steps < 1:
             raise ValueError(f"steps={steps!r} must be at least 1")
         return steps, None
 
     def _count_gradients(self, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
-        clients, steps = sizes.shape[:2]
-        gradients = (clients * steps if taken is None else int(taken.sum())) * cost
+        used = sizes if taken is None else sizes[np.arange(sizes.shape[1]) < taken[:, None]]
+        gradients = (sizes.shape[0] * sizes.shape[1] if taken is None else len(used)) * cost
         if self.phase not in TRAINING:
             self._meter.adapt_steps += gradients
             return
         self._meter.local_steps += gradients
-        self._meter.samples += round(float(sizes.mean()) * gradients)
+        self._meter.samples += round(float(used.mean()) * gradients) if gradients else 0
 
 
 def _bytes(params: Tensors) -> int:

@@ -17,6 +17,8 @@ from .federation import Federation
 
 Moment = Literal["global", "received", "adapted"]
 MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
+HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "client_vectors")
+"""What the engine calls of a method."""
 
 
 LEARNING_RATES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)

@@ -54,9 +54,11 @@ class PerClient:
     def set_rows(self, clients: Tensor, values: Tensors) -> None:
         """Write ``values`` ``[c, ...]`` as these clients' rows; names that are not given keep what they have.
 
-        KeyError if none of the names is given.
+        KeyError if none of the names is given. Where nothing is personal there is nothing to write.
         """
         given = [name for name in self._store if name in values]
+        if not self._store:
+            return
         if not given:
             raise KeyError(f"no value for any of {', '.join(self._store)}")
         ids = host_ids(clients)
@@ -65,9 +67,9 @@ class PerClient:
             self._grow(len(fresh))
             for client in fresh:
                 self._slots[client] = len(self._slots) + 1
-            if len(given) < len(self._store):
-                own = [self._slots[client] for client in fresh]
-                self._write(own, {n: t[:1].expand(len(own), *t.shape[1:]) for n, t in self._store.items()})
+            own = [self._slots[client] for client in fresh]
+            kept = self._store.without(given)
+            self._write(own, kept.map(lambda tensor: tensor[:1].expand(len(own), *tensor.shape[1:]).clone()))
         self._write([self._slots[client] for client in ids], {name: values[name] for name in given})
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "PerClient":
@@ -107,7 +109,7 @@ class PerClient:
         return on_device(torch.from_numpy(np.asarray(slots, dtype=np.int64)), device)
 
     def _write(self, slots: list[int], values: Tensors) -> None:
-        if slots:
+        if slots and values:
             index = self._index(slots)
             for name, rows in values.items():
                 self._store[name].index_copy_(0, index, rows.detach().to(self._store[name].dtype))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pfl_bench.client.backends import choose_backend
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.data.pool import ImagePool

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from .evaluation import Scores
@@ -23,6 +22,7 @@ def remember(picks: Picks, moment: Moment, visits: int, validation: Scores, test
         "correct": torch.from_numpy(test.correct),
         "total": torch.from_numpy(test.total),
         "loss": torch.from_numpy(test.loss),
+        "sums": {key: torch.from_numpy(values) for key, values in test.sums.items()},
     }
     best = picks.get(f"{moment}/best")
     picks[f"{moment}/last"] = entry
@@ -36,8 +36,8 @@ def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[
     clients: list[Row] = []
     for key, pick in sorted(picks.items()):
         moment, selection = key.split("/")
-        arrays: list[np.ndarray] = [pick[name].cpu().numpy() for name in ("correct", "total", "loss")]
-        scores = Scores(*arrays)
+        correct, total, loss = (pick[name].cpu().numpy() for name in ("correct", "total", "loss"))
+        scores = Scores(correct, total, loss, {key: values.cpu().numpy() for key, values in pick["sums"].items()})
         summary.setdefault(moment, {})[selection] = {
             "visits": pick["visits"],
             "validation_accuracy": pick["validation_accuracy"],

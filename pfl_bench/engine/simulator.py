@@ -2,16 +2,11 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from pfl_bench.client.params import State, stacked
-from pfl_bench.client.requests import Served
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.errors import DivergedError, UnsuitedError
@@ -19,54 +14,21 @@ from pfl_bench.registry import METHODS
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
-from pfl_bench.spec.scenario import Scenario
 
-from . import checkpoint
 from .clients import client_ids
 from .enrollment import enroll
-from .evaluation import Scores, as_served, evaluate
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
-from .federation import Federation
-from .meter import BudgetError, Costs, Phase
+from .meter import BudgetError, Costs
 from .method import Method, Moment
+from .moments import evaluate_moment
 from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
-from .selection import Picks, remember, summarise
+from .run_state import RunState
+from .selection import summarise
 
 Places = tuple[Place, ...]
 
 PROGRESS_SECONDS = 0.5
-SERVED_VALUES = 2**26
-"""Parameters of clients' models in memory at a time while they are evaluated."""
-
-
-@dataclass
-class _Run:
-    """The explicit state of a run; what ``checkpoint`` keeps."""
-
-    states: list[State]
-    costs: Costs
-    round: int = 0
-    visits: int = 0
-    history: list[Row] = field(default_factory=list)
-    picks: Picks = field(default_factory=dict)
-
-    def dumps(self) -> bytes:
-        return checkpoint.dumps({**vars(self), "costs": self.costs.as_dict()})
-
-    @classmethod
-    def loads(cls, data: bytes, device: torch.device) -> "_Run":
-        tree = checkpoint.loads(data, device)
-        return cls(**{**tree, "costs": Costs(**tree["costs"])})
-
-    def state(self, position: int) -> State:
-        """The state for the client model at a position; a joint method has one for all."""
-        return self.states[position % len(self.states)]
-
-    def federation(self, place: Place, phase: Phase, scenario: Scenario) -> Federation:
-        """What the method sees of a place, now."""
-        allowed = scenario.adapt_steps if phase == "adapt" else scenario.local_steps
-        return Federation(place.group, self.costs, phase, allowed, self.round, self.visits / scenario.visits)
 
 
 def simulate(
@@ -84,7 +46,7 @@ def simulate(
     device = torch.device(options.device)
     places = build_places(spec, dataset, partition, options)
     method: Method = METHODS.get(spec.method)(spec.config)
-    run = _Run([], Costs())
+    run = RunState([], Costs())
     try:
         resumed = _resume(resume_from, device)
         if resumed is None:
@@ -109,12 +71,12 @@ def simulate(
         yield _result("diverged", str(error), run, method, places, {})
 
 
-def _resume(data: bytes | None, device: torch.device) -> _Run | None:
+def _resume(data: bytes | None, device: torch.device) -> RunState | None:
     """The run in a checkpoint, or None to start over: there is none, or it is damaged."""
     if data is None:
         return None
     try:
-        return _Run.loads(data, device)
+        return RunState.loads(data, device)
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -124,7 +86,7 @@ def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
     return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
 
 
-def _initialise(run: _Run, method: Method, places: Places, spec: RunSpec) -> None:
+def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) -> None:
     """The state before the first round. What is trained here is taken from the visits."""
     scenario, started = spec.scenario, time.perf_counter()
     for place in places[:1] if method.joint else places:
@@ -137,7 +99,7 @@ def _initialise(run: _Run, method: Method, places: Places, spec: RunSpec) -> Non
         run.costs.train_seconds += time.perf_counter() - started
 
 
-def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float | None:
+def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> float | None:
     """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
@@ -166,7 +128,7 @@ def _advance(run: _Run, method: Method, places: Places, spec: RunSpec) -> float 
     if not due:
         return None
     started = time.perf_counter()
-    rows = [row for moment in due for row in _evaluate_moment(run, method, places, moment, scenario)]
+    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
@@ -180,53 +142,9 @@ def _crossed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
-def _evaluate_moment(run: _Run, method: Method, places: Places, moment: Moment, scenario: Scenario) -> list[Row]:
-    """Score every client on validation and test; remember the best (on validation) and the last test scores."""
-    parts: dict[str, list[Scores]] = {"validation": [], "test": []}
-    for position, place in enumerate(places):
-        fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
-        for clients in _portions(fed):
-            before = run.costs.adapt_steps
-            served = _serve(method, fed, run.state(position), moment, clients)
-            used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
-            if used > allowed:
-                raise BudgetError(
-                    f"{method.name} took {used} mini-batch gradients to adapt {len(clients)} clients; the scenario's "
-                    f"adapt_steps={scenario.adapt_steps} allows {allowed}"
-                )
-            for split, data in (("validation", place.validation), ("test", place.test)):
-                parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
-    order = np.argsort([number for place in places for number in place.group.numbers])
-    scores = {split: Scores.joined(each, order) for split, each in parts.items()}
-    broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
-    if len(broken):
-        raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
-    remember(run.picks, moment, run.visits, scores["validation"], scores["test"])
-    return [
-        {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
-        for split, scored in scores.items()
-    ]
-
-
-def _portions(fed: Federation) -> Sequence[Tensor]:
-    """All clients, as many at a time as memory should hold models of."""
-    together = max(1, SERVED_VALUES // fed.model.size)
-    ids = np.arange(fed.clients)
-    return [client_ids(ids[first : first + together], fed.device) for first in range(0, fed.clients, together)]
-
-
-def _serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
-    """What these clients use to predict at a moment, stacked."""
-    if moment == "adapted":
-        return as_served(method.adapt(fed, state, clients))
-    if moment == "received":
-        return as_served(method.client_params(fed, state, clients))
-    shared = as_served(method.global_params(fed, state))
-    aux = pytree.tree_map_only(Tensor, lambda leaf: leaf.expand(len(clients), *leaf.shape), shared.aux)
-    return Served(stacked(shared.params, len(clients)), shared.predict, aux)
-
-
-def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partition: Partition) -> dict[str, list[Row]]:
+def _last_words(
+    run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition
+) -> dict[str, list[Row]]:
     """What is recorded once, at the end of the budget: enrolled newcomers, what the server knows of its clients."""
     tables: dict[str, list[Row]] = {}
     if spec.scenario.enroll is not None:
@@ -244,7 +162,7 @@ def _last_words(run: _Run, method: Method, places: Places, spec: RunSpec, partit
 
 
 def _result(
-    status: Status, reason: str, run: _Run, method: Method, places: Places, tables: dict[str, list[Row]]
+    status: Status, reason: str, run: RunState, method: Method, places: Places, tables: dict[str, list[Row]]
 ) -> RunResult:
     group = places[0].group
     sizes = {n: len(own) for at in places for n, own in zip(at.group.numbers, at.group.members, strict=True)}

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.client.model import InputShape, register_model
+from pfl_bench.api import InputShape, register_model
 
 
 class Mlp(nn.Module):

@@ -5,8 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import PositiveInt
 
-from pfl_bench.data.partition import RuleConfig, register_partition
-from pfl_bench.errors import RequestError
+from pfl_bench.api import RequestError, RuleConfig, register_partition
 
 
 class Classes(RuleConfig):

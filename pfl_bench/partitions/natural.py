@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pfl_bench.data.partition import RuleConfig, register_partition
+from pfl_bench.api import RuleConfig, register_partition
 
 
 class Natural(RuleConfig):

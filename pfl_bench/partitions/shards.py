@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import PositiveInt
 
-from pfl_bench.data.partition import RuleConfig, register_partition
+from pfl_bench.api import RuleConfig, register_partition
 
 
 class Shards(RuleConfig):

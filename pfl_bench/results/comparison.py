@@ -1,10 +1,12 @@
 """Two result folders, say before and after a change: which cells moved, and beyond noise or not?
 
-Runs are paired by seed on equal splits. A continuous-integration job has few seeds, with which a rank test can never
-reject, so differences are judged by Student's paired t test (which assumes normal differences), Holm-corrected over
-all cells. Imports neither torch nor ray.
+Runs are paired by seed on equal data and splits, and on equal code where both folders have it: what code a folder has
+of a method alone is the change that is asked about. What has no like is named. A continuous-integration job has few
+seeds, with which a rank test can never reject, so differences are judged by Student's paired t test (which assumes
+normal differences), Holm-corrected over all cells. Imports neither torch nor ray.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +18,17 @@ from scipy import stats
 
 from pfl_bench.results.statistics.paired import LEVEL, Interval, holm, student_interval
 
+from .comparable import DIGITS, IDENTITIES, plain
 from .entries import entries
 from .order import natural_key
 
 FEWEST_SEEDS = 3
-KEYS = ["scenario", "method", "config_hash"]
+KEYS = ["scenario", "scenario_hash", "method", "config_hash"]
 
-Verdict = Literal["same", "within noise", "better", "worse", "too few seeds", "other splits", "lost", "new", "gone"]
+Verdict = Literal[
+    "same", "within noise", "better", "worse", "too few seeds", "other data", "other splits", "lost", "new", "gone"
+]
+UNJUDGED: tuple[Verdict, ...] = ("too few seeds", "other data", "other splits")
 REGRESSIONS: tuple[Verdict, ...] = ("worse", "lost")
 
 
@@ -31,6 +37,7 @@ class Moved:
     """One cell: scenario x entry, accuracies in percent, ``difference`` is after minus before over common seeds.
 
     ``lost``: it had finished runs before, and those seeds have failed or diverged since. ``gone``: it is not there.
+    ``left_out``: runs of it that have no like on the other side, in words.
     """
 
     scenario: str
@@ -42,16 +49,24 @@ class Moved:
     interval: Interval
     p_value: float | None
     verdict: Verdict
+    left_out: tuple[str, ...] = ()
 
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[Moved]:
-    """Every cell of two results frames (``leaderboard.frame.read_runs``), in the order of scenario and entry."""
-    names = pd.concat([before, after], ignore_index=True)
+    """Every cell of two results frames (``frame.read_runs``), in the order of scenario and entry."""
+    frames = [frame.assign(scenario=frame["scenario"].map(plain)) for frame in (before, after)]
+    names = pd.concat(frames, ignore_index=True).drop(columns="code_label")
     names["entry"] = entries(names)
-    cells = [
-        _cell(row["entry"], [row[key] for key in KEYS], before, after)
-        for row in names.drop_duplicates(KEYS).to_dict("records")
-    ]
+    hashes = names.groupby("scenario")["scenario_hash"].transform("nunique")
+    names["title"] = names["scenario"].where(hashes <= 1, names["scenario"] + " [" + names["scenario_hash"] + "]")
+    frames = [frame.assign(_kind=_kind(frame)) for frame in frames]
+    runs = [{key: _one_a_seed(part) for key, part in frame.groupby(KEYS, sort=False)} for frame in frames]
+    nothing = [frame.iloc[:0] for frame in frames]
+    cells = []
+    for row in names.drop_duplicates(KEYS).to_dict("records"):
+        key = tuple(row[name] for name in KEYS)
+        sides = (own.get(key, none) for own, none in zip(runs, nothing, strict=True))
+        cells.append(_cell(row["title"], row["entry"], *sides))
     raw = [cell.p_value for cell in cells if cell.p_value is not None]
     adjusted = iter(holm(raw))
     judged = [cell if cell.p_value is None else _judged(cell, next(adjusted)) for cell in cells]
@@ -63,16 +78,21 @@ def regressions(moved: Sequence[Moved]) -> list[Moved]:
     return [cell for cell in moved if cell.verdict in REGRESSIONS]
 
 
-def _cell(entry: str, key: list[str], before: pd.DataFrame, after: pd.DataFrame) -> Moved:
+def _cell(scenario: str, entry: str, before: pd.DataFrame, after: pd.DataFrame) -> Moved:
     """A cell with its unadjusted p-value, if it can be tested."""
-    old, new = (_runs(frame, key) for frame in (before, after))
+    old, new = _alike(before, after)
     a, b = (frame[frame["status"] == "finished"].set_index("seed") for frame in (old, new))
     common = a.index.intersection(b.index)
     equal = common[(a.loc[common, "partition_sha256"] == b.loc[common, "partition_sha256"]).to_numpy(dtype=bool)]
+    same_data = old.empty or new.empty or _one(old, "data_sha256") == _one(new, "data_sha256")
     values = (b.loc[equal, "accuracy"] - a.loc[equal, "accuracy"]).to_numpy(dtype=float)
-    verdict, p_value = _verdict(old, new, len(common), values)
+    values = values if same_data else values[:0]
+    verdict, p_value = _verdict(old, new, len(common), values) if same_data else ("other data", None)
+    left_out = [*_left_out("before", before, old), *_left_out("after", after, new)]
+    if len(values) < len(common) and len(values):
+        left_out.append(f"seeds {_listed(common.difference(equal))}: other splits")
     return Moved(
-        scenario=key[0],
+        scenario=scenario,
         entry=entry,
         before=_mean(a["accuracy"]),
         after=_mean(b["accuracy"]),
@@ -81,16 +101,62 @@ def _cell(entry: str, key: list[str], before: pd.DataFrame, after: pd.DataFrame)
         interval=student_interval(values),
         p_value=p_value,
         verdict=verdict,
+        left_out=tuple(left_out),
     )
+
+
+def _alike(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Of each side the runs of one kind, data and code: those that are most like the other side's.
+
+    Equal data count most, then equal code, then common seeds, then the number of runs.
+    """
+    if max(before["_kind"].nunique(), after["_kind"].nunique()) <= 1:
+        return before, after
+    old, new = ([part for _, part in frame.groupby("_kind", sort=False)] or [frame] for frame in (before, after))
+
+    def likeness(pair: tuple[pd.DataFrame, pd.DataFrame]) -> tuple[bool, bool, int, int]:
+        a, b = pair
+        common = len(set(a["seed"]) & set(b["seed"]))
+        return _one(a, "data_sha256") == _one(b, "data_sha256"), _codes(a) == _codes(b), common, len(a) + len(b)
+
+    return max(itertools.product(old, new), key=likeness)
+
+
+def _kind(runs: pd.DataFrame) -> pd.Series:
+    columns = runs[["data_sha256", *IDENTITIES]].fillna("").astype(str)
+    return pd.Series(["|".join(own) for own in columns.itertuples(index=False)], index=runs.index, dtype=object)
+
+
+def _one(runs: pd.DataFrame, column: str) -> str:
+    return str(runs[column].fillna("").iloc[0]) if len(runs) else ""
+
+
+def _codes(runs: pd.DataFrame) -> list[str]:
+    return [_one(runs, column) for column in IDENTITIES]
+
+
+def _left_out(side: str, every: pd.DataFrame, kept: pd.DataFrame) -> list[str]:
+    if len(kept) == len(every):
+        return []
+    rest, found = every.drop(index=kept.index), []
+    for _, part in rest.groupby("_kind", sort=False):
+        data, code = _one(part, "data_sha256"), "".join(_codes(part))
+        what = f"data {data[:DIGITS]}" if data != _one(kept, "data_sha256") else f"code {code[:DIGITS] or 'as shipped'}"
+        found.append(f"{side}, seeds {_listed(part['seed'])}: {what}")
+    return found
+
+
+def _listed(seeds: pd.Series | pd.Index) -> str:
+    return ", ".join(str(seed) for seed in sorted(seeds))
 
 
 def _mean(values: pd.Series | np.ndarray) -> float:
     return float(np.mean(np.asarray(values, dtype=float))) if len(values) else math.nan
 
 
-def _runs(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    own = frame[(frame[KEYS] == key).all(axis=1)]
-    return own.sort_values("status", key=lambda status: status != "finished").drop_duplicates("seed")
+def _one_a_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of each seed one run, a finished one if there is any."""
+    return runs.sort_values("status", key=lambda status: status != "finished").drop_duplicates("seed")
 
 
 def _verdict(old: pd.DataFrame, new: pd.DataFrame, common: int, values: np.ndarray) -> tuple[Verdict, float | None]:

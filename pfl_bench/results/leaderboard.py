@@ -7,22 +7,26 @@ import pandas as pd
 
 from pfl_bench.results.statistics.paired import LEVEL, accuracy_table, best_entry, compare_with, student_interval
 
+from .columns import BUDGET, keys_of, over_seeds
 from .entries import entries, variants
 from .order import by_scenario
+from .record import TROUBLES
 from .references import COLUMNS as REFERENCE_COLUMNS
 from .references import attach
 
+KEYS = ["scenario", "scenario_hash", "method", "config_hash", "code"]
+"""What the runs of a row have in common."""
+
 VERSUS_BEST = ["difference_to_best", "p_versus_best", "versus_best", "versus_note"]
-MEANS = [
-    "worst_decile", "client_mean", "client_std", "client_min", "validation_accuracy", "last_accuracy",
-    "global_accuracy", "received_accuracy", "adapted_accuracy",
-    "bytes_down", "bytes_up", "local_steps", "samples", "adapt_steps", "seconds", "peak_memory_bytes",
-]  # fmt: skip
-COLUMNS = [
-    "scenario", "rank", "method", "variant", "seeds", "accuracy_mean", "accuracy_std", "ci_low", "ci_high",
-    *VERSUS_BEST, *MEANS[:6], "moment", "visits", "local_steps_per_visit", "budget_scale", *MEANS[6:],
-    "failed", "diverged", "skipped", "unfinished", "reason", "config_hash", "runs",
-]  # fmt: skip
+
+
+def table_columns() -> list[str]:
+    """The columns of a leaderboard, in their order: the entry, its accuracy, its budget, means over seeds, its runs."""
+    entry = ["scenario", "rank", "method", "variant", "seeds"]
+    accuracy = ["accuracy_mean", "accuracy_std", "ci_low", "ci_high", *VERSUS_BEST]
+    last = ["reason", "config_hash", "runs"]
+    budget = ["moment", *keys_of(BUDGET)]
+    return [*entry, *accuracy, *budget, *keys_of(over_seeds("mean")), *TROUBLES, *last]
 
 
 def confidence_interval(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float]:
@@ -39,20 +43,19 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     scenario (``best``, ``worse``, ``not significantly different``, ``untested``: ``versus_note`` says why).
     """
     if runs.empty:
-        return pd.DataFrame(columns=[*COLUMNS, *REFERENCE_COLUMNS])
-    keys = ["scenario", "scenario_hash", "method", "config_hash"]
-    rows = [_aggregate(group) for _, group in runs.groupby(keys, sort=False)]
-    table = pd.DataFrame(rows).join(versus_best(runs), on=keys)
-    table["variant"] = variants(table)
+        return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
+    runs = runs.assign(variant=variants(runs))
+    rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
+    table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
-    return attach(by_scenario(table, "scenario_hash", "rank", "method")[COLUMNS])
+    return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
 
 
 def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
-    """The columns ``VERSUS_BEST`` by scenario, its hash, method and configuration."""
-    keys, rows = ["scenario", "scenario_hash", "method", "config_hash"], {}
+    """The columns ``VERSUS_BEST`` by ``KEYS``."""
+    rows = {}
     done = runs[runs["status"] == "finished"].copy()
     done["entry"] = entries(done)
     for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
@@ -62,9 +65,9 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
         if best is not None:
             for c in compare_with(table, best):
                 found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
-        for key, own in part.groupby(keys, sort=False):
+        for key, own in part.groupby(KEYS, sort=False):
             rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
-    index = pd.MultiIndex.from_tuples(rows, names=keys) if rows else pd.MultiIndex.from_arrays([[]] * 4, names=keys)
+    index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 
@@ -74,11 +77,7 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     low, high = confidence_interval(accuracy)
     first = (done if len(done) else group).iloc[0]
     row: dict[str, Any] = {
-        name: first[name]
-        for name in ("scenario", "scenario_hash", "method", "config_hash", "config", "moment", "visits",
-                     "local_steps_per_visit", "budget_scale")
-    }  # fmt: skip
-    row |= {
+        **{name: first[name] for name in (*keys_of(over_seeds("first")), "code", "variant")},
         "seeds": len(done),
         "accuracy_mean": accuracy.mean() if len(done) else None,
         "accuracy_std": accuracy.std(ddof=1) if len(done) > 1 else None,
@@ -86,8 +85,8 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
         "ci_high": high,
         "reason": "; ".join(dict.fromkeys(str(r) for r in group["reason"] if r)),
         "runs": " ".join(group["run_id"]),
+        **{status: int((group["status"] == status).sum()) for status in TROUBLES},
     }
-    row |= {status: int((group["status"] == status).sum()) for status in ("failed", "diverged", "skipped")}
-    row["unfinished"] = int((group["status"] == "unfinished").sum())
-    means = done[MEANS].apply(pd.to_numeric, errors="coerce").mean()
-    return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in MEANS}
+    averaged = keys_of(over_seeds("mean"))
+    means = done[averaged].apply(pd.to_numeric, errors="coerce").mean()
+    return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in averaged}

@@ -6,6 +6,7 @@ Imports neither torch nor ray.
 
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -19,9 +20,9 @@ import filelock
 
 from pfl_bench.errors import RequestError, one_line
 
-SCHEMA = 1
-FINAL = ("finished", "diverged", "skipped")
-RUN, CHECKPOINT, ERROR = "run.json", "checkpoint.safetensors", "error.txt"
+from .record import RUN, SCHEMA, Record, find_record
+
+CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
 
 
 def check_writable(folder: Path) -> None:
@@ -62,7 +63,7 @@ class Ledger:
     def _mend(self) -> None:
         for beside in sorted(self.runs.glob(".*.new")):
             place = self.runs / beside.name[1:-4]
-            if not place.exists() and read_record(beside) is not None:
+            if not place.exists() and find_record(beside) is not None:
                 beside.rename(place)
             else:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -75,12 +76,12 @@ class Ledger:
 
     def is_final(self, run_id: str) -> bool:
         """Whether a run has its result and need not be repeated."""
-        record = read_record(self.runs / run_id)
-        return record is not None and record.get("status") in FINAL
+        record = self.record(run_id)
+        return record is not None and record.final
 
-    def record(self, run_id: str) -> dict[str, Any] | None:
+    def record(self, run_id: str) -> Record | None:
         """A run's ``run.json``, or None if there is none that can be read."""
-        return read_record(self.runs / run_id)
+        return find_record(self.runs / run_id)
 
     def checkpoint(self, run_id: str) -> bytes | None:
         """The last checkpoint of an unfinished run."""
@@ -89,9 +90,10 @@ class Ledger:
         except OSError:
             return None
 
-    def forget(self, run_id: str) -> None:
-        """Remove a run."""
-        shutil.rmtree(self.runs / run_id, ignore_errors=True)
+    def error_file(self, run_id: str) -> Path | None:
+        """Where a failed run's traceback is, if there is one."""
+        path = self.runs / run_id / ERROR
+        return path if path.is_file() else None
 
     def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
@@ -113,8 +115,13 @@ class Ledger:
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         checkpoint: bytes | None = None,
         error: str | None = None,
+        aside: str = "",
     ) -> None:
-        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing."""
+        """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing.
+
+        It takes the place of one that is there, or, with a reason in ``aside``, that one is kept in
+        ``<folder>/aside/<run-id>.<n>/`` with the reason in its ``aside.json``.
+        """
         place, beside = self.runs / run_id, self.runs / f".{run_id}.new"
         previous = self.runs / f".{run_id}.old"
         shutil.rmtree(beside, ignore_errors=True)
@@ -129,6 +136,8 @@ class Ledger:
                 (beside / ERROR).write_text(error, encoding="utf-8")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)
             (beside / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
+            if aside and place.exists():
+                self._set_aside(place, aside)
         except OSError:
             shutil.rmtree(beside, ignore_errors=True)
             raise
@@ -137,14 +146,12 @@ class Ledger:
         beside.rename(place)
         shutil.rmtree(previous, ignore_errors=True)
 
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """``run.json`` of a run's folder; None if it is missing, damaged or of another kind."""
-    try:
-        record = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+    def _set_aside(self, place: Path, reason: str) -> None:
+        kept = self.folder / "aside"
+        kept.mkdir(exist_ok=True)
+        number = next(n for n in itertools.count(1) if not (kept / f"{place.name}.{n}").exists())
+        (place / ASIDE).write_text(json.dumps({"computed_on_other": reason}) + "\n", encoding="utf-8")
+        place.rename(kept / f"{place.name}.{number}")
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

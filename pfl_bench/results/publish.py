@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from . import PAGE
 from .frame import Problem, scan_runs
 from .leaderboard import leaderboard
 from .render import FORMATS, to_csv
-
-PAGE = "html"
-EVERY_FORMAT = (*FORMATS, PAGE)
 
 
 def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:

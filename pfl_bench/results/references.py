@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from .comparable import plain
+
 COLUMNS = ["published_mean", "published_std", "difference", "verdict", "published_source", "published_status"]
 
 
@@ -60,7 +62,9 @@ def attach(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
-    reference = find(row["method"], str(row["scenario"]).split("@")[0].split("+")[0])
+    scenario = str(row["scenario"])
+    published_on = scenario.split("@")[0].split("+")[0] if scenario == plain(scenario) else ""
+    reference = find(row["method"], published_on)
     if reference is None or row["accuracy_mean"] is None or pd.isna(row["accuracy_mean"]):
         return {}
     std = None if pd.isna(row["accuracy_std"]) else float(row["accuracy_std"])

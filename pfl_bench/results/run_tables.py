@@ -2,27 +2,38 @@
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pfl_bench.errors import RequestError
+
 from .frame import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
+HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
+HOLDINGS = ["client", "novel", "label", "train"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
 
-def read_table(
-    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str], text: Sequence[str] = ()
-) -> tuple[pd.DataFrame, list[Problem]]:
-    """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` in front.
+Found = tuple[pd.DataFrame, list[Problem]]
+"""Rows, and what could not be read."""
 
-    Cells of ``numeric`` columns that are no finite number become NaN. A file that lacks a column or is ragged is
-    left out and reported.
+
+def read_table(
+    folder: Path, runs: pd.DataFrame, name: str, numeric: Sequence[str], text: Sequence[str] = (), every: bool = False
+) -> Found:
+    """``<name>.csv`` of every run that has one: the columns asked for, and the run's ``LABELS`` behind them.
+
+    Cells of ``numeric`` columns that are no finite number become NaN. A file that lacks a column or is ragged is left
+    out and reported. ``every``: the files' other columns too, as pandas reads them.
     """
-    wanted, problems = [*text, *numeric], []
+    wanted = [*text, *numeric]
+    columns = None if every else wanted
+    problems: list[Problem] = []
     bodies: dict[str, list[tuple[int, str]]] = {}
     for position, run_id in enumerate(runs["run_id"]):
         path = folder / "runs" / str(run_id) / f"{name}.csv"
@@ -43,13 +54,13 @@ def read_table(
             why = f"it lacks the column {', '.join(missing)}"
             problems += [Problem(f"runs/{runs['run_id'].iloc[p]}/{name}.csv", why) for p, _ in files]
             continue
-        together = _parse(header, [body for _, body in files], wanted)
+        together = _parse(header, [body for _, body in files], columns)
         if together is not None:
             rows = [body.count("\n") for _, body in files]
             parts.append(together.assign(_run=np.repeat([p for p, _ in files], rows)))
             continue
         for position, body in files:  # one of them is broken: find out which
-            alone = _parse(header, [body], wanted)
+            alone = _parse(header, [body], columns)
             if alone is None:
                 where = f"runs/{runs['run_id'].iloc[position]}/{name}.csv"
                 problems.append(Problem(where, "its rows do not fit its header"))
@@ -58,37 +69,61 @@ def read_table(
     return _labelled(parts, runs, wanted, numeric), problems
 
 
-def _parse(header: str, bodies: list[str], wanted: list[str]) -> pd.DataFrame | None:
+def read_history(folder: Path, runs: pd.DataFrame) -> Found:
+    """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``)."""
+    history, problems = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    return of_official_moment(history, runs).dropna(subset=["visits", "accuracy"]), problems
+
+
+def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table whose ``moment`` is their run's official one."""
+    return rows[rows["moment"] == rows["run_id"].map(runs.set_index("run_id")["moment"])]
+
+
+def complete(found: Found) -> pd.DataFrame:
+    """The rows, where nothing may be left out: RequestError for the first problem."""
+    rows, problems = found
+    for problem in problems:
+        raise RequestError(f"{problem.where}: {problem.why}")
+    return rows
+
+
+def _parse(header: str, bodies: list[str], columns: list[str] | None) -> pd.DataFrame | None:
     """Rows of files with one header, or None unless there is exactly one per line."""
     content = "".join(bodies)
     try:
-        table = pd.read_csv(
-            io.StringIO(header + "\n" + content), usecols=wanted, skip_blank_lines=False, index_col=False
-        )
-    except (ValueError, pd.errors.ParserError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells that have no column would be dropped
+            table = pd.read_csv(
+                io.StringIO(header + "\n" + content), usecols=columns, skip_blank_lines=False, index_col=False
+            )
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning):
         return None
     return table if len(table) == content.count("\n") else None
 
 
 def _labelled(parts: list[pd.DataFrame], runs: pd.DataFrame, wanted: list[str], numeric: Sequence[str]) -> pd.DataFrame:
-    labels = [label for label in LABELS if label in runs and label not in wanted]
     if not parts:
-        return pd.DataFrame(columns=[*labels, *wanted])
-    table = pd.concat(parts, ignore_index=True)
+        return pd.DataFrame(columns=[*wanted, *(label for label in LABELS if label in runs and label not in wanted)])
+    table = pd.concat(parts, ignore_index=True).sort_values("_run", kind="stable", ignore_index=True)
     for column in numeric:
         values = pd.to_numeric(table[column], errors="coerce")
         table[column] = values.where(np.isfinite(values))
-    for label in labels:
-        table[label] = runs[label].to_numpy()[table["_run"]]
-    return table[[*labels, *wanted]]
+    positions = table.pop("_run")
+    for label in LABELS:
+        if label in runs and label not in wanted:
+            table[label] = runs[label].to_numpy()[positions]
+    return table
 
 
 def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
-    """Who holds what: the recorded rows (client, novel, label, train, ...) of a partition; None if there are none."""
+    """Who holds what: the recorded rows of a partition (client, novel, label, train: whole numbers; group: as it was
+    written); None if there are none."""
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
         return None
     try:
-        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=["client", "label", "train", "novel"])
+        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=[*HOLDINGS, "group"])
     except (OSError, ValueError):
         return None
-    return rows.apply(pd.to_numeric, errors="coerce").dropna().astype(int)
+    figures = rows[HOLDINGS].apply(pd.to_numeric, errors="coerce").dropna().astype(int)
+    return figures.join(rows["group"])

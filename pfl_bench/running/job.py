@@ -1,11 +1,9 @@
 """A run as something that can travel to a worker: plain data in, a stream of events out."""
 
-import hashlib
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +11,10 @@ import torch
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.engine.method import HOOKS
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
-from pfl_bench.errors import one_line
+from pfl_bench.errors import RequestError, one_line, placed
 from pfl_bench.registry import METHODS, Plugin, load_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
@@ -54,12 +53,13 @@ def make_job(spec: RunSpec, partition: Partition, options: Options, plugins: tup
     return Job(spec.method, spec.config.model_dump(), spec.scenario, spec.seed, partition, options, plugins)
 
 
-def method_source_hash(method: str) -> str:
-    """SHA-256 of the file that defines a method, so that results of an edited method can be told apart."""
+def method_error(method: str, error: BaseException) -> str:
+    """An exception on one line, with the place in the method's own file that it came through."""
     try:
-        return hashlib.sha256(Path(METHODS.entry(method).origin).read_bytes()).hexdigest()
-    except OSError:
-        return ""
+        file = METHODS.entry(method).origin
+    except RequestError:
+        return one_line(error)
+    return placed(error, file, HOOKS)
 
 
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
@@ -75,6 +75,6 @@ def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
                 event.facts.update(versions=versions(), hardware=hardware())
             yield event
     except Exception as error:
-        yield Failure(one_line(error), traceback.format_exc())
+        yield Failure(method_error(job.method, error), traceback.format_exc())
     finally:
         torch.set_num_threads(threads)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pfl_bench.client.backends import choose_backend
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition, make_partition
 from pfl_bench.data.store import load_dataset
@@ -23,13 +23,18 @@ from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
-from .job import Job, make_job, method_source_hash
+from .job import Job, make_job
 from .provenance import git_commit
+from .reuse import Basis, Standing, review
+from .sources import Sources
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked request: runs, the data they need, one partition per scenario and seed, and how to compute."""
+    """A checked request: runs, the data they need, one partition per scenario and seed, and how to compute.
+
+    ``bases``: by run id, what each run is computed on.
+    """
 
     suite: str
     runs: Sequence[RunSpec]
@@ -37,6 +42,7 @@ class Plan:
     partitions: Mapping[tuple[str, int], Partition]
     options: Options
     plugins: tuple[Plugin, ...] = ()
+    bases: Mapping[str, Basis] = field(default_factory=dict)
 
     def partition(self, run: RunSpec) -> Partition:
         """The run's partition."""
@@ -45,12 +51,12 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What became of the runs of a request, by run id."""
+    """What became of the runs of a request, by run id. ``renewed``: why a recorded run was not reused."""
 
     reused: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    edited: set[str] = field(default_factory=set)
+    renewed: dict[str, str] = field(default_factory=dict)
 
 
 Listener = Callable[[RunSpec, Event], None]
@@ -109,38 +115,45 @@ def make_plan(
             choose_backend(options.backend, model, torch.device(options.device))
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
-    return Plan(suite, runs, datasets, partitions, options, plugins)
+    sources = Sources(plugins)
+    bases = {
+        run.id: Basis(
+            datasets[run.scenario.dataset].sha256, partitions[run.scenario.id, run.seed].sha256(), sources.of(run)
+        )
+        for run in runs
+    }
+    return Plan(suite, runs, datasets, partitions, options, plugins, bases)
 
 
-def execute(plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, fresh: bool = False) -> Outcome:
-    """Run what the ledger does not have; the caller holds the ledger's lock. Failures are recorded, not raised."""
+def execute(
+    plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, standing: Standing | None = None
+) -> Outcome:
+    """Run what the ledger does not have; the caller holds the ledger's lock. Failures are recorded, not raised.
+
+    ``standing``: what of the ledger stands (``reuse.review``); by default, all that was computed on the same.
+    """
+    standing = review(plan.runs, plan.bases, ledger) if standing is None else standing
     for scenario, seed in plan.partitions:
         partition = plan.partitions[scenario, seed]
         dataset = plan.datasets[next(run.scenario.dataset for run in plan.runs if run.scenario.id == scenario)]
         ledger.save_partition(partition.sha256(), partition.holdings(dataset))
-    outcome = Outcome()
-    wanted: list[RunSpec] = []
-    for run in plan.runs:
-        if fresh:
-            ledger.forget(run.id)
-        if not ledger.is_final(run.id):
-            wanted.append(run)
-            continue
-        outcome.reused.append(run.id)
-        recorded = ledger.record(run.id) or {}
-        if recorded.get("method_source_sha256") != method_source_hash(run.method):
-            outcome.edited.add(run.method)
-        if recorded.get("status") == "diverged":
-            outcome.failed[run.id] = str(recorded.get("reason"))
+    outcome = Outcome(reused=list(standing.reused), renewed=dict(standing.renewed))
+    for run_id, record in standing.reused.items():
+        if record.status == "diverged":
+            outcome.failed[run_id] = record.reason
+    wanted = [run for run in plan.runs if run.id not in standing.reused]
+    aside = dict(standing.renewed)
     jobs = [
-        make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(ledger.checkpoint(run.id))
+        make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
+            None if standing.fresh or run.id in aside else ledger.checkpoint(run.id)
+        )
         for run in wanted
     ]
     with closing(_updates(executor, jobs, plan.datasets)) as updates:
         for position, event in updates:
             run = wanted[position]
             listen(run, event)
-            _keep(plan, ledger, run, event, outcome)
+            _keep(plan, ledger, run, event, outcome, aside)
     return outcome
 
 
@@ -151,8 +164,11 @@ def _updates(
         yield from executor.execute(jobs, datasets)
 
 
-def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outcome) -> None:
-    """Write what must survive. A full disk fails this run, and the others go on."""
+def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outcome, aside: dict[str, str]) -> None:
+    """Write what must survive. A full disk fails this run, and the others go on.
+
+    ``aside``: why a run of the same id that is there already is kept aside, until that is done.
+    """
     if isinstance(event, Progress):
         return
     record = _record(plan, run)
@@ -160,26 +176,29 @@ def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outco
         if isinstance(event, Checkpoint):
             moment = METHODS.get(run.method).moment
             unfinished = {**record, "status": "unfinished", "official_moment": moment}
-            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data)
+            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data, aside=aside.get(run.id, ""))
         elif isinstance(event, Failure):
             outcome.failed[run.id] = event.reason
-            ledger.save(run.id, {**record, "status": "failed", "reason": event.reason}, error=event.details)
+            failed = {**record, "status": "failed", "reason": event.reason}
+            ledger.save(run.id, failed, error=event.details, aside=aside.get(run.id, ""))
         else:
-            _keep_result(ledger, run, event, record)
+            _keep_result(ledger, run, event, record, aside.get(run.id, ""))
             outcome.failed.pop(run.id, None)
             if event.status == "diverged":
                 outcome.failed[run.id] = event.reason
             else:
                 outcome.finished.append(run.id)
+        aside.pop(run.id, None)
     except OSError as error:
         if isinstance(event, Checkpoint):  # a lost checkpoint costs time, not the result
             return
         outcome.failed[run.id] = f"could not be written: {one_line(error)}"
         with suppress(OSError):  # the reason is short; it may still fit
-            ledger.save(run.id, {**record, "status": "failed", "reason": outcome.failed[run.id]})
+            failed = {**record, "status": "failed", "reason": outcome.failed[run.id]}
+            ledger.save(run.id, failed, aside=aside.get(run.id, ""))
 
 
-def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[str, Any]) -> None:
+def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[str, Any], aside: str) -> None:
     ledger.save(
         run.id,
         {
@@ -191,10 +210,12 @@ def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[s
         },
         history=result.history,
         tables={"clients": result.clients, **result.tables},
+        aside=aside,
     )
 
 
 def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
+    basis = plan.bases[run.id]
     return {
         "suite": plan.suite,
         "method": run.method,
@@ -202,9 +223,10 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "config_hash": run.config_hash,
         "scenario": run.scenario.identity(),
         "seed": run.seed,
-        "partition_sha256": plan.partition(run).sha256(),
-        "data_sha256": plan.datasets[run.scenario.dataset].sha256,
-        "method_source_sha256": method_source_hash(run.method),
+        "partition_sha256": basis.partition,
+        "data_sha256": basis.data,
+        "method_source_sha256": next(sha for key, sha in basis.sources.items() if key.startswith("method:")),
+        "sources": basis.sources,
         "git_commit": git_commit(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -1,38 +1,43 @@
-"""Choosing hyper-parameters for a suite: the same number of trials for every method, judged on validation only.
-
-``python -m pfl_bench.running.tuning quick --trials 8`` runs the trials on one scenario at a seed that the suite does
-not publish, records them under ``<out>/<suite>-tuning``, and prints the choices as TOML.
-"""
+"""Choosing hyper-parameters for a suite: the same number of trials for every method, judged on validation only."""
 
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Protocol
 
-import typer
-from rich.console import Console
 from scipy.stats import qmc
 
-from pfl_bench.cli.progress import RunProgress
 from pfl_bench.data.store import default_data_dir
+from pfl_bench.engine.events import Event
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
-from pfl_bench.spec.scenario import Scenario, at_edition
-from pfl_bench.spec.suite import Suite, load_suite, parse_names, parse_seeds, select_scenarios
+from pfl_bench.spec.scenario import Scenario
+from pfl_bench.spec.suite import Suite, parse_seeds
 
 from .executors import Executor
+from .reuse import review
 from .runner import execute, make_plan
 
 TRIALS_FILE = "tuning.csv"
 
 Grid = Mapping[str, Sequence[Any]]
+
+
+class Watcher(Protocol):
+    """What is told of the trials."""
+
+    def listen(self, run: RunSpec, event: Event) -> None:
+        """Something happened to a run."""
+
+
+Watch = Callable[[Sequence[RunSpec], set[str]], AbstractContextManager[Watcher]]
+"""Starts watching some runs, of which the ones with these ids are there already."""
 
 
 @dataclass(frozen=True)
@@ -99,50 +104,23 @@ def choose(trials: Sequence[Trial], reached: Mapping[str, float]) -> dict[str, C
     return best
 
 
-def tune(suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor) -> dict[str, Choice]:
-    """Run the trials that the ledger does not have, write them to ``tuning.csv``, and choose."""
+def tune(
+    suite: Suite, trials: Sequence[Trial], out: Path, executor: Executor, watch: Watch | None = None
+) -> dict[str, Choice]:
+    """Run the trials that the ledger does not have, write them to ``tuning.csv``, and choose.
+
+    ``watch(runs, reused)`` is told what happens.
+    """
     name = f"{suite.name}-tuning"
     runs = list({trial.run.id: trial.run for trial in trials}.values())
     plan = make_plan(name, runs, default_data_dir(), Options())
     ledger = Ledger(out / name)
-    with ledger.lock(), RunProgress(Console(), runs, ledger) as progress:
-        execute(plan, ledger, executor, progress.listen)
+    with ledger.lock():
+        standing = review(plan.runs, plan.bases, ledger)
+        with watch(runs, set(standing.reused)) if watch else nullcontext() as watcher:
+            execute(plan, ledger, executor, watcher.listen if watcher else lambda run, event: None, standing)
     frame = read_runs(ledger.folder)
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
     frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")
     reached = frame["validation_accuracy"].astype(float)
     return choose(trials, dict(zip(frame["run_id"], reached, strict=True)))
-
-
-def main(
-    suite: str,
-    methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
-    trials: Annotated[int, typer.Option(min=1)] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Not one of the suite's own.")] = 1000,
-    out: Path = Path("results"),
-    budget_scale: Annotated[float, typer.Option(help="As in `run`.")] = 1.0,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
-) -> None:
-    """Tune every method of a suite with the same number of trials and print the choices as TOML."""
-    try:
-        loaded = load_suite(suite)
-        names = parse_names(loaded.methods if methods is None else methods, METHODS.names(), "method")
-        matching = select_scenarios(loaded.scenarios, scenarios)
-        if scenarios is not None and len(matching) > 1:
-            found = ", ".join(scenario.id for scenario in matching)
-            raise RequestError(f"--scenarios: {scenarios!r} matches {found}; tune on one")
-        scenario = at_edition(matching[:1], budget_scale, precision)[0]
-        planned = plan_trials(loaded, scenario, names, trials, seed)
-        chosen = tune(loaded, planned, out, choose_executor(executor))
-    except RequestError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
-    for method, choice in chosen.items():
-        pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())
-        print(f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+EXECUTORS = ("ray", "serial")
+BACKENDS = ("auto", "loop", "vmap", "graph")
+STATES = ("memory", "disk")
+
 
 @dataclass(frozen=True)
 class Options:

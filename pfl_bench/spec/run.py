@@ -1,6 +1,5 @@
 """A run: method with its hyper-parameters x scenario x seed. Its id is a hash of exactly those."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pfl_bench.engine.method import Method
 from pfl_bench.errors import RequestError, first_problem, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
+from .identity import config_identity, digest
 from .scenario import Scenario
 from .suite import Overrides, Suite
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -32,25 +27,26 @@ class RunSpec:
     seed: int
 
     @cached_property
+    def _config_identity(self) -> dict[str, Any]:
+        cls = METHODS.get(self.method)
+        shipped = cls.__module__.startswith(METHODS.package + ".")
+        return config_identity(self.method, self.config, shipped=shipped, version=cls.version)
+
+    @cached_property
     def config_hash(self) -> str:
         """Hash of the method's name and hyper-parameters."""
-        return _digest([self.method, self.config.model_dump(mode="json")])[:12]
+        return digest([self.method, self._config_identity])[:12]
 
     @cached_property
     def id(self) -> str:
         """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed."""
-        content = [
-            self.method,
-            self.config.model_dump(mode="json"),
-            self.scenario.identity(),
-            self.seed,
-        ]
-        return f"{self.method}-s{self.seed}-{_digest(content)[:12]}"
+        content = [self.method, self._config_identity, self.scenario.identity(), self.seed]
+        return f"{self.method}-s{self.seed}-{digest(content)[:12]}"
 
 
 def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodConfig:
     """Validate hyper-parameters; RequestError names the field, the value and what would be right."""
-    cls: type[Method] = METHODS.get(method)
+    cls = METHODS.get(method)
     for field in values:
         if field not in cls.Config.model_fields:
             raise unknown(f"hyper-parameter of {method}", field, cls.Config.model_fields)
@@ -60,10 +56,10 @@ def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodCon
         raise RequestError(f"{where} {method}.{first_problem(error)}") from error
 
 
-def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text.
+def parse_overrides(settings: Sequence[str], methods: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text (``make_config`` checks them).
 
-    RequestError for a malformed setting or a method that does not take part.
+    RequestError for a malformed setting, or a method that is not ``known`` or does not take part.
     """
     overrides: dict[str, dict[str, Any]] = {}
     for setting in settings:
@@ -71,7 +67,8 @@ def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str
         method, dot, field = target.partition(".")
         if not (equals and dot and field and value):
             raise RequestError(f"--set: {setting!r} must read METHOD.FIELD=VALUE")
-        METHODS.get(method)
+        if method not in known:
+            raise unknown("method", method, known)
         if method not in methods:
             raise RequestError(f"--set: {setting!r} is for a method that does not take part: {', '.join(methods)}")
         try:
@@ -79,7 +76,6 @@ def parse_overrides(settings: Sequence[str], methods: Sequence[str]) -> dict[str
         except ValueError:
             parsed = value
         overrides.setdefault(method, {})[field] = parsed
-        make_config(method, overrides[method], "--set")
     return overrides
 
 
@@ -101,6 +97,11 @@ def plan_runs(
         RunSpec(method, config, scenario, seed)
         for scenario in scenarios
         for method in methods
-        for config in dict.fromkeys(configs(method, scenario))
+        for config in _distinct(configs(method, scenario))
         for seed in seeds
     ]
+
+
+def _distinct(configs: Sequence[MethodConfig]) -> list[MethodConfig]:
+    """Each configuration once, in order; they may hold lists, which cannot be hashed."""
+    return list({config.model_dump_json(): config for config in configs}.values())

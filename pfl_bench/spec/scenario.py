@@ -18,6 +18,8 @@ from pydantic import (
 
 from pfl_bench.errors import RequestError, first_problem, unknown
 
+from .identity import scenario_identity
+
 Precision = Literal["fp32", "bf16"]
 """What a client model computes in; ``precision.arithmetic`` does it."""
 
@@ -82,10 +84,8 @@ class Scenario(BaseModel):
         return (self.model,) if isinstance(self.model, str) else self.model
 
     def identity(self) -> dict[str, Any]:
-        """What identifies the scenario: its fields, but for those that came later and are not used."""
-        fields = self.model_dump(mode="json")
-        unused = {"enroll": None, "adapt_steps": 50}
-        return {k: v for k, v in fields.items() if k not in unused or v != unused[k]}
+        """What identifies the scenario (``spec.identity``)."""
+        return scenario_identity(self)
 
     def scaled(self, factor: float) -> "Scenario":
         """The same scenario with ``factor`` times the visits, and an id that says so."""

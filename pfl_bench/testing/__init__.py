@@ -1,6 +1,9 @@
-"""The conformance kit: is a method a fair entrant? ``pfl-bench check`` and the tests run the same checks."""
+"""The conformance kit: is a method a fair entrant, a client model a sound one? ``pfl-bench check`` and the tests run
+the same checks."""
 
 from .checks import CHECKS
-from .kit import Check, Context, run_check
+from .kit import Check, Context, examine, run_check
+from .model_checks import MODEL_CHECKS
+from .model_setup import ModelContext
 
-__all__ = ["CHECKS", "Check", "Context", "run_check"]
+__all__ = ["CHECKS", "MODEL_CHECKS", "Check", "Context", "ModelContext", "examine", "run_check"]

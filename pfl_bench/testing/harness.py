@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pfl_bench.client.params import Params
 from pfl_bench.client.requests import Served
 from pfl_bench.engine.clients import client_ids
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.meter import Costs, Phase
-from pfl_bench.engine.method import Method
+from pfl_bench.engine.method import Method, Moment
+from pfl_bench.engine.moments import serve
 from pfl_bench.engine.places import build_places
 from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.registry import METHODS
@@ -79,6 +81,21 @@ class Harness:
     def adapted(self) -> Params:
         """What ``adapt`` returns for everybody."""
         return _params(self.method.adapt(self.federation("adapt"), self.state, self.clients()))
+
+    def served(self, moment: Moment, *ids: int) -> Served:
+        """What these clients, or all, use to predict at a moment, stacked."""
+        phase: Phase = "adapt" if moment == "adapted" else "evaluate"
+        return serve(self.method, self.federation(phase), self.state, moment, self.clients(*ids))
+
+    def predict(self, moment: Moment, client: int, x: Tensor) -> Tensor:
+        """A client's predictions ``[B, classes]`` for inputs ``[B, ...]``, as evaluation makes them."""
+        served, own = self.served(moment), slice(client, client + 1)
+        params, aux = (
+            pytree.tree_map_only(Tensor, lambda leaf: leaf[own], tree) for tree in (served.params, served.aux)
+        )
+        one = Served(params, served.predict, aux)
+        found = self.group.backend.logits(self.group.model, one, x.unsqueeze(0), torch.ones(1, len(x)))
+        return found[0]
 
     def tensors(self) -> list[Tensor]:
         """Every tensor of the state."""

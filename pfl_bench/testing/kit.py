@@ -2,39 +2,111 @@
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
+from pfl_bench.client.params import State
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
-from pfl_bench.errors import one_line
-from pfl_bench.registry import Plugin
-from pfl_bench.running.job import Job, make_job, run_job
+from pfl_bench.registry import METHODS, Plugin
+from pfl_bench.running.job import Job, make_job, method_error, run_job
 from pfl_bench.spec.options import Options
 
+from . import outside
 from .setup import TinySetup, tiny_setup
+from .source import sources
+from .watch import Watch, watching
+
+RTOL, ATOL = 1e-3, 1e-4
+"""Back-ends sum in different orders; after a tiny run every state tensor must agree to this."""
 
 TIMED = ("train_seconds", "eval_seconds")
 EVERY_ROUND = Options(checkpoint_seconds=0.0)
+"""A checkpoint after every round but the last."""
+
+SHARED = replace(EVERY_ROUND, backend="vmap")
+"""How the runs that checks share are computed."""
 
 
 class CheckFailedError(AssertionError):
-    """What is wrong, in one line."""
+    """What is wrong, in one line; with the traceback of the run that failed, if that is what is wrong."""
+
+    def __init__(self, said: str, trace: str = "") -> None:
+        super().__init__(said)
+        self.trace = trace
+
+
+class Complaint(str):
+    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty."""
+
+    trace: str
+
+    def __new__(cls, said: str, trace: str = "") -> "Complaint":
+        """A text that carries a traceback."""
+        complaint = super().__new__(cls, said)
+        complaint.trace = trace
+        return complaint
+
+
+@dataclass(frozen=True)
+class Run:
+    """A tiny run that checks share. ``outside``: what it changed besides its state; ``watch``: where it was watched."""
+
+    result: RunResult
+    checkpoints: list[bytes]
+    outside: list[str]
+    watch: Watch
+
+    @property
+    def state(self) -> State:
+        """The state before the last round, a copy."""
+        found: State = state_of(self.checkpoints[-1])[0]
+        return found
 
 
 @dataclass(frozen=True)
 class Context:
-    """The methods under test and the plug-ins they need; Ray is started once for all of them."""
+    """The methods under test and the plug-ins they need; Ray is started once for all of them.
+
+    The runs of one method are kept, for several checks look at the same ones.
+    """
 
     methods: tuple[str, ...]
     plugins: tuple[Plugin, ...] = ()
+    _runs: dict[tuple[str, Options], Run] = field(default_factory=dict, compare=False, repr=False)
+
+    def run(self, method: str, options: Options = SHARED) -> Run:
+        """The tiny run of a method; on the back-end ``loop`` it is watched. CheckFailedError if it fails."""
+        if (method, options) not in self._runs:
+            for other in [key for key in self._runs if key[0] != method]:
+                del self._runs[other]
+            setup, modules = tiny_setup(), self.modules(method)
+            torch.rand(1)  # so that a method that seeds the global stream does not find it where it puts it
+            before = outside.process() | outside.kept(modules)
+            try:
+                with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
+                    found = _outcome(self.job(setup, method, options), setup.dataset)
+                changed = outside.changed(before, outside.process() | outside.kept(modules))
+            finally:
+                outside.restore()
+            self._runs[method, options] = Run(*found, changed, watch)
+        return self._runs[method, options]
+
+    def modules(self, method: str) -> list[str]:
+        """The modules that a method is made of: its own, and those beside it that it imports."""
+        try:
+            return [name for _, _, name in sources(METHODS.get(method).__module__, self.plugins)]
+        except (OSError, SyntaxError):
+            return []
 
     @cached_property
     def ray_results(self) -> dict[str, RunResult | Failure]:
@@ -42,34 +114,48 @@ class Context:
         from pfl_bench.running.executors.ray import RayExecutor
 
         setup = tiny_setup()
-        jobs = [self.job(setup, method) for method in self.methods]
+        jobs = [self.job(setup, method, Options(backend="vmap")) for method in self.methods]
         results: dict[str, RunResult | Failure] = {}
         for position, event in RayExecutor(workers=2).execute(jobs, {setup.scenario.dataset: setup.dataset}):
             if isinstance(event, RunResult | Failure):
                 results[self.methods[position]] = event
         return results
 
-    def job(self, setup: "TinySetup", method: str, options: Options | None = None) -> Job:
-        """The tiny run of a method."""
-        return make_job(setup.spec(method), setup.partition, options or Options(), self.plugins)
+    def job(self, setup: TinySetup, method: str, options: Options | None = None) -> Job:
+        """The tiny run of a method, of at least two rounds."""
+        spec = setup.spec(method)
+        if spec.config.cohort >= setup.scenario.visits:
+            spec = setup.spec(method, cohort=max(1, setup.scenario.visits // 2))
+        return make_job(spec, setup.partition, options or Options(), self.plugins)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One property of a fair entrant; ``examine`` raises CheckFailedError."""
+    """One property of a fair entrant; ``examine(name, context)`` raises CheckFailedError.
+
+    ``vital``: without it no other is examined.
+    """
 
     title: str
-    examine: Callable[[str, Context], None]
+    examine: Callable[[str, Any], None]
+    vital: bool = False
 
 
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
+    try:
+        return _outcome(job, dataset)
+    finally:
+        outside.restore()
+
+
+def _outcome(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     checkpoints: list[bytes] = []
     for event in run_job(job, dataset):
         if isinstance(event, Checkpoint):
             checkpoints.append(event.data)
         elif isinstance(event, Failure):
-            raise CheckFailedError(f"the run failed: {event.reason}")
+            raise CheckFailedError(f"the run failed: {event.reason}", event.details)
         elif isinstance(event, RunResult):
             result = event
     if result.status != "finished":
@@ -94,13 +180,14 @@ def state_bytes(data: bytes) -> bytes:
     return checkpoint.dumps(state_of(data))
 
 
-def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool) -> ArrayDataset:
-    """The same data set with other pixels and labels in these training rows and, if asked, in all test rows."""
+def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool = False, labels: bool = True) -> ArrayDataset:
+    """The same data set with other pixels (and labels) in these training rows and, if asked, in all test rows."""
     rng = np.random.default_rng(1)
-    images, labels = dataset.train_images.copy(), dataset.train_labels.copy()
+    images, classes = dataset.train_images.copy(), dataset.train_labels.copy()
     images[rows] = rng.integers(0, 256, images[rows].shape, dtype=np.uint8)
-    labels[rows] = rng.integers(0, dataset.classes, len(rows))
-    changed = replace(dataset, train_images=images, train_labels=labels)
+    if labels:
+        classes[rows] = rng.integers(0, dataset.classes, len(rows))
+    changed = replace(dataset, train_images=images, train_labels=classes)
     if test:
         noise = rng.integers(0, 256, dataset.test_images.shape, dtype=np.uint8)
         changed = replace(changed, test_images=noise, test_labels=np.roll(dataset.test_labels, 1))
@@ -121,12 +208,33 @@ def tensors_of(tree: Any) -> list[torch.Tensor]:
     return [tensor for item in items for tensor in tensors_of(item)]
 
 
-def run_check(check: Check, method: str, context: Context) -> str | None:
+def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, Complaint | None]]:
+    """Each check with what it complains of, or None; none after a vital one that failed."""
+    for check in checks:
+        complaint = run_check(check, subject, context)
+        yield check, complaint
+        if check.vital and complaint is not None:
+            return
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one torch thread, as runs do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_check(check: Check, method: str, context: Context) -> Complaint | None:
     """What a check complains of, or None. An exception of the method's own is a complaint too."""
     try:
-        check.examine(method, context)
+        with one_thread():
+            check.examine(method, context)
     except CheckFailedError as failure:
-        return str(failure)
+        return Complaint(str(failure), failure.trace)
     except Exception as error:
-        return one_line(error)
+        return Complaint(method_error(method, error), traceback.format_exc())
     return None

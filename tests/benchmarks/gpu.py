@@ -20,21 +20,21 @@ import torch
 from torch.multiprocessing import get_context
 
 from pfl_bench.client.backends import BACKENDS
-from pfl_bench.client.training import Sgd
+from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine.events import RunResult
-from pfl_bench.engine.places import build_federation
 from pfl_bench.running.job import make_job, run_job
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.suite import load_suite
-from pfl_bench.testing.kit import Arena
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import TinySetup
 
 CUDA = torch.device("cuda")
 SGD = Sgd(5e-3, 0.9, 5e-5, 50.0)
 
 
-def arena(visits: int) -> Arena:
+def cifar10(visits: int) -> TinySetup:
     """CIFAR-10 with 50 clients from ``paper-table1``."""
     scenario = next(s for s in load_suite("paper-table1").scenarios if s.id == "cifar10-classes2-n50-v1")
     folder = Path(os.environ.get("PFL_BENCH_DATA", "/nonexistent"))
@@ -44,31 +44,31 @@ def arena(visits: int) -> Arena:
         scenario = scenario.model_copy(update={"dataset": "synthetic:classes=10,n=50000,side=32,channels=3"})
         dataset = load_dataset(scenario.dataset)
     partition = make_partition("classes", {"classes": 2, "variant": "code"}, dataset, scenario.clients, 0)
-    return Arena(scenario.model_copy(update={"visits": visits}), dataset, partition)
+    return TinySetup(scenario.model_copy(update={"visits": visits}), dataset, partition)
 
 
-def one_run(place: Arena, method: str) -> dict[str, float]:
+def one_run(setup: TinySetup, method: str) -> dict[str, float]:
     """A whole run: seconds, share of evaluation, peak GPU memory, validation-picked accuracy."""
     torch.cuda.empty_cache()
-    job = make_job(place.spec(method), place.partition, Options(device="cuda"))
+    job = make_job(setup.spec(method), setup.partition, Options(device="cuda"))
     started = time.perf_counter()
-    *_, result = run_job(job, place.dataset)
+    *_, result = run_job(job, setup.dataset)
     assert isinstance(result, RunResult), result
     costs = result.facts["costs"]
     return {
         "seconds": time.perf_counter() - started,
         "evaluation share": costs["eval_seconds"] / (costs["eval_seconds"] + costs["train_seconds"]),
         "peak GPU GB": result.facts["peak_memory_bytes"] / 1e9,
-        "accuracy": result.summary.get("accuracy_mean", result.summary.get("accuracy", float("nan"))),
+        "accuracy": result.summary[result.facts["official_moment"]]["best"]["accuracy"],
     }
 
 
-def local_step(place: Arena, cohort: int) -> dict[str, float]:
+def local_step(setup: TinySetup, cohort: int) -> dict[str, float]:
     """Milliseconds per stacked step on each back-end, and how far each is from ``loop``."""
     figures, trained = {}, {}
     for backend in BACKENDS:
-        fed = build_federation(place.spec("fedavg"), place.dataset, place.partition, CUDA, backend)
-        clients = torch.arange(cohort, device=CUDA)
+        harness = Harness("fedavg", setup, options=Options(device="cuda", backend=backend))
+        fed, clients = harness.fed, harness.clients(*range(cohort))
         start = fed.send(fed.init_params(), clients)
         trained[backend] = fed.train(start, clients, SGD).params
         seconds = []
@@ -106,7 +106,7 @@ def utilisation() -> Iterator[dict[str, float]]:
 
 
 def _run_in_process(visits: int, method: str) -> None:
-    one_run(arena(visits), method)
+    one_run(cifar10(visits), method)
 
 
 def concurrent(visits: int, method: str, runs: int) -> dict[str, float]:
@@ -131,7 +131,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("no CUDA device here: this script measures a GPU")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    place = arena(visits)
+    setup = cifar10(visits)
     figures: dict[str, dict[str, float]] = {}
 
     def note(name: str, values: dict[str, float]) -> None:
@@ -146,12 +146,12 @@ def main() -> None:
     b.sum().item()
     note("GEMM", {"TFLOP/s fp32": 20 * 2 * 4096**3 / (time.perf_counter() - started) / 1e12})
     for cohort in (1, 5, 50):
-        note(f"local step, cohort {cohort}", local_step(place, cohort))
+        note(f"local step, cohort {cohort}", local_step(setup, cohort))
     for method in methods:
         with utilisation() as used:
-            run = one_run(place, method)
+            run = one_run(setup, method)
         note(f"{method}, {visits} visits", {**run, **used})
-    bf16 = replace(place, scenario=place.scenario.at_precision("bf16"))
+    bf16 = replace(setup, scenario=setup.scenario.at_precision("bf16"))
     note(f"{methods[0]} in bf16", one_run(bf16, methods[0]))
     for runs in (1, 4):
         with utilisation() as used:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from pfl_bench.engine.events import RunResult
 from pfl_bench.running.job import make_job, run_job
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import Precision
-from pfl_bench.testing.kit import Arena, tiny_arena
+from pfl_bench.testing.setup import TinySetup, tiny_setup
 
 from .compare import report
 from .peers import client_data, pfedhn_visits
@@ -21,20 +20,20 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 CLIENTS, VISITS, STEPS, ROUNDS = 50, 4, 50, 5
 
 
-def arena(precision: Precision = "fp32") -> Arena:
+def cifar_like(precision: Precision = "fp32") -> TinySetup:
     """CIFAR-10's shapes; one evaluation, at the end, on both sides left out of the time."""
-    base = tiny_arena("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=CLIENTS)
+    base = tiny_setup("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=CLIENTS)
     changes = {"batch_size": 64, "local_steps": STEPS, "visits": VISITS, "eval_every": VISITS}
-    return Arena(base.scenario.model_copy(update=changes).at_precision(precision), base.dataset, base.partition)
+    return TinySetup(base.but(**changes).scenario.at_precision(precision), base.dataset, base.partition)
 
 
 def our_run(precision: Precision, barrier, seconds) -> None:
     """In a process of its own, as a Ray worker is; the first run warms up."""
-    place = arena(precision)
-    job = make_job(replace(place.spec("pfedhn"), scenario=place.scenario), place.partition, Options())
+    setup = cifar_like(precision)
+    job = make_job(setup.spec("pfedhn"), setup.partition, Options())
     for _ in range(ROUNDS + 1):
         barrier.wait()
-        *_, result = run_job(job, place.dataset)
+        *_, result = run_job(job, setup.dataset)
         assert isinstance(result, RunResult)
         seconds.put(result.facts["costs"]["train_seconds"])
 
@@ -54,8 +53,8 @@ def ours(precision: Precision) -> float:
 
 def peers() -> float:
     """Seconds for two runs one after the other, each with both cores."""
-    place = arena()
-    clients = [client_data(place.dataset, own) for own in place.partition.train]
+    setup = cifar_like()
+    clients = [client_data(setup.dataset, own) for own in setup.partition.train]
     torch.set_num_threads(2)
     rounds = []
     for _ in range(ROUNDS + 1):

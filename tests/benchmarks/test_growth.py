@@ -1,7 +1,6 @@
 """Time per client visit from 10 to 1000 clients, and what a run with 500 clients keeps in memory."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,22 +9,21 @@ from pfl_bench.data.partition import make_partition
 from pfl_bench.engine.events import RunResult
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.spec.options import Options
-from pfl_bench.testing.kit import Arena, tiny_arena
+from pfl_bench.testing.setup import TinySetup, tiny_setup
 
 VISITS = 40
 
 
-def arena_of(clients: int) -> Arena:
+def setup_of(clients: int) -> TinySetup:
     """CIFAR-sized images, LeNet, one evaluation at the end, so that training dominates."""
-    base = tiny_arena("synthetic:classes=10,n=40000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=10)
+    base = tiny_setup("synthetic:classes=10,n=40000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=10)
     update = {"clients": clients, "visits": VISITS, "local_steps": 10, "batch_size": 16, "eval_every": VISITS}
     partition = make_partition("iid", {}, base.dataset, clients, 0)
-    return Arena(base.scenario.model_copy(update=update), base.dataset, partition)
+    return TinySetup(base.but(**update).scenario, base.dataset, partition)
 
 
-def run(arena: Arena, method: str) -> RunResult:
-    spec = replace(arena.spec(method), scenario=arena.scenario)
-    *_, result = simulate(spec, arena.dataset, arena.partition, Options())
+def run(setup: TinySetup, method: str) -> RunResult:
+    *_, result = simulate(setup.spec(method), setup.dataset, setup.partition, Options())
     assert isinstance(result, RunResult)
     return result
 
@@ -33,14 +31,14 @@ def run(arena: Arena, method: str) -> RunResult:
 @pytest.mark.benchmark(group="cost growth")
 @pytest.mark.parametrize("method", ["fedavg", "fedper", "pfedhn"])
 def test_time_per_visit_is_flat(benchmark, capsys, method):
-    arenas = [arena_of(clients) for clients in (10, 1000)]
+    setups = [setup_of(clients) for clients in (10, 1000)]
     seconds: list[list[float]] = [[], []]
     for _ in range(5):
-        for kept, arena in zip(seconds, arenas, strict=True):
-            kept.append(run(arena, method).facts["costs"]["train_seconds"] / VISITS)
+        for kept, setup in zip(seconds, setups, strict=True):
+            kept.append(run(setup, method).facts["costs"]["train_seconds"] / VISITS)
     few, many = (float(np.median(kept)) for kept in seconds)
     benchmark.extra_info.update(seconds_10_clients=few, seconds_1000_clients=many, ratio=many / few)
-    benchmark.pedantic(run, args=(arenas[0], method), rounds=1)
+    benchmark.pedantic(run, args=(setups[0], method), rounds=1)
     with capsys.disabled():
         print(
             f"\n{method}: {1e3 * few:.1f} ms a visit with 10 clients, {1e3 * many:.1f} ms with 1000: {many / few:.2f}x"
@@ -50,9 +48,9 @@ def test_time_per_visit_is_flat(benchmark, capsys, method):
 @pytest.mark.benchmark(group="memory")
 @pytest.mark.parametrize("method", ["local", "pfedme", "pfedhn_pc"])
 def test_memory_with_500_clients(benchmark, capsys, method):
-    arena = arena_of(500)
+    setup = setup_of(500)
     started = time.perf_counter()
-    result = benchmark.pedantic(run, args=(arena, method), rounds=1)
+    result = benchmark.pedantic(run, args=(setup, method), rounds=1)
     gigabytes = result.facts["peak_memory_bytes"] / 1e9
     benchmark.extra_info["peak_gigabytes"] = gigabytes
     with capsys.disabled():

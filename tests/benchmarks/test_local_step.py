@@ -6,10 +6,11 @@ import torch
 from pfl_bench.client.backends import BACKENDS, vmap
 from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.precision import has_bf16_units
-from pfl_bench.client.training import Sgd
-from pfl_bench.engine.places import build_federation
+from pfl_bench.client.sgd import Sgd
+from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import Precision
-from pfl_bench.testing.kit import Arena, tiny_arena
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import TinySetup, tiny_setup
 
 from .compare import medians, report
 from .peers import PlainLeNet, PlainMlp, client_data, plain_step, sgd, train_visit
@@ -19,17 +20,15 @@ LENET_FLOPS = 64 * 2 * (2 * 28 * 28 * 16 * 75 + 3 * 10 * 10 * 32 * 400 + 3 * (80
 """Forward, and backward but for the images' gradient, at batch 64."""
 
 
-def arena(model: str, dataset: str, batch_size: int, steps: int) -> Arena:
-    base = tiny_arena(dataset, model, rule={"rule": "iid"}, clients=10)
-    scenario = base.scenario.model_copy(update={"batch_size": batch_size, "local_steps": steps})
-    return Arena(scenario, base.dataset, base.partition)
+def ten_clients(model: str, dataset: str, batch_size: int, steps: int) -> TinySetup:
+    base = tiny_setup(dataset, model, rule={"rule": "iid"}, clients=10)
+    return base.but(batch_size=batch_size, local_steps=steps)
 
 
-def ours(arena: Arena, backend: str, cohort: int, precision: Precision = "fp32"):
+def ours(setup: TinySetup, backend: str, cohort: int, precision: Precision = "fp32"):
     """A visit of each client of a cohort, as a call without arguments."""
-    placed = Arena(arena.scenario.at_precision(precision), arena.dataset, arena.partition)
-    fed = build_federation(placed.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"), backend)
-    clients = torch.arange(cohort)
+    harness = Harness("fedavg", setup.but(precision=precision), options=Options(backend=backend))
+    fed, clients = harness.fed, harness.clients(*range(cohort))
     start = fed.send(fed.init_params(), clients)
     return lambda: fed.train(start, clients, SGD)
 
@@ -43,16 +42,16 @@ def gemm_flops_per_second() -> float:
 def test_lenet_step(benchmark, capsys):
     pytest.importorskip("torchvision", reason="the peers' per-image transforms are torchvision's")
     steps = 10
-    place = arena("lenet", "synthetic:classes=10,n=6000,side=32,channels=3", 64, steps)
+    setup = ten_clients("lenet", "synthetic:classes=10,n=6000,side=32,channels=3", 64, steps)
     model, peer = PlainLeNet(), PlainLeNet()
     optimiser, weights = sgd(model), {k: v.clone() for k, v in peer.state_dict().items()}
     x, y = torch.randn(64, 3, 32, 32), torch.randint(0, 10, (64,))
-    data = client_data(place.dataset, place.partition.train[0])
+    data = client_data(setup.dataset, setup.partition.train[0])
     sides = {
         "plain": lambda: [plain_step(model, optimiser, x, y) for _ in range(steps)],
         "peers": lambda: train_visit(peer, weights, data, steps),
-        **{f"ours, {name}": ours(place, name, 1) for name in BACKENDS},
-        "ours, bf16": ours(place, "loop", 1, "bf16"),
+        **{f"ours, {name}": ours(setup, name, 1) for name in BACKENDS},
+        "ours, bf16": ours(setup, "loop", 1, "bf16"),
     }
     milliseconds = {f"ms {name}": 1e3 * value / steps for name, value in medians(sides).items()}
     rate = gemm_flops_per_second()
@@ -75,11 +74,11 @@ def test_lenet_step(benchmark, capsys):
 @pytest.mark.benchmark(group="local step, MLP of quick, batch 16, cohort of 10, one thread")
 def test_mlp_step_of_ten_clients(benchmark, capsys, monkeypatch):
     steps, cohort = 20, 10
-    place = arena("mlp", "synthetic:classes=10,n=3000,side=8", 16, steps)
+    setup = ten_clients("mlp", "synthetic:classes=10,n=3000,side=8", 16, steps)
     model = PlainMlp(64)
     optimiser, x, y = sgd(model), torch.randn(16, 64), torch.randint(0, 10, (16,))
     caches = {"vmap, untraced": TraceCache(warm_calls=10**9), "vmap": TraceCache(warm_calls=0)}
-    train = ours(place, "vmap", cohort)
+    train = ours(setup, "vmap", cohort)
 
     def stacked(name: str):
         def call() -> None:
@@ -90,7 +89,7 @@ def test_mlp_step_of_ten_clients(benchmark, capsys, monkeypatch):
 
     sides = {
         "plain": lambda: [plain_step(model, optimiser, x, y) for _ in range(steps * cohort)],
-        "loop": ours(place, "loop", cohort),
+        "loop": ours(setup, "loop", cohort),
         **{name: stacked(name) for name in caches},
     }
     each = {f"us {name}": 1e6 * value / (steps * cohort) for name, value in medians(sides, rounds=15).items()}

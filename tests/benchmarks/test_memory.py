@@ -9,7 +9,7 @@ from pfl_bench.engine.events import RunResult
 from pfl_bench.running.executors.ray import RayExecutor
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
-from pfl_bench.testing.kit import Arena, tiny_arena
+from pfl_bench.testing.setup import tiny_setup
 
 from .compare import report
 
@@ -35,15 +35,14 @@ def proportional_bytes(workers: int) -> dict[str, float]:
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_memory_of_workers(benchmark, capsys, workers):
     """A data set of 154 MB (CIFAR's size); FedPer with 50 clients keeps 50 heads, the rest is overhead."""
-    base = tiny_arena("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
-    changes = {"visits": 60, "local_steps": 5, "batch_size": 64, "eval_every": 20}
-    place = Arena(base.scenario.model_copy(update=changes), base.dataset, base.partition)
-    specs = [replace(place.spec("fedper"), seed=seed) for seed in range(2 * workers)]
-    jobs = [make_job(spec, place.partition, Options()) for spec in specs]
+    base = tiny_setup("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
+    setup = base.but(visits=60, local_steps=5, batch_size=64, eval_every=20)
+    specs = [replace(setup.spec("fedper"), seed=seed) for seed in range(2 * workers)]
+    jobs = [make_job(spec, setup.partition, Options()) for spec in specs]
     most = {"own": 0.0, "shared": 0.0}
 
     def execute() -> None:
-        for _, event in RayExecutor(workers=workers).execute(jobs, {place.scenario.dataset: place.dataset}):
+        for _, event in RayExecutor(workers=workers).execute(jobs, {setup.scenario.dataset: setup.dataset}):
             assert isinstance(event, RunResult) or type(event).__name__ in ("Progress", "Checkpoint"), event
             now = proportional_bytes(workers)
             most.update({kind: max(most[kind], now[kind]) for kind in most})

@@ -9,7 +9,8 @@ from pfl_bench.engine.events import RunResult
 from pfl_bench.running.executors.ray import RayExecutor
 from pfl_bench.running.job import Job, make_job
 from pfl_bench.spec.options import Options
-from pfl_bench.testing.kit import fingerprint, tiny_arena
+from pfl_bench.testing.kit import fingerprint
+from pfl_bench.testing.setup import tiny_setup
 
 RUNS = 8
 VISITS = 10
@@ -17,12 +18,10 @@ VISITS = 10
 
 def jobs_and_data() -> tuple[list[Job], dict]:
     """Eight runs of FedAvg with the LeNet on CIFAR-sized images: 500 local steps each."""
-    arena = tiny_arena("synthetic:classes=10,n=2000,side=32,channels=3", "lenet", rule={"rule": "iid"})
-    scenario = arena.scenario.model_copy(
-        update={"visits": VISITS, "local_steps": 50, "batch_size": 64, "eval_every": VISITS}
-    )
-    specs = [replace(arena.spec("fedavg"), scenario=scenario, seed=seed) for seed in range(RUNS)]
-    return [make_job(spec, arena.partition, Options()) for spec in specs], {scenario.dataset: arena.dataset}
+    base = tiny_setup("synthetic:classes=10,n=2000,side=32,channels=3", "lenet", rule={"rule": "iid"})
+    setup = base.but(visits=VISITS, local_steps=50, batch_size=64, eval_every=VISITS)
+    specs = [replace(setup.spec("fedavg"), seed=seed) for seed in range(RUNS)]
+    return [make_job(spec, setup.partition, Options()) for spec in specs], {setup.scenario.dataset: setup.dataset}
 
 
 def execute(workers: int) -> tuple[float, dict[int, str]]:

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.client.params import stacked
+from pfl_bench.client.requests import Served
 from pfl_bench.data.partition import make_partition
 from pfl_bench.engine.evaluation import EvaluationSet, evaluate
-from pfl_bench.engine.places import build_federation
-from pfl_bench.testing.kit import tiny_arena
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
 
 from .compare import medians, report
 from .peers import PlainLeNet
@@ -20,20 +21,21 @@ from .peers import PlainLeNet
 
 @pytest.mark.benchmark(group="evaluation")
 def test_evaluation_of_fifty_clients(benchmark, capsys):
-    arena = tiny_arena("synthetic:classes=10,n=12000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
-    fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"))
-    data, params = EvaluationSet.of(fed.pool, arena.partition.train), stacked(fed.init_params(), 50)
-    model, images = PlainLeNet(), sum(len(own) for own in arena.partition.train)
+    setup = tiny_setup("synthetic:classes=10,n=12000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
+    harness = Harness("fedavg", setup)
+    fed, pool, train = harness.fed, harness.group.pool, setup.partition.train
+    data, served = EvaluationSet.of(pool, train), Served(stacked(fed.init_params(), 50))
+    model, images = PlainLeNet(), sum(len(own) for own in train)
 
     def plain() -> None:
         with torch.no_grad():
-            for own in arena.partition.train:
-                x, y = fed.pool.gather(torch.from_numpy(own))
+            for own in train:
+                x, y = pool.gather(torch.from_numpy(own))
                 logits = model(x.contiguous())
                 F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).sum().item()
 
     def ours() -> None:
-        evaluate(fed.model, BACKENDS["loop"], params, data, fed.everyone)
+        evaluate(fed.model, BACKENDS["loop"], served, data, fed.everyone)
 
     each = {f"us per image {k}": 1e6 * v / images for k, v in medians({"plain": plain, "ours": ours}).items()}
     ratio = each["us per image plain"] / each["us per image ours"]
@@ -46,8 +48,8 @@ def test_evaluation_of_fifty_clients(benchmark, capsys):
     ("rule", "parameters"), [("classes", {"classes": 2}), ("dirichlet", {"alpha": 0.1}), ("iid", {})]
 )
 def test_partition_fifty_thousand_samples_for_a_hundred_clients(benchmark, rule, parameters):
-    arena = tiny_arena("synthetic:classes=10,n=50000,side=4", "mlp", rule={"rule": "iid"}, clients=10)
-    benchmark(make_partition, rule, parameters, arena.dataset, 100, 0)
+    setup = tiny_setup("synthetic:classes=10,n=50000,side=4", "mlp", rule={"rule": "iid"}, clients=10)
+    benchmark(make_partition, rule, parameters, setup.dataset, 100, 0)
 
 
 @pytest.mark.benchmark(group="start-up")

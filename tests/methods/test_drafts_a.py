@@ -10,7 +10,7 @@ from torch import nn
 
 from pfl_bench.api import Served, Sgd, State, register_model
 from pfl_bench.client.batches import Batch
-from pfl_bench.registry import load_plugin, read_plugin
+from pfl_bench.registry import METHODS, load_plugin, read_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.testing import CHECKS, Context, run_check
 from pfl_bench.testing.harness import Harness
@@ -23,15 +23,17 @@ PLAIN = {"momentum": 0.0, "weight_decay": 0.0, "clip_norm": None}
 LOOP = Options(backend="loop")
 
 
-@pytest.fixture(autouse=True)
-def plugins(clean_registries):
+@pytest.fixture(scope="module", autouse=True)
+def context():
+    """The plug-ins are registered for these tests only."""
+    METHODS.discover()
+    before = dict(METHODS._entries)
     for plugin in PLUGINS.values():
         load_plugin(plugin)
-
-
-@pytest.fixture(scope="module")
-def context():
-    return Context(NAMES, tuple(PLUGINS.values()))
+    yield Context(NAMES, tuple(PLUGINS.values()))
+    METHODS._entries = before
+    for plugin in PLUGINS.values():
+        del sys.modules[plugin.module_name]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.examine.__name__)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hypernetwork, update_hypernetwork_
 
-from pfl_bench.api import Params, Sgd, zeros_like
-
-from .test_identities import Trace
+from pfl_bench.api import Sgd, zeros_like
+from pfl_bench.client.build import make_model
+from pfl_bench.testing.harness import Harness
 
 
 @pytest.mark.parametrize(("clients", "size"), [(10, 3), (50, 13), (100, 26), (3, 1)])
@@ -17,7 +17,7 @@ def test_embedding_size(clients, size):
 @pytest.mark.parametrize("cohort", [[2], [0, 2]])
 def test_update_is_the_vector_jacobian_product(cohort):
     """Moving phi by -lr g must change <theta_i, delta_i>, averaged over the cohort, by -lr |g|^2."""
-    fed = Trace("pfedhn", rounds=0).fed
+    fed = Harness("pfedhn").fed
     shapes = {"w": torch.Size([4, 3]), "b": torch.Size([3])}
     phi = init_hypernetwork(fed, {"": shapes}, embedding=3, hidden=7, hidden_layers=2).map(torch.Tensor.double)
     clients = torch.tensor(cohort)
@@ -45,7 +45,7 @@ def test_update_is_the_vector_jacobian_product(cohort):
 
 
 def test_update_moves_the_generated_model_towards_the_trained_one():
-    fed = Trace("pfedhn", rounds=0).fed
+    fed = Harness("pfedhn").fed
     shapes = fed.model.shapes
     phi = init_hypernetwork(fed, {"": shapes}, 3, 20, 1)
     clients = torch.tensor([1])
@@ -60,28 +60,26 @@ def test_update_moves_the_generated_model_towards_the_trained_one():
 
 def test_hypernetwork_size_of_the_paper():
     """12.272 M weights for 50 clients on CIFAR-10 (section 4)."""
-    from pfl_bench.client.model import make_model
-
     model = make_model("lenet", (3, 32, 32), 10)
-    fed = Trace("pfedhn", rounds=0).fed
+    fed = Harness("pfedhn").fed
     phi = init_hypernetwork(fed, {"": model.shapes}, 13, 100, 3)
     weights = sum(t.numel() for name, t in phi.items() if name != "embedding") + 50 * 13
     assert weights == pytest.approx(12.272e6, rel=1e-4)
 
 
 def test_only_the_client_model_travels():
-    trace = Trace("pfedhn", rounds=3)
-    assert trace.fed.costs.bytes_down == trace.fed.costs.bytes_up == 3 * 4 * trace.fed.model.size
-    body = Trace("pfedhn_pc", rounds=3)
+    whole = Harness("pfedhn", rounds=3)
+    assert whole.costs.bytes_down == whole.costs.bytes_up == 3 * 4 * whole.fed.model.size
+    body = Harness("pfedhn_pc", rounds=3)
     head = sum(t.numel() for t in body.fed.init_params().only(body.fed.model.head).values())
-    assert body.fed.costs.bytes_up == 3 * 4 * (body.fed.model.size - head)
+    assert body.costs.bytes_up == 3 * 4 * (body.fed.model.size - head)
 
 
 def test_unvisited_embeddings_only_decay():
-    trace = Trace("pfedhn", rounds=0)
-    embeddings = trace.state.phi["embedding"].clone()
-    trace.method.round(trace.fed, trace.state, torch.tensor([2]))
-    moved = (trace.state.phi["embedding"] - embeddings).abs().amax(1)
+    harness = Harness("pfedhn")
+    embeddings = harness.state.phi["embedding"].clone()
+    harness.round(2)
+    moved = (harness.state.phi["embedding"] - embeddings).abs().amax(1)
     decay = 1e-2 * 1e-3 * embeddings.abs().amax(1)
     others = [0, 1, 3, 4, 5]
     torch.testing.assert_close(moved[others], decay[others], rtol=0.05, atol=1e-7)
@@ -89,21 +87,32 @@ def test_unvisited_embeddings_only_decay():
 
 
 def test_personal_head_and_its_momentum_persist():
-    trace = Trace("pfedhn_pc", rounds=0)
-    cohort = torch.tensor([1])
-    heads = trace.state.heads.map(torch.clone)
-    trace.method.round(trace.fed, trace.state, cohort)
-    momentum = trace.state.head_momentum.map(torch.clone)
+    harness = Harness("pfedhn_pc")
+    everyone = harness.clients()
+    heads = harness.state.heads.rows(everyone)
+    harness.round(1)
+    moved, momentum = harness.state.heads.rows(everyone), harness.state.head_momentum.rows(everyone)
     for name in heads:
-        assert not torch.equal(trace.state.heads[name][1], heads[name][1])
-        assert torch.equal(trace.state.heads[name][0], heads[name][0]), "other clients keep theirs"
+        assert not torch.equal(moved[name][1], heads[name][1])
+        assert torch.equal(moved[name][0], heads[name][0]), "other clients keep theirs"
         assert momentum[name][1].abs().sum() > 0 and momentum[name][0].abs().sum() == 0
-    reset = Params({n: torch.zeros_like(t) for n, t in momentum.items()})
     states = []
-    for buffers in (momentum, reset):
-        twin = Trace("pfedhn_pc", rounds=0)
-        twin.method.round(twin.fed, twin.state, cohort)
-        twin.state.head_momentum = buffers.map(torch.clone)
-        twin.method.round(twin.fed.at(1, 0.5, "train", twin.fed.costs), twin.state, cohort)
-        states.append(twin.state.heads)
+    for scale in (1, 0):
+        twin = Harness("pfedhn_pc")
+        twin.round(1)
+        twin.state.head_momentum = twin.state.head_momentum.map(lambda buffers, scale=scale: scale * buffers)
+        twin.round(1)
+        states.append(twin.state.heads.rows(everyone))
     assert any(not torch.equal(states[0][n], states[1][n]) for n in heads), "momentum is carried on"
+
+
+def test_the_head_is_not_clipped_and_the_body_is_by_its_own_norm():
+    """With a bound that no gradient keeps, the body hardly moves and the head moves as without one."""
+    tight, loose = (Harness("pfedhn_pc", clip_norm=bound, inner_momentum=0.0) for bound in (1e-6, 1e6))
+    for harness in (tight, loose):
+        harness.setup = harness.setup.but(local_steps=1)
+        harness.round(1)
+    heads = [harness.state.heads.rows(harness.clients(1)) for harness in (tight, loose)]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
+    moved = [harness.state.phi["head.hidden.bias.bias"] for harness in (tight, loose)]
+    assert not torch.equal(*moved)

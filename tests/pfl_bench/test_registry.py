@@ -1,17 +1,41 @@
 import importlib.metadata
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 from pfl_bench.errors import RequestError
-from pfl_bench.registry import METHODS, Plugin, Registry, load_plugin, read_plugin
+from pfl_bench.registry import ALL, METHODS, Plugin, Registry, load_plugin, read_plugin
+from pfl_bench.shelves import offers
 
 
 def test_discovery_finds_every_method_file():
-    assert {"local", "fedavg", "fedavg_ft", "fedprox", "per_fedavg", "fedper", "lg_fedavg", "pfedme", "ditto",
-            "pfedhn", "pfedhn_pc"} == set(METHODS.names())  # fmt: skip
+    files = {path.stem for path in (Path(__file__).parents[2] / "methods").glob("[!_]*.py")}
+    assert files == set(METHODS.names()), "a method's file is called as the method is"
     assert not METHODS.broken
+
+
+@pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.kind)
+def test_what_is_read_from_the_files_is_what_importing_finds(registry):
+    read = offers(registry.package, registry.decorator, registry.group)
+    assert [(o.name, o.origin) for o in read] == [(e.name, e.origin) for e in registry]
+    assert all(dict(o.info) | dict(e.info) == dict(o.info) for o, e in zip(read, registry, strict=True))
+    for offer in read:
+        moment = getattr(registry.get(offer.name), "moment", None)
+        assert moment is None or offer.attributes.get("moment", "received") == moment
+
+
+def test_a_name_that_is_not_written_out_must_be_imported(tmp_path, monkeypatch):
+    package = tmp_path / "odd_shelf"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "plain.py").write_text("@register_thing('plain', paper='p')\nclass A:\n    moment = 'global'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = offers("odd_shelf", "register_thing", "odd.things")
+    assert (found.name, found.info, found.attributes) == ("plain", {"paper": "p"}, {"moment": "global"})
+    (package / "odd.py").write_text("for n in 'ab': register_thing(n)(object)\n")
+    assert offers("odd_shelf", "register_thing", "odd.things") is None
 
 
 def test_broken_module_spoils_only_itself(tmp_path, monkeypatch):

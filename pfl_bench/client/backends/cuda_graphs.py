@@ -69,6 +69,9 @@ class Recordings:
     kept: int = 8
     _held: "OrderedDict[Hashable, Recording]" = field(default_factory=OrderedDict)
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def get(self, key: Hashable, make: Callable[[], Recording]) -> Recording:
         """The recording under a key, made where there is none."""
         if key not in self._held:

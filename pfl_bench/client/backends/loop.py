@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.losses import Gradient
+from pfl_bench.client.losses import Gradient, check_cost
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
@@ -38,6 +38,7 @@ def _train_one(
         else:
             moved = {name: params[name] for name in request.trainable}
             direction, carry = request.rule(seen.gradient, moved, batches, aux, carry)
+            check_cost(request.rule, seen.calls)
         losses.append(seen.loss)
         sgd_step_(params, direction, momentum, request.sgd)
         params.update(seen.buffers)
@@ -52,7 +53,7 @@ class _Step:
         self.model, self.request, self.params, self.aux = model, request, params, aux
         self.loss = torch.tensor(torch.nan)
         self.buffers: dict[str, Tensor] = {}
-        self._calls = 0
+        self.calls = 0
 
     @property
     def gradient(self) -> Gradient:
@@ -65,9 +66,9 @@ class _Step:
         net = self.model.training(batch, self.params, padded=False)
         value = self.request.loss(net, {**every, **leaves}, batch, self.aux)
         found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
-        if not self._calls:
+        if not self.calls:
             self.loss, self.buffers = value.detach(), net.buffers
-        self._calls += 1
+        self.calls += 1
         return dict(zip(leaves, found, strict=True))
 
 
@@ -81,7 +82,7 @@ def _batches(pool: ImagePool, request: TrainRequest, position: int, step: int) -
 
 
 def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tuple[Any, int]:
-    """Execute a request client by client; the result, and how many passes a sample went through the model."""
+    """Execute a request client by client; the result, and how often a sample passed through the model, at least 1."""
     passes, each = 1, []
     for position in range(request.plan.clients):
         own, found = _row(dict(request.params), position), []

@@ -23,11 +23,12 @@ def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tup
     together = max(1, COMPUTE_VALUES // (pool.values * plan.indices.shape[-1] * (request.models or 1)))
     groups = [range(first, min(first + together, plan.clients)) for first in range(0, plan.clients, together)]
     found, passes = zip(*(_group(model, pool, request, slice(own.start, own.stop)) for own in groups), strict=True)
-    return pytree.tree_map(lambda *parts: torch.cat(parts), *found), max(passes) * (request.models or 1)
+    return pytree.tree_map(lambda *parts: torch.cat(parts), *found), max(1, *passes) * (request.models or 1)
 
 
 def _group(model: ClientModel, pool: ImagePool, request: ComputeRequest, own: slice) -> tuple[Any, int]:
-    params, aux = (pytree.tree_map(lambda leaf: leaf[own], plain(tree)) for tree in (request.params, request.aux or ()))
+    given = () if request.aux is None else request.aux
+    params, aux = (pytree.tree_map(lambda leaf: leaf[own], plain(tree)) for tree in (request.params, given))
     indices, sizes = request.plan.indices[own, :, 0], request.plan.sizes[own, :, 0]
     weights = on_device(torch.from_numpy((np.arange(indices.shape[-1]) < sizes[..., None]).astype(np.float32)),
                         indices.device)  # fmt: skip
@@ -49,7 +50,8 @@ def _group(model: ClientModel, pool: ImagePool, request: ComputeRequest, own: sl
     if request.reduce == "sum":
         return pytree.tree_map(lambda *parts: sum(parts[1:], parts[0]), *chunks), max(passes)
     axis = 1 if request.models is None else 2
-    return pytree.tree_map(lambda *parts: torch.cat(parts, dim=axis), *chunks), max(passes)
+    joined = pytree.tree_map(lambda *parts: torch.cat(parts, dim=axis), *chunks)
+    return _closed_up(joined, sizes, indices, axis), max(passes)
 
 
 def _masked(request: ComputeRequest, tree: Any, weights: Tensor) -> Any:
@@ -65,3 +67,18 @@ def _masked(request: ComputeRequest, tree: Any, weights: Tensor) -> Any:
         return torch.where(mask, leaf, torch.zeros_like(leaf))
 
     return pytree.tree_map(masked, tree)
+
+
+def _closed_up(tree: Any, sizes: np.ndarray, indices: Tensor, axis: int) -> Any:
+    """Rows with the padding behind a client's last, which short mini-batches leave in between."""
+    real = np.arange(indices.shape[-1]) < sizes[..., None]
+    order = np.argsort(~real.reshape(len(real), -1), axis=1, kind="stable")
+    if (order == np.arange(order.shape[1])).all():
+        return tree
+    places = on_device(torch.from_numpy(order), indices.device)
+
+    def closed(leaf: Tensor) -> Tensor:
+        shape = (len(places), *[1] * (axis - 1), places.shape[1], *[1] * (leaf.dim() - axis - 1))
+        return torch.take_along_dim(leaf, places.view(shape), dim=axis)
+
+    return pytree.tree_map(closed, tree)

@@ -18,7 +18,8 @@ Function = Callable[..., Any]
 @dataclass
 class _Entry:
     calls: int = 0
-    trace: Function | None = None
+    replay: Function | None = None
+    traced: bool = False
 
 
 class TraceCache:
@@ -32,6 +33,14 @@ class TraceCache:
         self.warm_calls, self.kept = warm_calls, kept
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def traced(self) -> int:
+        """How many of the functions are replayed as traces."""
+        return sum(entry.traced for entry in self._entries.values())
+
     def call(self, key: Hashable, function: Function, *trees: Any) -> Any:
         """``function(*trees)`` for trees of tensors. Equal keys promise the same pure function."""
         leaves, structure = pytree.tree_flatten(trees)
@@ -39,8 +48,10 @@ class TraceCache:
         entry.calls += 1
         if entry.calls <= self.warm_calls:
             return function(*trees)
-        entry.trace = entry.trace or _trace(function, trees)
-        return entry.trace(*trees)
+        if entry.replay is None:
+            trace = _trace(function, trees)
+            entry.replay, entry.traced = trace or function, trace is not None
+        return entry.replay(*trees)
 
     def _entry(self, key: Hashable) -> _Entry:
         entry = self._entries.setdefault(key, _Entry())
@@ -54,11 +65,12 @@ def _kind(leaf: Any) -> Hashable:
     return (leaf.shape, leaf.stride(), leaf.dtype) if isinstance(leaf, Tensor) else leaf
 
 
-def _trace(function: Function, trees: tuple[Any, ...]) -> Function:
+def _trace(function: Function, trees: tuple[Any, ...]) -> Function | None:
+    """None for what cannot be traced (a branch on a tensor's value, say); it runs as it is."""
     try:
         module = make_fx(function)(*trees)
     except Exception:
-        return function  # what cannot be traced (a branch on a tensor's value, say) runs as it is
+        return None
     module.graph.eliminate_dead_code()
     module.recompile()
     return module.forward  # type: ignore[no-any-return]

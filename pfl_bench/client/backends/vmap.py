@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch, BatchPlan
-from pfl_bench.client.losses import GradientRule, Loss
+from pfl_bench.client.losses import GradientRule, Loss, check_cost
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain
 from pfl_bench.client.requests import Served, Trained, TrainRequest
@@ -128,6 +128,7 @@ class Direction:
 
             trained = {name: own[name] for name in own if name in self.layout.names}
             direction, carried = rule(gradient, trained, own_batches, own_aux, own_carry)
+            check_cost(rule, len(first))
             return direction, () if carried is None else carried, *first[0]
 
         axes = (0, tuple(_axes(batch) for batch in batches), _axes(aux), _axes(carry))

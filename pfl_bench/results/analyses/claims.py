@@ -6,7 +6,6 @@ An edition is what a scenario's id says after its version: the share of the budg
 
 import fnmatch
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from pfl_bench.results.entries import entries
+from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
 
-from .tables import finished
+from .pictures import program
 
 COLUMNS = ["edition", "scenario", "claim", "difference", "spread", "seeds", "verdict"]
 FULL = "full"
@@ -140,7 +140,7 @@ def check(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_variant(runs: pd.DataFrame) -> pd.Series:
-    by_variant = {key: part.set_index("seed")["accuracy"] for key, part in runs.groupby("config_hash")}
+    by_variant = {key: part.set_index("seed")["accuracy"] for key, part in runs.groupby("entry")}
     return max(by_variant.values(), key=lambda accuracies: float(accuracies.mean()))
 
 
@@ -185,9 +185,9 @@ def files(runs: pd.DataFrame) -> dict[str, str]:
 
 def main(folder: Path) -> None:
     """Write them into the suite's folder."""
-    for name, text in files(finished(folder)).items():
+    for name, text in files(finished_runs(folder)).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    program(main)

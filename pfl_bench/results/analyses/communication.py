@@ -1,14 +1,15 @@
 """Accuracy against bytes moved: ``python -m pfl_bench.results.analyses.communication results/paper-communication``."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 
 from pfl_bench.results.entries import entries
+from pfl_bench.results.frame import finished_runs
+from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.run_tables import complete, read_history
 
-from .curves import COLOURS, STYLES
-from .tables import budget_title, finished, joined
+from .pictures import budget_title, picture, program
 
 
 def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
@@ -16,17 +17,11 @@ def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
 
     ``entry`` names the method and, where it takes part several times, what sets this entry apart.
     """
-    runs = finished(folder)
-    history = joined(folder, runs, "history")
-    official = history["run_id"].map(runs.set_index("run_id")["moment"])
-    rows = history[(history["split"] == "test") & (history["moment"] == official)]
-    return pd.DataFrame(
-        {
-            **{name: rows[name] for name in ("run_id", "scenario", "method", "seed", "visits", "accuracy")},
-            "entry": rows["run_id"].map(entries(runs).set_axis(runs["run_id"])),
-            "bytes": rows["bytes_down"] + rows["bytes_up"],
-        }
-    )
+    runs = finished_runs(folder)
+    history = complete(read_history(folder, runs.assign(entry=entries(runs))))
+    rows = history[history["split"] == "test"]
+    kept = rows[["run_id", "scenario", "method", "seed", "visits", "accuracy", "entry"]]
+    return kept.assign(bytes=rows["bytes_down"] + rows["bytes_up"])
 
 
 def totals(rows: pd.DataFrame) -> pd.DataFrame:
@@ -38,34 +33,27 @@ def totals(rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
     """One line per entry, mean over seeds."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-    for position, (entry, part) in enumerate(rows.groupby("entry", sort=False)):
-        colour, style = COLOURS[position % len(COLOURS)], STYLES[position // len(COLOURS) % len(STYLES)]
-        mean = part.groupby("visits")[["bytes", "accuracy"]].mean()
-        if mean["bytes"].max() == 0:
-            axes.axhline(mean["accuracy"].iloc[-1], linestyle=style, color=colour, label=f"{entry} (moves nothing)")
-        else:
-            axes.plot(mean["bytes"] / 1e6, mean["accuracy"], style, color=colour, label=entry)
-    axes.set(xlabel="MB moved, down and up", ylabel="pooled test accuracy (%)", title=title)
-    axes.set_xscale("log")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(target, dpi=120)
-    plt.close(figure)
+    with picture(target, 9, 5) as (figure, axes):
+        for position, (entry, part) in enumerate(rows.groupby("entry", sort=False)):
+            line = matplotlib_line(position)
+            mean = part.groupby("visits")[["bytes", "accuracy"]].mean()
+            if mean["bytes"].max() == 0:
+                axes.axhline(mean["accuracy"].iloc[-1], **line, label=f"{entry} (moves nothing)")
+            else:
+                axes.plot(mean["bytes"] / 1e6, mean["accuracy"], **line, label=entry)
+        axes.set(xlabel="MB moved, down and up", ylabel="pooled test accuracy (%)", title=title)
+        axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+        figure.legend(loc="outside right upper", fontsize="small")
 
 
 def main(folder: Path) -> None:
     """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder."""
-    rows, runs = accuracy_over_bytes(folder), finished(folder)
+    rows, runs = accuracy_over_bytes(folder), finished_runs(folder)
     for scenario, part in rows.groupby("scenario"):
         totals(part).to_csv(folder / f"communication-{scenario}.csv", index=False, float_format="%.6g")
         draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"communication-{scenario}.png")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    program(main)

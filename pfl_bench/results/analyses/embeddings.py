@@ -2,35 +2,36 @@
 
 ``python -m pfl_bench.results.analyses.embeddings results/paper-embeddings``
 
-
 The figure that can fail: the share of clients whose nearest neighbour in embedding space belongs to the same natural
 group (super-class), against the same share under shuffled groups.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .tables import budget_title, finished, joined
+from pfl_bench.errors import RequestError
+from pfl_bench.results.frame import finished_runs
+from pfl_bench.results.run_tables import complete, read_partition, read_table
+
+from .pictures import budget_title, picture, program
 
 SHUFFLES = 2000
 
 
-def purity(vectors: np.ndarray, groups: np.ndarray) -> float:
-    """Share of rows whose nearest other row (Euclidean) is of the same group."""
+def nearest(vectors: np.ndarray) -> np.ndarray:
+    """For each row of ``[n, d]``, which other row is nearest to it (Euclidean). ``[n]``."""
     distances = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=2)
     np.fill_diagonal(distances, np.inf)
-    return float((groups[distances.argmin(axis=1)] == groups).mean())
+    return distances.argmin(axis=1)
 
 
 def purity_test(vectors: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Purity, its mean under shuffled groups, and the one-sided permutation p-value."""
-    rng, found = np.random.default_rng(seed), purity(vectors, groups)
-    distances = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=2)
-    np.fill_diagonal(distances, np.inf)
-    neighbour = distances.argmin(axis=1)
+    """Share of rows whose nearest row is of the same group, its mean under shuffled groups, and the one-sided
+    permutation p-value."""
+    rng, neighbour = np.random.default_rng(seed), nearest(vectors)
+    found = float((groups[neighbour] == groups).mean())
     shuffled = np.empty(SHUFFLES)
     for position in range(SHUFFLES):
         other = rng.permutation(groups)
@@ -40,15 +41,23 @@ def purity_test(vectors: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict[
 
 
 def embeddings(folder: Path) -> pd.DataFrame:
-    """Vectors of all finished runs with each client's natural group from the recorded partition."""
-    rows = joined(folder, finished(folder), "vectors")
+    """Vectors of all finished runs with each client's natural group from the recorded partition.
+
+    RequestError where no run has recorded vectors, or the groups of its clients are not known.
+    """
+    rows = complete(read_table(folder, finished_runs(folder), "vectors", ("client",), every=True))
     if rows.empty:
-        raise ValueError(f"no run in {folder} has recorded vectors of its clients")
+        raise RequestError(f"no run in {folder} has recorded vectors of its clients")
     parts = []
     for sha256, part in rows.groupby("partition_sha256"):
-        holdings = pd.read_csv(folder / "partitions" / f"{str(sha256)[:12]}.csv")
-        groups = holdings.groupby("client")["group"].first()
-        parts.append(part.assign(group=part["client"].map(groups)))
+        holdings = read_partition(folder, sha256)
+        groups = pd.Series() if holdings is None else holdings.groupby("client")["group"].first()
+        known = part["client"].map(groups)
+        if known.isna().any():
+            raise RequestError(
+                f"partitions/{str(sha256)[:12]}.csv in {folder} does not say the clients' natural groups"
+            )
+        parts.append(part.assign(group=known))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -59,29 +68,25 @@ def _vectors(part: pd.DataFrame) -> np.ndarray:
 
 def draw(part: pd.DataFrame, title: str, target: Path) -> None:
     """The vectors of one run in two dimensions (t-SNE), one marker per client, coloured by group."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
     from sklearn.manifold import TSNE
 
     vectors = _vectors(part)
     points = TSNE(perplexity=min(15, len(vectors) - 1), random_state=0, init="pca").fit_transform(vectors)
-    figure, axes = plt.subplots(figsize=(8, 7), layout="constrained")
-    colours = plt.get_cmap("tab20")
-    for position, group in enumerate(sorted(part["group"].unique())):
-        own = points[(part["group"] == group).to_numpy()]
-        axes.scatter(own[:, 0], own[:, 1], color=colours(position % 20), s=60)
-        for x, y in own:
-            axes.annotate(str(group), (x, y), ha="center", va="center", fontsize=6)
-    axes.set(title=title, xticks=[], yticks=[])
-    figure.savefig(target, dpi=120)
-    plt.close(figure)
+    with picture(target, 8, 7) as (_, axes):
+        from matplotlib import colormaps
+
+        colours = colormaps["tab20"]
+        for position, group in enumerate(sorted(part["group"].unique())):
+            own = points[(part["group"] == group).to_numpy()]
+            axes.scatter(own[:, 0], own[:, 1], color=colours(position % 20), s=60)
+            for x, y in own:
+                axes.annotate(str(group), (x, y), ha="center", va="center", fontsize=6)
+        axes.set(title=title, xticks=[], yticks=[])
 
 
 def main(folder: Path) -> None:
     """Write ``embeddings-<scenario>.csv`` (one row per run) and a picture of each scenario's first run."""
-    rows, runs = embeddings(folder), finished(folder)
+    rows, runs = embeddings(folder), finished_runs(folder)
     for scenario, part in rows.groupby("scenario"):
         tests = [
             {"run_id": run_id, "method": own["method"].iloc[0], "seed": own["seed"].iloc[0],
@@ -95,4 +100,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    program(main)

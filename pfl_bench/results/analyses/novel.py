@@ -4,28 +4,21 @@ After section 5.3 of the pFedHN paper: how much worse is a novel client served t
 less like the nearest of them?
 """
 
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from .curves import COLOURS, STYLES
-from .tables import budget_title, finished, joined
+from pfl_bench.errors import RequestError
+from pfl_bench.results.entries import entries
+from pfl_bench.results.frame import finished_runs
+from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.run_tables import complete, read_table
+from pfl_bench.results.statistics.gaps import gap_line, gaps
 
+from .pictures import budget_title, picture, program
 
-def gaps(runs: pd.DataFrame, novel: pd.DataFrame) -> pd.DataFrame:
-    """A row per run, novel client and number of labelled samples, with ``gap``: the training clients' pooled
-    accuracy at the end of the budget (``last_accuracy`` of ``runs``) minus the novel client's, in points."""
-    rows = novel.assign(training_accuracy=novel["run_id"].map(runs.set_index("run_id")["last_accuracy"]))
-    return rows.assign(gap=rows["training_accuracy"] - rows["test_accuracy"], samples=rows["samples"].astype(str))
-
-
-def _line(part: pd.DataFrame) -> Any:
-    """Gap over distance by least squares: slope, intercept and p-value; None where all distances are one."""
-    return stats.linregress(part["tv_distance"], part["gap"]) if part["tv_distance"].nunique() > 1 else None
+FIGURES = ("client", "test_samples", "test_correct", "test_accuracy", "tv_distance")
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -33,15 +26,15 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     two-sided p-value of Student's t for a slope of 0, a novel client of a run being one observation."""
 
     def one(part: pd.DataFrame) -> pd.Series:
-        pooled = 100 * part["test_correct"].sum() / part["test_samples"].sum()
-        line = _line(part)
+        pooled = _pooled(part)
+        line = gap_line(part)
         return pd.Series(
             {
                 "novel_accuracy": pooled,
                 "training_accuracy": part["training_accuracy"].mean(),
                 "gap": part["training_accuracy"].mean() - pooled,
                 "slope_per_unit_tv": line.slope if line else np.nan,
-                "slope_p_value": line.pvalue if line and len(part) > 2 else np.nan,
+                "slope_p_value": line.p_value if line else np.nan,
                 "clients": len(part),
                 "runs": part["run_id"].nunique(),
             }
@@ -55,40 +48,39 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
     """Gap against distance with all labelled samples (left), accuracy against labelled samples (right)."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
     ticks = sorted(rows["samples"].unique(), key=lambda s: float("inf") if s == "all" else float(s))
-    for position, (method, part) in enumerate(rows.groupby("method")):
-        colour, style = COLOURS[position % len(COLOURS)], STYLES[position // len(COLOURS) % len(STYLES)]
-        full = part[part["samples"] == ticks[-1]].sort_values("tv_distance")
-        left.plot(full["tv_distance"], full["gap"], "o", color=colour, alpha=0.5, markersize=4)
-        if line := _line(full):
-            ends = full["tv_distance"].iloc[[0, -1]]
-            left.plot(ends, line.intercept + line.slope * ends, style, color=colour, label=method)
-        pooled = [part[part["samples"] == s].pipe(lambda p: 100 * p.test_correct.sum() / p.test_samples.sum())
-                  for s in ticks]  # fmt: skip
-        right.plot(range(len(ticks)), pooled, style, marker="o", color=colour, label=method)
-    left.axhline(0, color="grey", linewidth=0.8)
-    left.set(xlabel="total variation distance to the nearest training client", ylabel="accuracy gap (points)")
-    right.set(xlabel="labelled samples per novel client", ylabel="pooled test accuracy of novel clients (%)")
-    right.set_xticks(range(len(ticks)), ticks)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
-    figure.suptitle(title)
-    figure.savefig(target, dpi=120)
-    plt.close(figure)
+    with picture(target, 12, 5, columns=2) as (figure, (left, right)):
+        for position, (method, part) in enumerate(rows.groupby("method")):
+            look = matplotlib_line(position)
+            full = part[part["samples"] == ticks[-1]].sort_values("tv_distance")
+            left.plot(full["tv_distance"], full["gap"], "o", color=look["color"], alpha=0.5, markersize=4)
+            if line := gap_line(full):
+                ends = full["tv_distance"].iloc[[0, -1]]
+                left.plot(ends, [line.at(end) for end in ends], **look, label=method)
+            pooled = [_pooled(part[part["samples"] == s]) for s in ticks]
+            right.plot(range(len(ticks)), pooled, **look, marker="o", label=method)
+        left.axhline(0, color="grey", linewidth=0.8)
+        left.set(xlabel="total variation distance to the nearest training client", ylabel="accuracy gap (points)")
+        right.set(xlabel="labelled samples per novel client", ylabel="pooled test accuracy of novel clients (%)")
+        right.set_xticks(range(len(ticks)), ticks)
+        figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+        figure.suptitle(title)
+
+
+def _pooled(rows: pd.DataFrame) -> float:
+    """Accuracy over all samples of all rows, percent."""
+    return float(100 * rows["test_correct"].sum() / rows["test_samples"].sum())
 
 
 def main(folder: Path) -> None:
     """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder."""
-    runs = finished(folder)
-    novel = joined(folder, runs, "novel")
+    runs = finished_runs(folder)
+    runs = runs.assign(method=entries(runs))
+    novel = complete(read_table(folder, runs, "novel", FIGURES, ("samples",), every=True))
     if novel.empty:
-        raise ValueError(f"no run in {folder} has enrolled a client")
-    rows = gaps(runs, novel)
+        raise RequestError(f"no run in {folder} has enrolled a client")
+    budgets = runs.set_index("run_id")[["budget_scale", "visits"]].rename(columns={"visits": "budget_visits"})
+    rows = gaps(runs, novel.join(budgets, on="run_id"))
     for scenario, part in rows.groupby("scenario"):
         part.to_csv(folder / f"novel-{scenario}.csv", index=False, float_format="%.6g")
         summary(part).to_csv(folder / f"novel-summary-{scenario}.csv", index=False, float_format="%.6g")
@@ -96,4 +88,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    program(main)

@@ -7,9 +7,8 @@ import pandas as pd
 
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import Problem, scan_runs
-from pfl_bench.results.run_tables import read_partition, read_table
+from pfl_bench.results.run_tables import of_official_moment, read_history, read_partition, read_table
 
-HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
 CLIENTS = ("client", "test_correct", "test_samples")
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
 
@@ -18,7 +17,7 @@ NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance
 class Results:
     """Frames with the columns that ``pfl_bench.results.statistics`` names, and ``entry`` in each.
 
-    ``runs``: as ``leaderboard.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
+    ``runs``: as ``results.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
     ``validation`` or ``test``. ``clients``: test results at the official moment and the selected evaluation.
     ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest seed.
     """
@@ -35,17 +34,14 @@ class Results:
 def collect(folder: Path) -> Results:
     """Read a suite's folder. Nothing is written; what is broken is in ``problems``."""
     runs, problems = scan_runs(folder)
-    runs = tell_scenarios_apart(runs)
     runs["entry"] = entries(runs)
-    history, more = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    history, more = read_history(folder, runs)
     problems += more
     clients, more = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
     problems += more
     novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
     problems += more
-    moments = runs.set_index("run_id")["moment"]
-    history = history[history["moment"] == history["run_id"].map(moments)].dropna(subset=["visits", "accuracy"])
-    clients = clients[(clients["moment"] == clients["run_id"].map(moments)) & (clients["selection"] == "best")]
+    clients = of_official_moment(clients[clients["selection"] == "best"], runs)
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
     found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(
@@ -57,13 +53,6 @@ def collect(folder: Path) -> Results:
         {scenario: rows for scenario, rows in found.items() if rows is not None and len(rows)},
         tuple(problems),
     )
-
-
-def tell_scenarios_apart(runs: pd.DataFrame) -> pd.DataFrame:
-    """Scenarios of one id but different content get their hash behind the id."""
-    hashes = runs.groupby("scenario")["scenario_hash"].transform("nunique")
-    named = runs["scenario"].where(hashes <= 1, runs["scenario"] + " [" + runs["scenario_hash"].astype(str) + "]")
-    return runs.assign(scenario=named)
 
 
 def finished(results: Results) -> Results:

@@ -1,43 +1,22 @@
 """The report's figures as plain Plotly data: ``{"data": [traces], "layout": {...}}``; the page draws them.
 
-A trace's ``meta`` is its entry, by which the page filters. Colours are Okabe and Ito's, which colour-blind readers can
-tell apart; dashes and marker symbols repeat the distinction.
+A trace's ``meta`` is its entry, by which the page filters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pfl_bench.results.palette import GREY, Palette
 from pfl_bench.results.statistics.costs import pareto_front
+from pfl_bench.results.statistics.gaps import gap_line
 from pfl_bench.results.statistics.ranks import Ranking
 
 Figure = dict[str, Any]
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A8A8A")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 MOST_POINTS = 60
-
-
-class Palette:
-    """One look per entry, the same in every figure."""
-
-    def __init__(self, entries: Sequence[str]) -> None:
-        self._position = {entry: k for k, entry in enumerate(sorted(set(entries)))}
-
-    def colour(self, entry: str) -> str:
-        """The entry's colour."""
-        return COLOURS[self._position[entry] % len(COLOURS)]
-
-    def line(self, entry: str) -> dict[str, Any]:
-        """Colour and dash."""
-        return {"color": self.colour(entry), "dash": DASHES[self._position[entry] // len(COLOURS) % len(DASHES)]}
-
-    def marker(self, entry: str) -> dict[str, Any]:
-        """Colour and symbol."""
-        return {"color": self.colour(entry), "symbol": SYMBOLS[self._position[entry] // len(COLOURS) % len(SYMBOLS)]}
 
 
 def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: Palette) -> Figure:
@@ -105,7 +84,7 @@ def pareto(table: pd.DataFrame, palette: Palette) -> Figure:
     front = order[pareto_front(cost, gain)[order]] if len(done) else order
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "name": "front", "x": _numbers(cost[front]), "y": _numbers(gain[front]),
-         "line": {"shape": "hv", "width": 1, "color": "#8A8A8A"}, "hoverinfo": "skip"}
+         "line": {"shape": "hv", "width": 1, "color": GREY}, "hoverinfo": "skip"}
     ]  # fmt: skip
     for entry, x, y in zip(done["entry"], cost, gain, strict=True):
         traces.append(
@@ -134,7 +113,7 @@ def critical_difference(ranking: Ranking, palette: Palette) -> Figure | None:
         ends = [ranking.mean_ranks[group[0]] - 0.05, ranking.mean_ranks[group[-1]] + 0.05]
         traces.append(
             {"type": "scatter", "mode": "lines", "name": "not told apart: " + ", ".join(group), "x": _numbers(ends),
-             "y": [0.4 + 0.35 * k] * 2, "line": {"width": 5, "color": "#8A8A8A"}, "showlegend": False}
+             "y": [0.4 + 0.35 * k] * 2, "line": {"width": 5, "color": GREY}, "showlegend": False}
         )  # fmt: skip
     figure = _figure(traces, f"mean rank over {ranking.count} {ranking.blocks} (1 is best)", "")
     figure["layout"]["yaxis"] |= {"visible": False}
@@ -153,12 +132,11 @@ def novel_clients(gaps: pd.DataFrame, palette: Palette) -> Figure:
             {**shared, "mode": "markers", "name": name, "x": _numbers(part["tv_distance"]), "y": _numbers(part["gap"]),
              "marker": {**palette.marker(name), "opacity": 0.6}}
         )  # fmt: skip
-        if part["tv_distance"].nunique() > 1:
-            line = np.poly1d(np.polyfit(part["tv_distance"], part["gap"], 1))
+        if fit := gap_line(part):
             ends = [part["tv_distance"].min(), part["tv_distance"].max()]
             traces.append(
-                {**shared, "mode": "lines", "name": f"{name}, fit", "x": _numbers(ends), "y": _numbers(line(ends)),
-                 "line": palette.line(name), "showlegend": False}
+                {**shared, "mode": "lines", "name": f"{name}, fit", "x": _numbers(ends),
+                 "y": _numbers([fit.at(end) for end in ends]), "line": palette.line(name), "showlegend": False}
             )  # fmt: skip
     return _figure(traces, "total variation distance to the nearest training client", "accuracy gap (points)")
 

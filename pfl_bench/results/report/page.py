@@ -10,11 +10,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pfl_bench.results.analyses.novel import gaps
-from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.leaderboard import KEYS, leaderboard
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.statistics.aggregates import aggregate
 from pfl_bench.results.statistics.clients import for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
+from pfl_bench.results.statistics.gaps import gaps
 from pfl_bench.results.statistics.paired import (
     Comparison,
     Interval,
@@ -77,16 +78,16 @@ def render(results: Results) -> str:
 
 def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
     """``group``: the leaderboard row that a run belongs to."""
-    keys = ["scenario", "scenario_hash", "method", "config_hash"]
-    return runs.assign(group=["|".join(map(str, own)) for own in runs[keys].itertuples(index=False)])
+    return runs.assign(group=["|".join(map(str, own)) for own in runs[KEYS].itertuples(index=False)])
 
 
 def _board(results: Results) -> pd.DataFrame:
     table = leaderboard(results.runs)
     if table.empty:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
-    names = _grouped(results.runs).drop_duplicates("group").set_index(["scenario", "method", "config_hash"])
-    return table.join(names[["entry", "group", "scenario_hash"]], on=["scenario", "method", "config_hash"])
+    names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
+    first = table.assign(run_id=table["runs"].str.split(" ").str[0])
+    return first.join(names, on="run_id").drop(columns="run_id")
 
 
 def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:
@@ -127,7 +128,7 @@ def _figures(
     results: Results, board: pd.DataFrame, shares: pd.DataFrame, ranks: Ranking
 ) -> dict[str, dict[str, figures.Figure | None]]:
     """By figure and scenario; what concerns all scenarios at once is under ""."""
-    palette = figures.Palette(list(results.runs["entry"]))
+    palette = Palette(list(results.runs["entry"]))
     test = results.history[results.history["split"] == "test"]
     running = set(results.runs.loc[results.runs["status"] == "unfinished", "run_id"])
     over = set(results.runs.loc[results.runs["status"] == "finished", "run_id"])

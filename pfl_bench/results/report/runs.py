@@ -5,27 +5,24 @@ from typing import Any
 
 import pandas as pd
 
-SHARED = (
-    "config", "partition_sha256", "data_sha256", "git_commit", "python", "torch", "cpu", "gpu", "device", "backend",
-    "precision", "suite",
-)  # fmt: skip
-OWN = ("run_id", "seed", "status", "reason", "accuracy", "last_accuracy", "best_visits", "seconds", "time")
+from pfl_bench.results.columns import catalogue
 
 
 def run_details(runs: pd.DataFrame) -> dict[str, Any]:
     """``groups``: row positions per group; ``rows``: own values, then positions in ``values`` for the shared ones."""
+    own_names, shared_names = ([c.key for c in catalogue() if c.details == kind] for kind in ("own", "shared"))
     values: dict[str, list[Any]] = {}
     columns = []
-    for name in SHARED:
+    for name in shared_names:
         codes, distinct = pd.factorize(runs[name].astype(object).where(runs[name].notna(), None), use_na_sentinel=True)
         values[name] = [_plain(value) for value in distinct]
         columns.append(codes.tolist())
-    own = [[_plain(value) for value in runs[name]] for name in OWN]
+    own = [[_plain(value) for value in runs[name]] for name in own_names]
     groups: dict[str, list[int]] = {}
     for position, group in enumerate(runs["group"]):
         groups.setdefault(group, []).append(position)
     rows = [list(row) for row in zip(*own, *columns, strict=True)] if len(runs) else []
-    return {"own": OWN, "shared": SHARED, "values": values, "rows": rows, "groups": groups}
+    return {"own": own_names, "shared": shared_names, "values": values, "rows": rows, "groups": groups}
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pfl_bench.metrics import worst_decile
+
 BASELINES = ("local", "fedavg")
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 KEYS = ["scenario", "seed", "client"]
@@ -19,11 +21,6 @@ def jain_index(values: np.ndarray) -> float:
     """(sum x)^2 / (n sum x^2): 1 if all are equal, 1/n if one has everything. 1 if all are zero."""
     squares = float((values**2).sum())
     return float(values.sum() ** 2 / (len(values) * squares)) if squares else 1.0
-
-
-def worst_decile(values: np.ndarray) -> float:
-    """Mean of the lowest tenth, of at least one value."""
-    return float(np.sort(values)[: math.ceil(len(values) / 10)].mean())
 
 
 def with_accuracy(clients: pd.DataFrame) -> pd.DataFrame:

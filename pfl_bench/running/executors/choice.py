@@ -2,8 +2,7 @@
 
 from pfl_bench.errors import RequestError, unknown
 from pfl_bench.running.executors import Executor
-
-NAMES = ("ray", "serial")
+from pfl_bench.spec.options import EXECUTORS
 
 
 def choose_executor(name: str, workers: int | None = None, address: str | None = None, device: str = "cpu") -> Executor:
@@ -21,4 +20,4 @@ def choose_executor(name: str, workers: int | None = None, address: str | None =
         if address is not None:
             connect(address, workers)  # now, while nothing is written yet
         return RayExecutor(workers, address, device)
-    raise unknown("executor", name, NAMES)
+    raise unknown("executor", name, EXECUTORS)

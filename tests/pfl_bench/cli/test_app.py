@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from pfl_bench.data.store import write_npz
-from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from tests.conftest import PLUGINS
 
@@ -160,6 +159,23 @@ def test_check_fails_a_bad_method(cli, tmp_path):
     assert "FAILED deterministic" in out
 
 
+def test_a_methods_own_exception_is_told_with_its_place_and_its_traceback(cli, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    bad = tmp_path / "mine.py"
+    text = Path(FEDMEDIAN).read_text().replace("fedmedian", "mine").replace("trained.params)", "trained.params).mean()")
+    bad.write_text(text)
+    line = next(number for number, code in enumerate(text.splitlines(), 1) if ".mean()" in code)
+    reason = f"AttributeError: 'Params' object has no attribute 'mean' (mine.py, line {line}, in round)"
+    status, out, _ = run_tiny(cli, tiny, "--methods", "mine", "--seeds", "0", "--plugin", str(bad))
+    assert status == 1 and reason in out
+    (path,) = re.findall(r"its traceback: (\S+error\.txt)", out)
+    assert f'mine.py", line {line}, in round' in Path(path).read_text()
+    status, out, _ = cli("check", "mine", "--plugin", str(bad))
+    assert status == 1 and f"the run failed: {reason}" in " ".join(out.split())
+    path = re.findall(r"its traceback: (\S+\.txt)", out)[0]
+    assert f'mine.py", line {line}, in round' in Path(path).read_text()
+
+
 @pytest.mark.parametrize("what", ["methods", "datasets", "scenarios", "suites"])
 def test_lists(cli, what):
     status, out, _ = cli("list", what)
@@ -169,10 +185,13 @@ def test_lists(cli, what):
     assert expected[what] in out
 
 
-def test_edited_method_is_noticed(cli, tiny, tmp_path, monkeypatch):
+def test_edited_method_is_noticed(cli, tiny, tmp_path):
     run_tiny(cli, tiny, "--seeds", "0")
-    monkeypatch.setattr("pfl_bench.running.runner.method_source_hash", lambda method: "edited")
-    assert "has changed since some of those runs" in run_tiny(cli, tiny, "--seeds", "0")[1]
+    paths = list(tmp_path.rglob("run.json"))
+    for path in paths:
+        path.write_text(path.read_text().replace('"method:methods/', '"method:edited_since/'))
+    _, out, _ = run_tiny(cli, tiny, "--seeds", "0")
+    assert out.count("because the method's source (") == len(paths) and "were finished before" not in out
 
 
 def bad_npz(folder: Path, kind: str) -> str:
@@ -394,5 +413,5 @@ def test_no_arguments_show_help(cli):
     assert "run" in out + err and status in (0, 2)
 
 
-def test_registry_is_complete_for_the_default_run():
-    assert len(METHODS.names()) == 11 and os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")
+def test_tests_read_nothing_of_the_users_data():
+    assert os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")

@@ -1,3 +1,5 @@
+"""Parameters as plain data."""
+
 import torch
 
 from pfl_bench.client.params import Params, plain, squared_distance, stacked, zeros_like

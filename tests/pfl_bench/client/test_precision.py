@@ -1,8 +1,10 @@
+"""bfloat16 with the CPU's help and without."""
+
 import pytest
 import torch
 
 from pfl_bench.client import precision
-from pfl_bench.client.model import make_model
+from pfl_bench.client.build import make_model
 from pfl_bench.client.precision import Rounded, arithmetic
 
 
@@ -30,9 +32,9 @@ def test_bf16_runs_with_and_without_the_cpu_s_help(monkeypatch, units):
     monkeypatch.setattr(precision, "has_bf16_units", lambda: units)
     model = make_model("lenet7", (1, 16, 16), 3, "bf16")
     params, x = model.init(0), torch.randn(5, 1, 16, 16)
-    logits = model.apply(params, x)
+    logits = model.evaluating()(params, x)
     assert logits.dtype == torch.float32
-    full = make_model("lenet7", (1, 16, 16), 3).apply(params, x)
+    full = make_model("lenet7", (1, 16, 16), 3).evaluating()(params, x)
     assert 0 < (logits - full).abs().max() < 0.05
 
 
@@ -41,6 +43,7 @@ def test_rounding_works_on_stacked_clients():
     params = {name: torch.stack([p, p + 1]) for name, p in model.init(0).items()}
     x = torch.randn(2, 5, 1, 4, 4)
     with Rounded():
-        together = torch.func.vmap(model.apply)(params, x)
-        apart = [model.apply({k: p[i] for k, p in params.items()}, x[i]) for i in range(2)]
+        net = model.evaluating()
+        together = torch.func.vmap(net)(params, x)
+        apart = [net({k: p[i] for k, p in params.items()}, x[i]) for i in range(2)]
     torch.testing.assert_close(together, torch.stack(apart), rtol=1e-2, atol=1e-2)

@@ -1,3 +1,5 @@
+"""State as bytes and back."""
+
 import pytest
 import torch
 

@@ -1,42 +1,51 @@
 """Novel clients: left out of training, enrolled after it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from pfl_bench.methods._hypernetwork import generate
 
+from pfl_bench.api import LocalSgdConfig, Served, State, register_method
 from pfl_bench.data.partition import make_partition
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.enrollment import class_shares, enroll, nearest
+from pfl_bench.engine.evaluation import EvaluationSet, as_served, evaluate
 from pfl_bench.engine.events import RunResult
+from pfl_bench.engine.federation import Federation
+from pfl_bench.engine.meter import BudgetError
 from pfl_bench.engine.method import Method
-from pfl_bench.engine.places import build_places, newcomers
+from pfl_bench.engine.places import newcomers
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import EnrollSpec, read_scenario
-from pfl_bench.testing.kit import Arena, tensors_of, tiny_arena
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import TinySetup, tiny_setup
 
-CPU = torch.device("cpu")
 ENROLL = EnrollSpec(steps=10, samples=(3, "all"))
 
 
-def arena(clients: int = 6, novel: int = 2) -> Arena:
-    base = tiny_arena(clients=clients)
-    partition = make_partition("classes", {"classes": 2}, base.dataset, clients, 0, novel=novel)
-    scenario = base.scenario.model_copy(update={"novel": novel, "enroll": ENROLL})
-    return Arena(scenario, base.dataset, partition)
+def with_novel(clients: int = 6, novel: int = 2) -> TinySetup:
+    base = tiny_setup(clients=clients).but(novel=novel, enroll=ENROLL)
+    return replace(base, partition=make_partition("classes", {"classes": 2}, base.dataset, clients, 0, novel=novel))
 
 
-def run(place: Arena, method: str) -> RunResult:
-    *_, result = simulate(place.spec(method), place.dataset, place.partition, Options())
+def run(setup: TinySetup, method: str) -> RunResult:
+    *_, result = simulate(setup.spec(method), setup.dataset, setup.partition, Options())
     assert isinstance(result, RunResult)
     return result
 
 
+def enrolled(harness: Harness) -> list[dict]:
+    return enroll(harness.method, harness.state, harness.places[0], harness.costs, harness.setup.partition, ENROLL)
+
+
 @pytest.mark.parametrize("method", METHODS.names())
 def test_every_method_serves_newcomers(method):
-    result = run(arena(), method)
+    result = run(with_novel(), method)
     assert result.status == "finished", result.reason
     rows = result.tables["novel"]
     assert [(r["client"], r["samples"]) for r in rows] == [(4, 3), (5, 3), (4, "all"), (5, "all")]
@@ -46,57 +55,102 @@ def test_every_method_serves_newcomers(method):
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_enrolling_changes_neither_state_nor_traffic(method):
-    place = arena()
-    spec = place.spec(method)
-    home = build_places(spec, place.dataset, place.partition, CPU)[0]
-    entrant: Method = METHODS.get(method)(spec.config)
-    state = entrant.round(home.fed, entrant.init(home.fed), torch.arange(2))
-    before, traffic = [t.clone() for t in tensors_of(state)], home.fed.costs.bytes_down
-    rows = enroll(entrant, state, home, place.partition, ENROLL)
-    assert rows == enroll(entrant, state, home, place.partition, ENROLL), "deterministic"
-    assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(state), strict=True))
-    assert home.fed.costs.bytes_down == traffic
+    harness = Harness(method, with_novel())
+    harness.round(0, 1)
+    before, costs = [t.clone() for t in harness.tensors()], harness.costs.copy()
+    rows = enrolled(harness)
+    assert rows == enrolled(harness), "deterministic"
+    assert all(torch.equal(a, b) for a, b in zip(before, harness.tensors(), strict=True))
+    assert (harness.costs.bytes_down, harness.costs.local_steps) == (costs.bytes_down, costs.local_steps)
 
 
 def test_pfedhn_fits_the_embedding_only_and_it_helps():
-    place = arena()
-    spec = place.spec("pfedhn")
-    home = build_places(spec, place.dataset, place.partition, CPU)[0]
-    entrant = METHODS.get("pfedhn")(spec.config)
-    state = entrant.init(home.fed)
+    harness = Harness("pfedhn", with_novel())
     for round in range(8):
-        state = entrant.round(home.fed.at(round, 0, "train", home.fed.costs), state, torch.tensor([round % 4]))
-    frozen = checkpoint.dumps(state)
-    new = newcomers(home, place.partition, None, 60)
-    fed = new.fed.at(0, 1.0, "enroll", home.fed.costs)
+        harness.round(round % 4)
+    state, frozen = harness.state, checkpoint.dumps(harness.state)
+    group = newcomers(harness.places[0], harness.setup.partition, None).group
+    fed = Federation(group, harness.costs, "enroll", 60, progress=1.0)
 
-    def loss(params) -> float:
-        from pfl_bench.engine.evaluation import EvaluationSet, evaluate
-
-        own = EvaluationSet.of(fed.pool, fed.members)
-        return float(evaluate(fed.model, fed.backend, params, own, fed.everyone).loss.mean())
-
-    from pfl_bench.methods._hypernetwork import generate
+    def loss(found) -> float:
+        own = EvaluationSet.of(group.pool, group.members)
+        return float(evaluate(fed.model, group.backend, as_served(found), own, fed.everyone).loss.mean())
 
     mean = state.phi["embedding"].mean(0).expand(2, -1)
     before = loss(generate(state.phi, mean, fed.model.shapes))
-    assert loss(entrant.enroll(fed, state, fed.everyone)) < before
+    assert loss(harness.method.enroll(fed, state, fed.everyone)) < before
     assert checkpoint.dumps(state) == frozen
 
 
 def test_a_method_without_a_rule_enrolls_nobody(monkeypatch):
     cls = METHODS.get("fedavg")
     monkeypatch.setattr(cls, "enroll", Method.enroll)
-    result = run(arena(), "fedavg")
+    result = run(with_novel(), "fedavg")
     assert result.status == "finished" and result.tables["novel"] == [] and result.facts["enrolls"] is False
 
 
-def test_samples_are_nested_and_labelled_ones_of_the_client():
-    place = arena()
-    home = build_places(place.spec("fedavg"), place.dataset, place.partition, CPU)[0]
-    few, more, all_ = (newcomers(home, place.partition, n, 5).fed.members for n in (2, 5, None))
-    for a, b, c, own in zip(few, more, all_, place.partition.train[4:], strict=True):
-        assert set(a) < set(b) < set(c) == set(own)
+def register_enrolling(name, hook):
+    """FedAvg with another rule for newcomers."""
+
+    @register_method(name, paper="none")
+    class Enrolling(Method):
+        moment = "global"
+        Config = LocalSgdConfig
+
+        def init(self, fed):
+            return State(server=fed.init_params())
+
+        def round(self, fed, state, cohort):
+            state.server = fed.train_and_average(state.server, cohort, self.config.sgd())
+            return state
+
+        def global_params(self, fed, state):
+            return state.server
+
+        def enroll(self, fed, state, clients):
+            return hook(self, fed, state, clients)
+
+
+def test_a_method_that_takes_more_steps_than_newcomers_have_fails():
+    def greedy(self, fed, state, clients):
+        start = fed.send(state.server, clients)
+        return fed.train(start, clients, self.config.sgd(), steps=fed.local_steps + 1).params
+
+    register_enrolling("greedy", greedy)
+    said = "enroll took 22 mini-batch gradients for 2 clients; the scenario's enroll.steps=10 allows 20"
+    with pytest.raises(BudgetError, match=said):
+        run(with_novel(), "greedy")
+
+
+def test_a_newcomer_s_steps_are_those_of_the_scenario_and_counted_apart():
+    seen = []
+
+    def noting(self, fed, state, clients):
+        seen.append((fed.phase, fed.local_steps, fed.clients, fed.progress))
+        return fed.train(fed.send(state.server, clients), clients, self.config.sgd()).params
+
+    register_enrolling("noting", noting)
+    costs = run(with_novel(), "noting").facts["costs"]
+    assert seen == [("enroll", 10, 2, 1.0)] * 2
+    assert (costs["adapt_steps"], costs["local_steps"]) == (2 * 2 * 10, 12 * 20)
+
+
+def always(net, params, x, aux):
+    """The client's own most frequent class."""
+    return torch.nn.functional.one_hot(aux["counts"].argmax(), 3).float().expand(len(x), 3)
+
+
+def test_newcomers_are_served_as_the_method_predicts():
+    def majority(self, fed, state, clients):
+        return Served(fed.send(state.server, clients), always, {"counts": fed.class_counts[clients]})
+
+    register_enrolling("majority", majority)
+    setup = with_novel()
+    rows = [row for row in run(setup, "majority").tables["novel"] if row["samples"] == "all"]
+    labels, test_labels = setup.dataset.train_labels, setup.dataset.test_labels
+    for row, own, test in zip(rows, setup.partition.train[4:], setup.partition.test[4:], strict=True):
+        most = np.bincount(labels[own], minlength=3).argmax()
+        assert row["test_correct"] == (test_labels[test] == most).sum()
 
 
 def test_total_variation_to_the_nearest():
@@ -107,7 +161,7 @@ def test_total_variation_to_the_nearest():
 
 
 def test_enrolling_needs_novel_clients():
-    table = tiny_arena().scenario.model_dump() | {"enroll": {"steps": 5}}
+    table = tiny_setup().scenario.model_dump() | {"enroll": {"steps": 5}}
     with pytest.raises(RequestError, match="nobody to enroll"):
         read_scenario(table, "here")
     with pytest.raises(RequestError, match="samples"):

@@ -1,22 +1,29 @@
+"""One run from its first visit to its result: cadence, selection, budget, phases, resuming."""
+
+import gc
+import re
+import types
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from pfl_bench.api import LocalSgdConfig, Method, State, UnsuitedError, register_method
+from pfl_bench.api import LocalSgdConfig, Method, Served, State, UnsuitedError, register_method
+from pfl_bench.engine import moments
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
-from pfl_bench.engine.simulator import simulate
+from pfl_bench.engine.meter import BudgetError
+from pfl_bench.engine.simulator import draw_cohort, simulate
 from pfl_bench.running.job import make_job, run_job
 from pfl_bench.spec.options import Options
-from pfl_bench.testing.kit import EVERY_ROUND, fingerprint, tiny_arena
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.kit import EVERY_ROUND, fingerprint
+from pfl_bench.testing.setup import tiny_setup
 
 
-def events_of(method: str, arena=None, options=None, resume=None, **changes):
-    arena = arena or tiny_arena()
-    spec = arena.spec(method)
-    spec = replace(spec, scenario=spec.scenario.model_copy(update=changes))
-    return list(simulate(spec, arena.dataset, arena.partition, options or Options(), resume))
+def events_of(method: str, setup=None, options=None, resume=None, **changes):
+    setup = (setup or tiny_setup()).but(**changes)
+    return list(simulate(setup.spec(method), setup.dataset, setup.partition, options or Options(), resume))
 
 
 def result_of(*args, **kwargs) -> RunResult:
@@ -50,10 +57,10 @@ def test_selection_is_on_validation_and_first_best_wins():
 
 
 def test_every_client_is_scored_and_pooled():
-    arena = tiny_arena()
-    result = result_of("local", arena)
+    setup = tiny_setup()
+    result = result_of("local", setup)
     rows = [r for r in result.clients if r["selection"] == "last"]
-    assert [r["test_samples"] for r in rows] == [len(t) for t in arena.partition.test]
+    assert [r["test_samples"] for r in rows] == [len(t) for t in setup.partition.test]
     pooled = 100 * sum(r["test_correct"] for r in rows) / sum(r["test_samples"] for r in rows)
     assert result.summary["received"]["last"]["accuracy"] == pytest.approx(pooled)
     each = [r["test_accuracy"] for r in rows]
@@ -62,9 +69,9 @@ def test_every_client_is_scored_and_pooled():
 
 
 def test_novel_clients_take_no_part():
-    arena = tiny_arena()
-    arena = replace(arena, partition=replace(arena.partition, novel=2))
-    result = result_of("fedavg", arena)
+    setup = tiny_setup()
+    setup = replace(setup, partition=replace(setup.partition, novel=2))
+    result = result_of("fedavg", setup)
     assert {r["client"] for r in result.clients} == {0, 1, 2, 3}
 
 
@@ -85,22 +92,23 @@ def test_resume_reports_where_it_starts_and_keeps_time():
     assert fingerprint(resumed[-1]) == fingerprint(events[-1])
 
 
-def register_broken(name: str, round_function, init_function=None):
-    @register_method(name, paper="none")
-    class Broken(Method):
-        moment = "global"
-        Config = LocalSgdConfig
+def train_and_average(self, fed, state, cohort):
+    state.server = fed.train_and_average(state.server, cohort, self.config.sgd())
+    return state
 
-        def init(self, fed):
-            return init_function(fed) if init_function else State(server=fed.init_params())
 
-        def round(self, fed, state, cohort):
-            return round_function(self, fed, state, cohort)
+def register_fedavg(name: str, round_function=train_and_average, official="global", **hooks):
+    """FedAvg with other hooks: ``round_function(self, fed, state, cohort)``, and any other by its name."""
 
-        def global_params(self, fed, state):
-            return state.server
+    def init(self, fed):
+        return State(server=fed.init_params())
 
-    return Broken
+    def global_params(self, fed, state):
+        return state.server
+
+    body = {"moment": official, "Config": LocalSgdConfig, "init": init, "round": round_function,
+            "global_params": global_params, "__module__": __name__, **hooks}  # fmt: skip
+    return register_method(name, paper="none")(type("Registered", (Method,), body))
 
 
 def test_nan_is_a_diverged_run_with_its_reason():
@@ -109,7 +117,7 @@ def test_nan_is_a_diverged_run_with_its_reason():
         state.server = state.server.map(lambda t: t * float("nan"))
         return state
 
-    register_broken("explodes", explode)
+    register_fedavg("explodes", explode)
     result = result_of("explodes")
     assert result.status == "diverged"
     assert result.reason == "NaN or infinite loss for client 0 after 5 client visits"
@@ -119,7 +127,7 @@ def test_unsuited_method_is_skipped_with_its_reason():
     def refuse(self, fed, state, cohort):
         raise UnsuitedError("needs more of everything")
 
-    register_broken("refuses", refuse)
+    register_fedavg("refuses", refuse)
     result = result_of("refuses")
     assert (result.status, result.reason) == ("skipped", "needs more of everything")
     assert result_of("ditto", local_steps=1).status == "skipped"
@@ -130,18 +138,143 @@ def test_a_method_that_exceeds_the_budget_fails():
         state.server = fed.train_and_average(state.server, cohort, self.config.sgd(), steps=fed.local_steps + 1)
         return state
 
-    register_broken("greedy", greedy)
-    with pytest.raises(RuntimeError, match="greedy took 105 mini-batch gradients in a round of 5 visits; the budget"):
+    register_fedavg("greedy", greedy)
+    with pytest.raises(BudgetError, match="greedy took 105 mini-batch gradients in a round of 5 visits; the budget"):
         events_of("greedy")
 
 
+def test_a_method_that_trains_while_it_is_evaluated_fails():
+    def trained(self, fed, state):
+        return fed.train_and_average(state.server, fed.everyone, self.config.sgd())
+
+    def trained_each(self, fed, state, clients):
+        return fed.train(fed.send(state.server, clients), clients, self.config.sgd()).params
+
+    register_fedavg("late", global_params=trained)
+    register_fedavg("later", client_params=trained_each)
+    for name in ("late", "later"):
+        with pytest.raises(BudgetError, match="fed.train while models are evaluated"):
+            events_of(name)
+
+
+def test_evaluation_hooks_may_compute():
+    def measured(self, fed, state):
+        fed.compute(count, fed.send(state.server, fed.everyone), fed.everyone)
+        return state.server
+
+    register_fedavg("measured", global_params=measured)
+    result = result_of("measured")
+    costs, samples = result.facts["costs"], sum(len(own) for own in tiny_setup().partition.train)
+    assert (costs["forward_samples"], costs["adapt_forward_samples"]) == (0, 3 * samples), "at each evaluation"
+
+
+def count(net, params, batch, aux):
+    return ((net(params, batch.x).argmax(1) == batch.y) * batch.weight).sum()
+
+
+def init_with(steps: int):
+    def init(self, fed):
+        start = fed.init_params()
+        return State(server=fed.train_and_average(start, fed.everyone[:1], self.config.sgd(), steps=steps))
+
+    return init
+
+
+def test_what_init_trains_is_taken_from_the_visits():
+    """45 gradients of a client are two visits and a quarter, so three of twelve are gone."""
+    register_fedavg("early", init=init_with(45))
+    result = result_of("early", eval_every=1)
+    assert result.facts["visits"] == 12
+    assert result.facts["costs"]["local_steps"] == 45 + 9 * 20
+    assert [row["visits"] for row in result.history if row["split"] == "test"] == [8, 12], "three, then cohorts of five"
+    assert result.facts["rounds"] == 2
+    assert result.facts["costs"]["bytes_down"] > result_of("fedavg").facts["costs"]["bytes_down"] * 9 / 12
+
+
+def test_init_cannot_train_more_than_the_whole_budget():
+    register_fedavg("greedy_init", init=init_with(241))
+    with pytest.raises(BudgetError, match="greedy_init took 241 mini-batch gradients in init; the whole budget is 240"):
+        events_of("greedy_init")
+
+
+def adapting(extra: int):
+    def adapt(self, fed, state, clients):
+        start = fed.send(state.server, clients)
+        return fed.train(start, clients, self.config.sgd(), steps=fed.local_steps + extra).params
+
+    return adapt
+
+
+def test_adapting_has_the_scenario_s_allowance_and_counts_apart():
+    register_fedavg("adapts", official="adapted", adapt=adapting(0))
+    costs = result_of("adapts", adapt_steps=7).facts["costs"]
+    assert (costs["adapt_steps"], costs["local_steps"]) == (3 * 6 * 7, 240)
+
+
+def test_adapting_beyond_the_allowance_fails():
+    register_fedavg("overadapts", official="adapted", adapt=adapting(1))
+    said = "overadapts took 48 mini-batch gradients to adapt 6 clients; the scenario's adapt_steps=7 allows 42"
+    with pytest.raises(BudgetError, match=said):
+        events_of("overadapts", adapt_steps=7)
+
+
+def favourite(net, params, x, aux):
+    """A class of its own for every client, whatever the picture shows."""
+    return torch.nn.functional.one_hot(aux["label"], 3).float().expand(len(x), 3)
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
+@pytest.mark.parametrize("at_a_time", [2**26, 1])
+def test_what_is_served_predicts_at_validation_and_test(monkeypatch, backend, at_a_time):
+    """Whether hooks are called for all clients at once or for one at a time."""
+
+    def own(self, fed, state, clients):
+        return Served(fed.send(state.server, clients), favourite, {"label": clients % 3})
+
+    def same(self, fed, state):
+        return Served(state.server, favourite, {"label": torch.tensor(1)})
+
+    monkeypatch.setattr(moments, "SERVED_VALUES", at_a_time)
+    register_fedavg("favours", official="received", client_params=own, global_params=same)
+    setup = tiny_setup()
+    result = result_of("favours", setup, Options(backend=backend))
+    data, parts = setup.dataset, setup.partition
+
+    def correct(labels, members, label):
+        return [int((labels[own] == label(client)).sum()) for client, own in enumerate(members)]
+
+    for moment, label in (("received", lambda client: client % 3), ("global", lambda client: 1)):
+        rows = [r for r in result.clients if r["selection"] == "last" and r["moment"] == moment]
+        assert [r["test_correct"] for r in rows] == correct(data.test_labels, parts.test, label)
+        right = sum(correct(data.train_labels, parts.validation, label))
+        found = [r["accuracy"] for r in result.history if r["moment"] == moment and r["split"] == "validation"]
+        assert found == pytest.approx([100 * right / sum(map(len, parts.validation))] * 3)
+
+
+def test_a_closure_does_not_predict():
+    def served(self, fed, state):
+        return Served(state.server, lambda net, params, x, aux: net(params, x))
+
+    register_fedavg("closes", global_params=served)
+    with pytest.raises(TypeError, match="predict="):
+        events_of("closes")
+
+
+def test_hooks_may_be_called_for_some_clients_at_a_time(monkeypatch):
+    whole = result_of("ditto")
+    monkeypatch.setattr(moments, "SERVED_VALUES", 1)
+    assert fingerprint(result_of("ditto")) == fingerprint(whole)
+
+
 def test_failures_of_a_job_are_events_and_threads_are_restored():
-    register_broken("crashes", lambda self, fed, state, cohort: 1 / 0)
-    arena = tiny_arena()
+    register_fedavg("crashes", lambda self, fed, state, cohort: 1 / 0)
+    setup = tiny_setup()
     threads = torch.get_num_threads()
-    events = list(run_job(make_job(arena.spec("crashes"), arena.partition, Options()), arena.dataset))
+    events = list(run_job(make_job(setup.spec("crashes"), setup.partition, Options()), setup.dataset))
     assert isinstance(events[-1], Failure)
-    assert events[-1].reason == "ZeroDivisionError: division by zero"
+    assert re.fullmatch(
+        r"ZeroDivisionError: division by zero \(test_simulator.py, line \d+, in <lambda>\)", events[-1].reason
+    )
     assert "Traceback" in events[-1].details
     assert torch.get_num_threads() == threads
 
@@ -165,12 +298,40 @@ def test_bf16_runs_and_stays_near_fp32():
     assert half != full and half == pytest.approx(full, rel=0.05)
 
 
-def test_the_federation_holds_no_test_data():
-    """No tensor or array reachable from the federation has the test images."""
-    from pfl_bench.engine.places import build_federation
+def reachable(root: object) -> list[object]:
+    """Everything that can be got at from an object, but for code."""
+    found, todo, seen = [], [root], set()
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, type | types.ModuleType | types.FunctionType | types.CodeType):
+            continue
+        seen.add(id(thing))
+        found.append(thing)
+        todo += gc.get_referents(thing)
+    return found
 
-    arena = tiny_arena()
-    fed = build_federation(arena.spec("fedavg"), arena.dataset, arena.partition, torch.device("cpu"))
-    reachable = list(vars(fed.pool).values()) + list(fed.members)
-    assert not any(len(value) == len(arena.dataset.test_labels) for value in reachable if value.ndim)
-    assert not any("test" in name or "validation" in name for name in vars(fed))
+
+def test_the_federation_holds_no_test_data():
+    """No tensor or array reachable from the federation has the test images or labels."""
+    harness = Harness("fedavg")
+    things, tests = reachable(harness.fed), len(harness.setup.dataset.test_labels)
+    arrays = [thing for thing in things if isinstance(thing, np.ndarray | torch.Tensor) and thing.ndim]
+    assert any(len(array) == len(harness.setup.dataset.train_labels) for array in arrays), "the walk finds something"
+    assert not any(len(array) == tests for array in arrays)
+    assert not any(thing is harness.setup.dataset for thing in things)
+
+
+def test_cohorts_are_shared_by_methods_and_distinct():
+    cohorts = [draw_cohort(0, round, clients=20, size=5) for round in range(50)]
+    assert all(len(set(c.tolist())) == 5 for c in cohorts)
+    assert cohorts[3].tolist() == draw_cohort(0, 3, 20, 5).tolist()
+    assert set(range(20)) == {int(i) for c in cohorts for i in c}
+    assert len(draw_cohort(0, 0, clients=3, size=5)) == 3
+
+
+def test_personal_state_on_disk_gives_the_same_run_and_resumes():
+    memory, disk = (events_of("pfedhn_pc", options=replace(EVERY_ROUND, state=state)) for state in ("memory", "disk"))
+    assert fingerprint(memory[-1]) == fingerprint(disk[-1])
+    middle = [event.data for event in disk if isinstance(event, Checkpoint)][5]
+    resumed = events_of("pfedhn_pc", options=replace(EVERY_ROUND, state="disk"), resume=middle)
+    assert fingerprint(resumed[-1]) == fingerprint(memory[-1])

@@ -3,7 +3,10 @@ import pandas as pd
 import pytest
 
 from pfl_bench.cli.app import run_command_line
-from pfl_bench.results.analyses import claims, communication, embeddings, novel
+from pfl_bench.errors import RequestError
+from pfl_bench.results.analyses import claims, communication, curves, embeddings, novel
+from pfl_bench.results.analyses.pictures import program
+from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.ledger import Ledger
 from tests.ledgers import folder_with, full_folder, history_rows, record
 
@@ -17,12 +20,6 @@ def test_purity_tells_groups_from_noise():
     assert found["purity"] > 0.9 and found["p_value"] < 0.01 and found["purity_shuffled"] < 0.2
     alarms = [embeddings.purity_test(rng.normal(size=(50, 4)), GROUPS)["p_value"] < 0.05 for _ in range(40)]
     assert np.mean(alarms) <= 0.15
-
-
-def test_gap_is_the_training_accuracy_minus_the_clients():
-    runs = pd.DataFrame({"run_id": ["a"], "last_accuracy": [80.0]})
-    rows = pd.DataFrame({"run_id": ["a", "a"], "test_accuracy": [70.0, 90.0], "samples": [5, "all"]})
-    assert novel.gaps(runs, rows)["gap"].tolist() == [10.0, -10.0]
 
 
 def test_the_slope_of_the_gap_is_tested():
@@ -58,8 +55,42 @@ def test_novel_writes_its_tables_and_picture(tmp_path):
     table = pd.read_csv(folder / "novel-summary-sc-v1.csv")
     assert set(table["method"]) == {"ditto", "fedavg", "local"} and (table["clients"] == 6).all()
     assert (folder / "novel-sc-v1.png").stat().st_size > 1000
-    with pytest.raises(ValueError, match="has enrolled a client"):
+    with pytest.raises(RequestError, match="has enrolled a client"):
         novel.main(full_folder(tmp_path / "t", seeds=1))
+
+
+@pytest.mark.parametrize("analysis", [claims, communication, curves, embeddings, novel], ids=lambda a: a.__name__)
+def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys, monkeypatch):
+    """No folder, one that is none, one without a finished run, one whose tables are damaged."""
+    unfinished = folder_with(tmp_path / "a", record(status="failed"))
+    damaged = full_folder(tmp_path / "b", seeds=1, novel=True)
+    for path in damaged.glob("runs/*/*.csv"):
+        path.write_text("moment,moment\n1\n")
+    cases = {(): "give one suite's", (str(tmp_path),): "has no folder 'runs'", (str(unfinished),): "no finished run"}
+    if analysis is not claims:  # which needs no table of a run
+        cases[str(damaged),] = "no run in" if analysis is embeddings else ".csv: it"
+    for words, said in cases.items():
+        monkeypatch.setattr("sys.argv", ["analysis", *words])
+        with pytest.raises(SystemExit) as stop:
+            program(analysis.main)
+        line = capsys.readouterr().err
+        assert stop.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1 and said in line
+
+
+def test_vectors_without_known_groups_are_refused(tmp_path):
+    ledger = Ledger(tmp_path)
+    with ledger.lock():
+        ledger.save("a", record(), tables={"vectors": [{"client": 0, "v0": 1.0}, {"client": 1, "v0": 2.0}]})
+    with pytest.raises(RequestError, match="does not say the clients' natural groups"):
+        embeddings.main(tmp_path)
+
+
+def test_curves_draw_every_scenario(tmp_path):
+    folder = full_folder(tmp_path, scenarios=("sc-v1", "other-v1"), seeds=2)
+    found = curves.read_curves(folder, finished_runs(folder))
+    assert set(found["visits"]) == {30, 60, 100} and len(found) == 2 * 3 * 2 * 3
+    curves.main(folder)
+    assert all((folder / f"curves-{name}.png").stat().st_size > 1000 for name in ("sc-v1", "other-v1"))
 
 
 def test_communication_totals_are_the_metered_bytes(tmp_path):

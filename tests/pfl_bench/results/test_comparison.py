@@ -45,6 +45,57 @@ def test_other_splits_are_no_pairs(tmp_path):
     assert verdicts(tmp_path, runs(tmp_path, BEFORE), after) == {"a": "other splits"}
 
 
+def cells(tmp_path, before, after):
+    frames = [read_runs(folder_with(tmp_path / name, *rows)) for name, rows in (("b", before), ("a", after))]
+    return {(cell.scenario, cell.entry): cell for cell in compare(*frames)}
+
+
+def code(text: str) -> dict:
+    return {"sources": {"method:mine.py": text * 64}}
+
+
+def test_other_data_are_no_pairs(tmp_path):
+    before, after = (runs(tmp_path, BEFORE, data_sha256=d * 64) for d in "ab")
+    (cell,) = cells(tmp_path, before, after).values()
+    assert (cell.verdict, cell.seeds, cell.left_out) == ("other data", 0, ())
+
+
+def test_only_like_is_paired_with_like_and_the_rest_is_named(tmp_path):
+    before = runs(tmp_path, BEFORE, data_sha256="a" * 64)
+    after = [*runs(tmp_path, BEFORE[:3], data_sha256="a" * 64), record("a", 3, 0.0, data_sha256="b" * 64)]
+    (cell,) = cells(tmp_path, before, after).values()
+    assert (cell.verdict, cell.seeds, cell.after) == ("same", 3, 61.0)
+    assert cell.left_out == ("after, seeds 3: data bbbbbb",)
+
+
+def test_a_change_of_code_is_what_is_asked_about(tmp_path):
+    before, after = runs(tmp_path, BEFORE, **code("a")), runs(tmp_path, [58.0, 59.1, 59.9, 61.0], **code("b"))
+    (cell,) = cells(tmp_path, before, after).values()
+    assert (cell.verdict, cell.left_out) == ("worse", ())
+
+
+def test_where_both_have_the_same_code_that_is_compared(tmp_path):
+    before = [*runs(tmp_path, BEFORE[:3], **code("a")), record("a", 3, 10.0, **code("b"))]
+    (cell,) = cells(tmp_path, before, runs(tmp_path, BEFORE, **code("a"))).values()
+    assert (cell.verdict, cell.before, cell.seeds) == ("same", 61.0, 3)
+    (left_out,) = cell.left_out
+    assert left_out.startswith("before, seeds 3: code ")
+
+
+def test_other_splits_at_some_seeds_are_named(tmp_path):
+    after = [*runs(tmp_path, BEFORE[:3]), record("a", 3, 0.0, partition_sha256="f" * 64)]
+    (cell,) = cells(tmp_path, runs(tmp_path, BEFORE), after).values()
+    assert (cell.verdict, cell.seeds, cell.left_out) == ("same", 3, ("seeds 3: other splits",))
+
+
+def test_a_scenario_that_was_edited_without_a_new_version_is_another_cell(tmp_path):
+    edited = {"id": "sc-v1", "visits": 200, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"}
+    after = [{**one, "scenario": edited} for one in runs(tmp_path, BEFORE)]
+    found = cells(tmp_path, runs(tmp_path, BEFORE), after)
+    assert sorted(cell.verdict for cell in found.values()) == ["gone", "new"]
+    assert all(scenario.startswith("sc-v1 [") for scenario, _ in found)
+
+
 def test_false_alarms_are_rare(tmp_path):
     """Without a true difference a table of four methods may raise an alarm in 5 % of the comparisons."""
     rng, alarms, base = np.random.default_rng(0), [], None

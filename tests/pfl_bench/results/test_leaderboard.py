@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -8,11 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pfl_bench.results.display import marks, text_columns, texts
+from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import read_runs, scan_runs
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.publish import write_leaderboard
-from pfl_bench.results.render import display_rows, marks, to_csv, to_latex, to_markdown
+from pfl_bench.results.render import to_csv, to_latex, to_markdown
+from pfl_bench.results.statistics.paired import accuracy_table
+from pfl_bench.results.statistics.ranks import scenario_means
 from tests.ledgers import folder_with, record
 
 
@@ -59,7 +61,7 @@ def test_a_failed_method_stays_in_the_table(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("x", status="diverged", reason="NaN"), record("y"))))
     assert table["method"].tolist() == ["y", "x"]
     assert pd.isna(table["rank"].iloc[1])
-    assert "0, 1 diverged" in display_rows(table)[1][-1]
+    assert "0, 1 diverged" in texts(table, text_columns(table))[1][-1]
 
 
 def test_foreign_and_damaged_folders_are_left_out(tmp_path):
@@ -105,14 +107,6 @@ def test_interval_covers_the_truth_in_95_of_100_cases():
     assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
 
 
-def test_needs_neither_torch_nor_ray():
-    code = (
-        "import sys, pfl_bench.results.render, pfl_bench.results.leaderboard, pfl_bench.results.ledger;"
-        "sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
     gains = {"a": lambda seed: 9.0, "b": lambda seed: 8 + (-1) ** seed * (1 + seed), "c": lambda seed: 0.1 * seed}
     runs = [record(method, seed, 50 + gain(seed)) for method, gain in gains.items() for seed in range(9)]
@@ -144,3 +138,61 @@ def test_what_was_left_out_is_named(tmp_path):
     assert [p.where for p in problems] == [f"runs/run{k}" for k in range(1, 6)]
     for problem, word in zip(problems, ["not JSON", "schema 99", "no run.json", "wrong type", "'won'"], strict=True):
         assert word in problem.why
+
+
+EDITED = {"sources": {"method:methods/fedavg.py": "e" * 64}}
+
+
+def test_other_code_is_a_row_of_its_own(tmp_path):
+    """In the table, in its test against the best, and in the order of ranks over scenarios."""
+    rows = [record("fedavg", seed, 60.0 + seed, **(EDITED if seed == 3 else {})) for seed in range(4)]
+    rows += [record("fedavg", seed, 90.0, scenario="other-v1", **EDITED) for seed in range(2)]
+    runs = read_runs(folder_with(tmp_path, *rows, record("local", 0, 10.0)))
+    table = leaderboard(runs).set_index(["scenario", "method", "variant"])
+    (code,) = {label for label in runs["code_label"] if label}
+    assert code.startswith("code ")
+    assert table["seeds"].to_dict() == {
+        ("other-v1", "fedavg", code): 2, ("sc-v1", "fedavg", ""): 3, ("sc-v1", "fedavg", code): 1,
+        ("sc-v1", "local", ""): 1,
+    }  # fmt: skip
+    assert table.loc[("sc-v1", "fedavg", ""), "accuracy_mean"] == 61.0
+    entry = runs.assign(entry=entries(runs))
+    assert accuracy_table(entry, "sc-v1")["fedavg"].notna().sum() == 3
+    assert scenario_means(entry).loc["other-v1"].dropna().to_dict() == {f"fedavg ({code})": 90.0}
+
+
+def test_other_data_models_and_splits_are_scenarios_of_their_own(tmp_path):
+    rows = [record("fedavg", seed, 60.0, data_sha256="a" * 64) for seed in range(3)]
+    rows.append(record("fedavg", 3, 0.0, data_sha256="b" * 64))
+    rows.append(record("ditto", 0, 99.0, data_sha256="a" * 64, sources={"model:net.py": "f" * 64}))
+    rows.append(record("local", 1, 99.0, data_sha256="a" * 64, partition_sha256="c" * 64, time="2025"))
+    table = leaderboard(read_runs(folder_with(tmp_path, *rows)))
+    means = dict(zip(table["scenario"], table["accuracy_mean"], strict=True))
+    model = next(name for name in means if "[model " in name)
+    assert means == {"sc-v1": 60.0, "sc-v1 [data bbbbbb]": 0.0, "sc-v1 [split cccccc]": 99.0, model: 99.0}
+    assert set(table["versus_best"]) == {"best"}, "nothing is compared with what it cannot be compared with"
+
+
+def test_versions_of_a_method_are_told_apart(tmp_path):
+    runs = read_runs(folder_with(tmp_path, record(), record(seed=1, config_hash="abcdef123456")))
+    assert set(leaderboard(runs)["variant"]) == {"config abcdef", f"config {record()['config_hash']}"}
+
+
+def test_a_field_that_came_later_is_no_difference_where_it_is_at_its_default(tmp_path):
+    old, new = record(config={"lr": 0.1}), record(seed=1, config={"lr": 0.1, "later": 1.0})
+    used = record(config={"lr": 0.1, "later": 2.0})
+    new["config_hash"] = old["config_hash"]
+    assert set(leaderboard(read_runs(folder_with(tmp_path, old, new, used)))["variant"]) == {"later=1.0", "later=2.0"}
+
+
+def test_what_is_kept_aside_is_in_no_table(tmp_path):
+    folder = folder_with(tmp_path, record())
+    (folder / "aside").mkdir()
+    (folder / "runs" / "run0").rename(folder / "aside" / "run0.1")
+    assert read_runs(folder).empty
+
+
+def test_runs_csv_speaks_of_code_only_where_it_is_another(tmp_path):
+    shipped = to_csv(read_runs(folder_with(tmp_path / "a", record())))
+    edited = to_csv(read_runs(folder_with(tmp_path / "b", record("fedavg", 1, **EDITED), record())))
+    assert "code" not in shipped.splitlines()[0].split(",") and "code_label" in edited.splitlines()[0].split(",")

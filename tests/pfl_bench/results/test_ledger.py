@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.errors import RequestError
-from pfl_bench.results.ledger import Ledger, check_writable, read_record
+from pfl_bench.results.ledger import Ledger, check_writable
+from pfl_bench.results.record import read_record
+from tests.ledgers import record
 
-RECORD = {"status": "finished", "value": float("nan")}
+RECORD = record(value=float("nan"))
+UNFINISHED = record(status="unfinished")
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def test_a_run_is_one_folder_of_text(ledger):
 
 def test_result_replaces_checkpoint(ledger):
     with ledger.lock():
-        ledger.save("a", {"status": "unfinished"}, checkpoint=b"123")
+        ledger.save("a", UNFINISHED, checkpoint=b"123")
         assert ledger.checkpoint("a") == b"123" and not ledger.is_final("a")
         ledger.save("a", RECORD)
         assert ledger.checkpoint("a") is None and ledger.is_final("a")
@@ -38,13 +41,13 @@ def test_result_replaces_checkpoint(ledger):
 @pytest.mark.parametrize("status", ["failed", "unfinished"])
 def test_failed_and_unfinished_runs_are_repeated(ledger, status):
     with ledger.lock():
-        ledger.save("a", {"status": status}, error="trace")
+        ledger.save("a", record(status=status), error="trace")
     assert not ledger.is_final("a")
 
 
 def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
     with ledger.lock():
-        ledger.save("a", {"status": "unfinished"}, checkpoint=b"old")
+        ledger.save("a", UNFINISHED, checkpoint=b"old")
         write = Path.write_bytes
 
         def full(self, data):
@@ -53,7 +56,7 @@ def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
 
         monkeypatch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space left"):
-            ledger.save("a", {"status": "unfinished"}, checkpoint=b"new")
+            ledger.save("a", UNFINISHED, checkpoint=b"new")
     assert ledger.checkpoint("a") == b"old"
     assert [p.name for p in ledger.runs.iterdir()] == ["a"]
 
@@ -61,7 +64,7 @@ def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
 @pytest.mark.parametrize("moment", ["before run.json", "after run.json", "old moved away", "old not removed"])
 def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
     with ledger.lock():
-        ledger.save("a", {"status": "unfinished"}, checkpoint=b"old")
+        ledger.save("a", UNFINISHED, checkpoint=b"old")
         ledger.save("b", RECORD)
     new, old, place = (ledger.runs / name for name in (".a.new", ".a.old", "a"))
     shutil.copytree(ledger.runs / "b", new)
@@ -75,7 +78,7 @@ def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
     with ledger.lock():
         pass
     assert sorted(p.name for p in ledger.runs.iterdir()) == ["a", "b"]
-    status = read_record(place)["status"]
+    status = read_record(place).status
     assert status == ("unfinished" if moment in ("before run.json", "after run.json") else "finished")
 
 
@@ -115,3 +118,20 @@ def test_unwritable_places_are_refused(tmp_path):
         check_writable(tmp_path / "file" / "results")
     check_writable(tmp_path / "new" / "deep")
     assert not (tmp_path / "new").exists(), "checking writes nothing"
+
+
+def test_a_run_on_something_else_is_kept_aside_once_its_successor_is_there(ledger, monkeypatch):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+        before = (ledger.runs / "a" / "run.json").read_text()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full")))
+            with pytest.raises(OSError, match="full"):
+                ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
+        assert ledger.is_final("a") and not (ledger.folder / "aside").exists(), "nothing is lost by a full disk"
+        ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
+        ledger.save("a", RECORD, aside="the split")
+    aside = ledger.folder / "aside"
+    assert sorted(p.name for p in aside.iterdir()) == ["a.1", "a.2"] and ledger.is_final("a")
+    assert (aside / "a.1" / "run.json").read_text() == before
+    assert json.loads((aside / "a.2" / "aside.json").read_text()) == {"computed_on_other": "the split"}

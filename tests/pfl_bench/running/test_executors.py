@@ -10,7 +10,8 @@ from pfl_bench.running.executors.ray import RayExecutor, check_address
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
-from pfl_bench.testing.kit import fingerprint, tiny_arena
+from pfl_bench.testing.kit import fingerprint
+from pfl_bench.testing.setup import tiny_setup
 from tests.conftest import PLUGINS
 
 MORTAL = '''
@@ -51,7 +52,7 @@ def outcomes(executor, jobs, arena) -> tuple[dict, list]:
 
 
 def test_serial_streams_progress_checkpoints_and_results():
-    arena = tiny_arena()
+    arena = tiny_setup()
     jobs = [make_job(arena.spec(m), arena.partition, Options(checkpoint_seconds=0)) for m in ("fedavg", "local")]
     results, updates = outcomes(SerialExecutor(), jobs, arena)
     assert [results[p].status for p in (0, 1)] == ["finished", "finished"]
@@ -65,7 +66,7 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     plugins = (read_plugin(tmp_path / "mortal.py"), read_plugin(PLUGINS / "fedmedian.py"))
     for plugin in plugins:
         load_plugin(plugin)
-    arena = tiny_arena()
+    arena = tiny_setup()
     options = Options(checkpoint_seconds=0)
     mortal = make_job(arena.spec("mortal"), arena.partition, options, plugins)
     jobs = [
@@ -87,7 +88,7 @@ def test_the_data_set_is_shared_and_not_copied():
     """A worker's arrays are read-only views into the object store."""
     from pfl_bench.running.executors.ray import _publish, connect
 
-    arena = tiny_arena("synthetic:n=4000,side=32")  # small objects would travel inside the task
+    arena = tiny_setup("synthetic:n=4000,side=32")  # small objects would travel inside the task
     job = make_job(arena.spec("fedavg"), arena.partition, Options())
     ray = connect(None, 1)
     try:
@@ -141,7 +142,7 @@ def test_runs_share_gpus_in_equal_fractions(device, workers, limit, share):
 
 
 def test_ray_refuses_a_gpu_that_it_does_not_see():
-    arena = tiny_arena()
+    arena = tiny_setup()
     job = make_job(arena.spec("fedavg"), arena.partition, Options())
     import torch
 

@@ -1,13 +1,14 @@
 import math
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from pfl_bench.cli import tune as cli_tune
 from pfl_bench.errors import RequestError
 from pfl_bench.results.frame import read_runs
-from pfl_bench.running import tuning
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.tuning import TRIALS_FILE, choose, draw_points, plan_trials, tune
 from pfl_bench.spec.suite import load_suite, parse_suite
@@ -117,8 +118,8 @@ def test_tuning_runs_records_and_resumes(tmp_path):
     ],
 )
 def test_wrong_requests_are_one_clear_line(tmp_path, options, message):
-    app = tuning.typer.Typer()
-    app.command()(tuning.main)
+    app = typer.Typer()
+    app.command()(cli_tune.main)
     result = CliRunner().invoke(app, [*options, "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert message in result.output and len(result.output.strip().splitlines()) == 1

@@ -8,6 +8,14 @@ from pfl_bench.spec.suite import Suite, load_suite
 SCENARIO = load_suite("quick").scenarios[0]
 
 
+def typed(setting: str, methods: list[str]) -> dict:
+    """A setting as ``run`` takes it: read, then checked."""
+    overrides = parse_overrides([setting], methods, METHODS.names())
+    for method, values in overrides.items():
+        make_config(method, values, "--set")
+    return overrides
+
+
 def suite(hyperparameters, **fields) -> Suite:
     return Suite("s", "", (SCENARIO,), hyperparameters=hyperparameters, **fields)
 
@@ -49,17 +57,17 @@ def test_id_covers_method_config_scenario_and_seed_and_nothing_else():
 )
 def test_bad_settings(setting, message):
     with pytest.raises(RequestError, match=message) as caught:
-        parse_overrides([setting], ["fedavg"])
+        typed(setting, ["fedavg"])
     assert "\n" not in str(caught.value)
 
 
 def test_choices_are_named():
     with pytest.raises(RequestError, match="variant='exact': input should be 'fo' or 'hf'"):
-        parse_overrides(["per_fedavg.variant=exact"], ["per_fedavg"])
+        typed("per_fedavg.variant=exact", ["per_fedavg"])
 
 
 def test_precedence_is_default_then_suite_then_set():
-    overrides = parse_overrides(["fedavg.lr=0.3"], ["fedavg"])
+    overrides = typed("fedavg.lr=0.3", ["fedavg"])
     (planned,) = plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"lr": 0.2, "momentum": 0.5}}), overrides)
     assert (planned.config.lr, planned.config.momentum, planned.config.weight_decay) == (0.3, 0.5, 5e-5)
 

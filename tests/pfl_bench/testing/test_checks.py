@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pfl_bench.api import LocalSgdConfig, Method, State, register_method
+from pfl_bench.api import LocalSgdConfig, Method, State, register_method, stacked
 from pfl_bench.testing import CHECKS, Context, run_check
 
 
@@ -41,12 +41,13 @@ def remembering(self, fed, state, cohort):
 
 
 def peeking(self, fed, state, cohort):
-    held = torch.from_numpy(np.setdiff1d(np.arange(len(fed.pool.labels)), np.concatenate(fed.members)))
-    state.server = state.server.map(lambda t: t + 1e-3 * fed.pool.labels[held].float().mean())
+    pool, members = fed._group.pool, fed._group.members
+    held = torch.from_numpy(np.setdiff1d(np.arange(len(pool.labels)), np.concatenate(members)))
+    state.server = state.server.map(lambda t: t + 1e-3 * pool.labels[held].float().mean())
 
 
 def depends_on_backend(self, fed, state, cohort):
-    state.server = state.server.map(lambda t: t + 0.01 * len(fed.backend.name.replace("vmap", "")))
+    state.server = state.server.map(lambda t: t + 0.01 * len(fed._group.backend.name.replace("vmap", "")))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_cheats_are_found(title, round_function, complaint):
 
 def test_evaluation_that_trains_is_found():
     cheat(lambda *a: None, adapt=lambda state: state.server.map(lambda t: t.mul_(0.9)))
-    assert check("evaluation", "cheat") == "an evaluation hook changes the state"
+    assert check("evaluation", "cheat") == "global_params changes the state"
 
 
 def test_unmetered_traffic_is_found():
@@ -78,7 +79,7 @@ def test_unmetered_traffic_is_found():
 
         def round(self, fed, state, cohort):
             trained = fed.train(state.clients.rows(cohort), cohort, self.config.sgd()).params
-            state.clients.set_rows(fed.everyone, fed.per_client(fed.average(trained, cohort)))
+            state.clients.set_rows(fed.everyone, stacked(fed.average(trained, cohort), fed.clients))
             return state
 
         def client_params(self, fed, state, clients):

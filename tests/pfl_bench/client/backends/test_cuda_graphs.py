@@ -1,10 +1,11 @@
+"""Recordings: work that is done again on the same memory."""
+
 import torch
 
 from pfl_bench.client.backends.cuda_graphs import Recordings
 from pfl_bench.client.params import Params
 from pfl_bench.engine.federation import Federation
-from pfl_bench.engine.places import build_federation
-from pfl_bench.testing.kit import tiny_arena
+from pfl_bench.testing.harness import Harness
 
 CPU = torch.device("cpu")
 
@@ -20,7 +21,7 @@ def test_held_tensors_are_changed_once_per_run_and_outputs_are_fresh():
     for scale in (1.0, 2.0, 3.0):
         given = {"g": torch.full((3,), scale)}
         kept.append((recordings.run("descend", descend, held, given, CPU), descend(plain, given)))
-    assert len(recordings._held) == 1
+    assert len(recordings) == 1
     assert torch.equal(held["w"], plain["w"])
     assert all(torch.equal(ours["w"], theirs["w"]) for ours, theirs in kept)
 
@@ -31,27 +32,22 @@ def test_other_tensors_or_shapes_are_recorded_anew_and_old_recordings_dropped():
         held = Params(w=torch.ones(size))
         recordings.run("descend", descend, held, {"g": torch.ones(size)}, CPU)
         assert torch.allclose(held["w"], torch.full((size,), 0.9))
-    assert len(recordings._held) == 2
+    assert len(recordings) == 2
 
 
 def test_hypernetwork_replayed_is_hypernetwork(monkeypatch):
     """What a GPU does, but for the capture itself."""
-    from pfl_bench.methods.pfedhn import PFedHN
-
-    arena = tiny_arena()
-    fed = build_federation(arena.spec("pfedhn"), arena.dataset, arena.partition, CPU)
-    method = PFedHN(PFedHN.Config())
-
-    def trained(rounds=4):
-        state = method.init(fed)
-        for round in range(rounds):
-            state = method.round(fed, state, torch.tensor([round % 3]))
-        return state.phi
-
-    expected = trained()
+    visits = (0, 1, 2, 0)
+    expected = Harness("pfedhn")
+    for client in visits:
+        expected.round(client)
+    replayed = Harness("pfedhn")
+    recordings = replayed.group.recordings
     monkeypatch.setattr(
-        Federation, "replayed", lambda fed, name, work, held, given: fed.recordings.run(name, work, held, given, CPU)
+        Federation, "replayed", lambda fed, name, work, held, given: recordings.run(name, work, held, given, CPU)
     )
-    found = trained()
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert len(fed.recordings._held) == 2
+    for client in visits:
+        replayed.round(client)
+    for name, tensor in expected.state.phi.items():
+        assert torch.equal(tensor, replayed.state.phi[name])
+    assert len(recordings) == 2

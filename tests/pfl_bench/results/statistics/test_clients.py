@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.results.statistics.clients import for_whom, jain_index, paired_gains, worst_decile
+from pfl_bench.results.statistics.clients import for_whom, jain_index, paired_gains
 
 
 def frame(samples=10, **entries) -> pd.DataFrame:
@@ -43,10 +43,6 @@ def test_jain_index_lies_between_one_client_and_all(values):
     array = np.asarray(values, dtype=float)
     assert 1 / len(array) - 1e-9 <= jain_index(array) <= 1 + 1e-9
     assert jain_index(array[::-1]) == pytest.approx(jain_index(array))
-
-
-def test_worst_decile_is_over_at_least_one():
-    assert worst_decile(np.arange(5.0)) == 0 and worst_decile(np.arange(20.0)) == 0.5
 
 
 def test_gains_are_paired_by_seed_and_client():

@@ -4,7 +4,7 @@ from pfl_bench.cli.app import run_command_line
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
 from pfl_bench.errors import RequestError
 from pfl_bench.running.tracking import Tracking
-from pfl_bench.testing.kit import tiny_arena
+from pfl_bench.testing.setup import tiny_setup
 
 RESULT = RunResult(
     "finished",
@@ -32,7 +32,7 @@ class Recorder:
 
 @pytest.fixture
 def run():
-    return tiny_arena().spec("fedavg")
+    return tiny_setup().spec("fedavg")
 
 
 def test_a_run_is_told_from_start_to_end(run):

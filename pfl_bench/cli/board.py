@@ -1,0 +1,40 @@
+"""The leaderboard on the terminal."""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+from rich.console import Console
+
+from pfl_bench.results.comparable import plain
+from pfl_bench.results.display import Shown, text_columns, texts, titles
+
+from .terminal import print_rows
+
+
+def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collection[str]) -> None:
+    """The leaderboard of these scenarios, with what had to be told apart from them.
+
+    Accuracy in percent on test data, mean ± std over seeds.
+    """
+    wanted = {plain(scenario) for scenario in scenarios}
+    for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
+        shown = _fitting(part, text_columns(part), console.width)
+        numeric = [column.title for column in shown if column.numeric]
+        print_rows(console, title, [column.title for column in shown], texts(part, shown), numeric)
+        for reason in dict.fromkeys(part["reason"]):
+            if reason:
+                console.print(f"  {reason}", markup=False, soft_wrap=True)
+
+
+def _fitting(part: pd.DataFrame, every: Sequence[Shown], width: int) -> list[Shown]:
+    """The columns without as many as it takes to fit, those with the lowest ``keep`` first; the CSV has them all."""
+    kept = list(every)
+    widths = {
+        column: 2 + max(map(len, [column.title, *cells]))
+        for column, cells in zip(every, zip(*texts(part, every), strict=True), strict=True)
+    }
+    expendable = sorted((column.keep, place) for place, column in enumerate(every) if column.keep is not None)
+    for _, place in expendable:
+        if 2 + sum(widths[column] for column in kept) > width:
+            kept.remove(every[place])
+    return kept

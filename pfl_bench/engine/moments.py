@@ -1,0 +1,73 @@
+"""Evaluation at a moment: what the clients would use to predict, and how well they do with it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from pfl_bench.client.params import State, stacked
+from pfl_bench.client.requests import Served
+from pfl_bench.errors import DivergedError
+from pfl_bench.spec.scenario import Scenario
+
+from .clients import client_ids
+from .evaluation import Scores, as_served, evaluate
+from .events import Row
+from .federation import Federation
+from .meter import BudgetError
+from .method import Method, Moment
+from .places import Place
+from .run_state import RunState
+from .selection import remember
+
+SERVED_VALUES = 2**26
+"""Parameters of clients' models in memory at a time while they are evaluated."""
+
+
+def evaluate_moment(
+    run: RunState, method: Method, places: Sequence[Place], moment: Moment, scenario: Scenario
+) -> list[Row]:
+    """Score every client on validation and test; remember the best (on validation) and the last test scores."""
+    parts: dict[str, list[Scores]] = {"validation": [], "test": []}
+    for position, place in enumerate(places):
+        fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
+        for clients in _portions(fed):
+            before = run.costs.adapt_steps
+            served = serve(method, fed, run.state(position), moment, clients)
+            used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
+            if used > allowed:
+                raise BudgetError(
+                    f"{method.name} took {used} mini-batch gradients to adapt {len(clients)} clients; the scenario's "
+                    f"adapt_steps={scenario.adapt_steps} allows {allowed}"
+                )
+            for split, data in (("validation", place.validation), ("test", place.test)):
+                parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
+    order = np.argsort([number for place in places for number in place.group.numbers])
+    scores = {split: Scores.joined(each, order) for split, each in parts.items()}
+    broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
+    if len(broken):
+        raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
+    remember(run.picks, moment, run.visits, scores["validation"], scores["test"])
+    return [
+        {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
+        for split, scored in scores.items()
+    ]
+
+
+def _portions(fed: Federation) -> Sequence[Tensor]:
+    """All clients, as many at a time as memory should hold models of."""
+    together = max(1, SERVED_VALUES // fed.model.size)
+    ids = np.arange(fed.clients)
+    return [client_ids(ids[first : first + together], fed.device) for first in range(0, fed.clients, together)]
+
+
+def serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
+    """What these clients use to predict at a moment, stacked."""
+    if moment == "adapted":
+        return as_served(method.adapt(fed, state, clients))
+    if moment == "received":
+        return as_served(method.client_params(fed, state, clients))
+    shared = as_served(method.global_params(fed, state))
+    aux = pytree.tree_map_only(Tensor, lambda leaf: leaf.expand(len(clients), *leaf.shape), shared.aux)
+    return Served(stacked(shared.params, len(clients)), shared.predict, aux)

@@ -1,0 +1,136 @@
+"""What a method knows of its clients without asking them: how many, their sizes, the client model, where the run is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfl_bench.client.model import ClientModel
+from pfl_bench.client.params import Params, Tensors
+from pfl_bench.data.pool import on_device
+from pfl_bench.seeds import numpy_generator
+
+from .clients import ClientGroup, client_ids
+from .meter import Costs, Phase
+from .per_client import PerClient
+
+
+class View:
+    """The clients of one run that share a client model, at one point of the run. Read-only.
+
+    ``phase``: ``init`` and ``train`` (a round) spend the budget; ``adapt`` and ``enroll`` have an allowance of their
+    own; in ``evaluate`` nothing may train. ``local_steps``: the mini-batch gradients that each client may spend in this
+    phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
+    """
+
+    __slots__ = ("_group", "_meter", "local_steps", "phase", "progress", "round")
+
+    phase: Phase
+    local_steps: int
+    round: int
+    progress: float
+
+    def __init__(
+        self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0
+    ) -> None:
+        self._group, self._meter = group, meter
+        for name, value in (("phase", phase), ("local_steps", local_steps), ("round", round), ("progress", progress)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
+        object.__setattr__(self, name, value)
+
+    # What is known of the clients
+
+    @property
+    def model(self) -> ClientModel:
+        """The client model."""
+        return self._group.model
+
+    @property
+    def models(self) -> tuple[ClientModel, ...]:
+        """The client models of the scenario; this federation's is one of them."""
+        return self._group.models
+
+    @property
+    def clients(self) -> int:
+        """Number of training clients."""
+        return len(self._group.members)
+
+    @property
+    def population(self) -> int:
+        """Number of training clients of the scenario, whatever their model."""
+        return self._group.population
+
+    @property
+    def everyone(self) -> Tensor:
+        """Ids of all training clients, int64 ``[clients]``."""
+        return client_ids(np.arange(self.clients), self.device)
+
+    @property
+    def sizes(self) -> Tensor:
+        """Training samples per client, float32 ``[clients]``."""
+        return self._group.sizes
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self._group.classes
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Training samples per client and class, float32 ``[clients, classes]``: what each client knows of itself.
+
+        A server that uses it must ``collect`` it.
+        """
+        return self._group.class_counts
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors live."""
+        return self._group.device
+
+    @property
+    def costs(self) -> Costs:
+        """What the run has cost so far."""
+        return self._meter.copy()
+
+    def among_all(self, clients: Tensor) -> Tensor:
+        """These clients' numbers among all training clients of the scenario, int64 ``[c]``."""
+        if len(self.models) == 1:
+            return clients
+        return on_device(torch.tensor(self._group.numbers), self.device)[clients]
+
+    # Parameters and state
+
+    def generator(self, *coordinates: int | str) -> np.random.Generator:
+        """Random numbers for the method's own use; its stream touches no other."""
+        return numpy_generator(self._group.seed, "method", *coordinates)
+
+    def init_params(self, model: ClientModel | None = None) -> Params:
+        """Initial weights and buffers of the client model, or of another of ``models``: equal for all methods."""
+        return (model or self.model).init(self._group.seed, self.device)
+
+    def per_client(self, default: Tensors) -> PerClient:
+        """Personal state that starts from ``default``, ``[...]``, for every client."""
+        return PerClient(default, self.clients, on_disk=self._group.on_disk)
+
+    def split(self, params: Params, top_layers: int | None = None) -> tuple[Params, Params]:
+        """Cut into body and head; ``top_layers`` makes the head the last so many layers (0: none)."""
+        head = self.model.head if top_layers is None else self.model.top(top_layers)
+        return params.without(head), params.only(head)
+
+    def replayed(self, name: str, work: Callable[[Any, Any], Any], held: Any, inputs: Any) -> Any:
+        """``work(held, inputs)``; on a GPU it is recorded once as a CUDA graph and replayed from then on.
+
+        For server-side work that recurs every round. ``held``: tensors that ``work`` uses and changes in place.
+        ``inputs``: trees of tensors of the same shapes each time; so is what ``work`` returns. Nothing else may
+        matter to ``work`` that changes between rounds.
+        """
+        if self.device.type != "cuda":
+            return work(held, inputs)
+        return self._group.recordings.run(name, work, held, inputs, self.device)

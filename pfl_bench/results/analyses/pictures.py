@@ -1,0 +1,62 @@
+"""What the analyses' programs share: a picture drawn into a file, and errors as one line."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pfl_bench.errors import RequestError, one_line
+
+
+@contextmanager
+def picture(target: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
+    """A Matplotlib figure and its axes, saved as ``target`` in the end. Inches."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise RequestError("pictures need Matplotlib: pip install 'pfl-bench[plot]'") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    try:
+        yield figure, axes
+        figure.savefig(target, dpi=120)
+    finally:
+        plt.close(figure)
+
+
+def budget_title(runs: pd.DataFrame) -> str:
+    """What every picture says about the budget and the seeds."""
+    first = runs.iloc[0]
+    scale = "" if first["budget_scale"] == 1 else f", {first['budget_scale']:g} x the full budget"
+    return f"{first['scenario']}: {first['visits']} visits{scale}, {counted_seeds(runs)}"
+
+
+def counted_seeds(rows: pd.DataFrame) -> str:
+    """``1 seed``, ``3 seeds``."""
+    seeds = rows["seed"].nunique()
+    return f"{seeds} seed{'' if seeds == 1 else 's'}"
+
+
+def program(analyse: Callable[[Path], None]) -> None:
+    """Run an analysis on the folder named on the command line; a wrong request is one line and exit status 2."""
+    try:
+        if len(sys.argv) != 2:
+            raise RequestError("give one suite's results folder, such as results/quick")
+        folder = Path(sys.argv[1])
+        if not (folder / "runs").is_dir():
+            raise RequestError(f"{str(folder)!r} is no results folder; it has no folder 'runs'")
+        analyse(folder)
+    except RequestError as error:
+        _refuse(str(error), 2)
+    except OSError as error:
+        _refuse(one_line(error), 1)
+
+
+def _refuse(message: str, status: int) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

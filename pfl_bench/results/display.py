@@ -1,0 +1,137 @@
+"""The leaderboard as it is read: which columns a table has, what their cells say, and which rows are marked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from . import columns
+from .cells import Cell, Heading, interval, missing, number, real
+from .columns import Column
+from .entries import entry_name
+from .record import TROUBLES
+
+Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Shown(Heading):
+    """A column of a table to read: its heading, and a cell from a leaderboard's row.
+
+    ``needed`` tells whether a table has something to show here; ``keep`` as in ``Column``, None for what never goes.
+    """
+
+    cell: Callable[[Row], Cell] = lambda row: Cell("")
+    needed: Callable[[pd.DataFrame], bool] = lambda table: True
+    keep: int | None = None
+
+
+def _accuracy(row: Row) -> Cell:
+    spread = "" if missing(row["accuracy_std"]) else f" ± {row['accuracy_std']:.2f}"
+    return Cell(number(row["accuracy_mean"], 2).text + spread, real(row["accuracy_mean"]))
+
+
+def _runs(row: Row) -> Cell:
+    troubles = [f"{row[status]} {status}" for status in TROUBLES if row[status]]
+    return Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"]))
+
+
+def _versus_best(row: Row) -> Cell:
+    if missing(row["p_versus_best"]):
+        return Cell(str(row["versus_best"] or ""))
+    return Cell(f"{row['versus_best']} (p = {row['p_versus_best']:.2g})", real(row["p_versus_best"]))
+
+
+def _published(row: Row) -> Cell:
+    """``88.38 ± 0.29 (-0.21, inside)``: the published figure, our difference to it, and how to read that."""
+    if missing(row["published_mean"]):
+        return Cell("")
+    spread = "" if missing(row["published_std"]) else f" ± {row['published_std']:.2f}"
+    difference = "" if missing(row["difference"]) else f"{row['difference']:+.2f}, "
+    secondary = ", second hand" if row["published_status"] == "secondary" else ""
+    return Cell(f"{row['published_mean']:.2f}{spread} ({difference}{row['verdict']}{secondary})")
+
+
+RANK = Shown("rank", cell=lambda row: number(row["rank"], 0))
+METHOD = Shown("method", numeric=False, cell=lambda row: Cell(entry_name(row["method"], row["variant"])))
+SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"]))
+ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
+INTERVAL = Shown(
+    "95 % interval", note="Student's t, over seeds", cell=lambda row: interval(row["ci_low"], row["ci_high"]), keep=4
+)
+VERSUS_BEST = Shown(
+    "against the best", numeric=False, note="Wilcoxon signed-rank over seeds, Holm-corrected", cell=_versus_best
+)
+MOMENT = Shown(
+    "moment", numeric=False, note="global: server model; received: before, adapted: after local adaptation",
+    cell=lambda row: Cell(str(row["moment"] or "")), keep=2,
+)  # fmt: skip
+SEEDS = Shown("seeds", numeric=False, cell=_runs)
+RUNS = Shown("runs", note="finished runs, and what became of the others", cell=_runs)
+PUBLISHED = Shown(
+    "published", numeric=False, note="published figure (our difference, whether inside both spreads)",
+    cell=_published, needed=lambda table: bool(table["published_mean"].notna().any()),
+)  # fmt: skip
+
+
+def text_columns(table: pd.DataFrame) -> list[Shown]:
+    """The columns of a table in the terminal, in Markdown or LaTeX."""
+    return _needed(table, [RANK, METHOD, ACCURACY, INTERVAL, *_means("everywhere"), SEEDS, PUBLISHED])
+
+
+def report_columns(table: pd.DataFrame) -> list[Shown]:
+    """The columns of the report's leaderboard; its first one names the rows."""
+    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, VERSUS_BEST]
+    return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED])
+
+
+def _means(*shown: str) -> list[Shown]:
+    """What is averaged over seeds: scores, then the moment that they are of, then costs."""
+    scores, costs = ([_mean(c) for c in own if c.shown in shown] for own in (columns.scores(), columns.COSTS))
+    return [*scores, MOMENT, *costs]
+
+
+def _mean(column: Column) -> Shown:
+    return Shown(
+        column.heading or column.key,
+        note=column.explanation,
+        cell=lambda row: number(row[column.key], column.digits, column.scale),
+        needed=column.used_in,
+        keep=column.keep,
+    )
+
+
+def _needed(table: pd.DataFrame, every: Sequence[Shown]) -> list[Shown]:
+    return [column for column in every if column.needed(table)]
+
+
+def texts(table: pd.DataFrame, shown: Sequence[Shown]) -> list[list[str]]:
+    """The leaderboard's rows as text under these columns, ``-`` where there is nothing to say."""
+    return [[column.cell(row).text or "-" for column in shown] for row in table.to_dict("records")]
+
+
+def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The leaderboard cut by scenario, under titles that state the budget."""
+    parts = {}
+    for (scenario, visits, steps), part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
+        scale = part["budget_scale"].iloc[0]
+        share = "" if scale == 1 else f", {scale:.4g} x the full budget"
+        parts[f"{scenario}: {visits} client visits x {steps} local steps{share}"] = part
+    return parts
+
+
+def marks(table: pd.DataFrame) -> list[set[str]]:
+    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if not significantly worse."""
+    ranks = sorted(set(table["rank"].dropna()))
+    found = []
+    for rank, verdict in zip(table["rank"], table["versus_best"], strict=True):
+        place = "" if pd.isna(rank) else {0: "best", 1: "second"}.get(ranks.index(rank), "")
+        found.append({place, "tie" if verdict == "not significantly different" else ""} - {""})
+    return found
+
+
+def untested(table: pd.DataFrame) -> str:
+    """Why a scenario's entries were not tested against its best, or ""."""
+    notes = dict.fromkeys(str(note) for note in table["versus_note"] if isinstance(note, str) and note)
+    return f"Not tested against the best: {'; '.join(notes)}." if notes else ""

@@ -1,0 +1,56 @@
+"""Which runs are in the ledger already, and were computed on what they would be computed on now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.lineage import differences
+from pfl_bench.results.record import Record
+from pfl_bench.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a run is computed on: hashes of its data, of its split, and of the sources that decide its numbers."""
+
+    data: str
+    partition: str
+    sources: Mapping[str, str]
+
+
+@dataclass
+class Standing:
+    """What the ledger has of the runs asked for, by run id.
+
+    ``reused``: records that stand. ``renewed``: why a run that is there, finished or not, is computed anew all the
+    same, and kept aside once that is done. ``fresh``: whether everything starts over, checkpoints or not.
+    """
+
+    reused: dict[str, Record] = field(default_factory=dict)
+    renewed: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False
+
+
+def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, fresh: bool = False) -> Standing:
+    """Look the runs up; ``bases`` by run id. With ``fresh`` no finished run stands, whatever it was computed on."""
+    standing = Standing(fresh=fresh)
+    for run in runs:
+        record = ledger.record(run.id)
+        if record is None or record.status == "failed":
+            continue
+        why = mismatch(record, bases[run.id])
+        if why:
+            standing.renewed[run.id] = why
+        elif record.final and not fresh:
+            standing.reused[run.id] = record
+    return standing
+
+
+def mismatch(record: Record, basis: Basis) -> str:
+    """What a recorded run was computed on that is another now, such as "the data, the split"; "" if nothing."""
+    parts = []
+    if record.data_sha256 != basis.data:
+        parts.append("the data")
+    if record.partition_sha256 != basis.partition:
+        parts.append("the split")
+    return ", ".join([*parts, *differences(record, basis.sources)])

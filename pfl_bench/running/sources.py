@@ -1,0 +1,166 @@
+"""Which files decide a run's numbers, and their hashes: method, client models, partition rule, data source, and what
+each imports from beside it.
+
+The engine is not among them: it is the package's, and a run records its commit. What a file imports from elsewhere,
+or reads from its environment, is not seen.
+"""
+
+import ast
+import hashlib
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pfl_bench
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, Plugin, Registry
+from pfl_bench.spec.run import RunSpec
+
+SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
+           "pfl_bench.datasets": "datasets"}  # fmt: skip
+"""Packages whose files ``lineage.toml`` speaks of, and what they are called there."""
+
+REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "dataset": DATASETS}
+_KEPT = "__pfl_bench_text__"
+
+
+class Sources:
+    """Finds the sources of runs, each file read once. Plug-ins count as they were loaded, not as they are on disk."""
+
+    def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
+        self._texts = {Path(plugin.path).resolve(): plugin.source.encode() for plugin in plugins}
+        self._modules: dict[str, list[ModuleType]] = {}
+        for module in list(sys.modules.values()):
+            file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+            if isinstance(file, str):
+                self._modules.setdefault(Path(file).name, []).append(module)
+        self._found: dict[tuple[str, str], dict[str, str]] = {}
+
+    def of(self, run: RunSpec) -> dict[str, str]:
+        """SHA-256 per file under ``role:file``, such as ``method helper:methods/_hypernetwork.py``."""
+        scenario = run.scenario
+        wanted = [("method", run.method), *(("model", name) for name in scenario.models)]
+        if scenario.partition.rule is not None:
+            wanted.append(("rule", scenario.partition.rule))
+        wanted.append(("dataset", scenario.dataset.partition(":")[0]))
+        found: dict[str, str] = {}
+        for role, name in wanted:
+            for key, sha256 in self._sources(role, name).items():
+                while found.get(key, sha256) != sha256:  # two files of one name
+                    key += "'"
+                found[key] = sha256
+        return found
+
+    def _sources(self, role: str, name: str) -> dict[str, str]:
+        if (role, name) not in self._found:
+            path = Path(REGISTRIES[role].entry(name).origin).resolve()
+            own = {f"{role}:{label(path)}": self.sha256(path)}
+            for helper in self.helpers(path):
+                own[f"{role} helper:{label(helper, path.parent)}"] = self.sha256(helper)
+            self._found[role, name] = own
+        return self._found[role, name]
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of a file's text; "" if it cannot be read."""
+        text = self.text(path)
+        return "" if text is None else hashlib.sha256(text).hexdigest()
+
+    def text(self, path: Path) -> bytes | None:
+        """A file's text as it was first read here: one that is edited in a long session is still run as it was."""
+        path = path.resolve()
+        if path in self._texts:
+            return self._texts[path]
+        fitting = (m for m in self._modules.get(path.name, []) if Path(m.__file__ or "").resolve() == path)
+        module = next(fitting, None)
+        kept = None if module is None else vars(module).get(_KEPT)
+        try:
+            text: bytes | None = path.read_bytes() if kept is None else kept
+        except OSError:
+            text = None
+        if module is not None and text is not None:
+            vars(module)[_KEPT] = text
+        if text is not None:
+            self._texts[path] = text
+        return text
+
+    def helpers(self, path: Path) -> list[Path]:
+        """The files beside ``path`` or on the package's shelves that it imports, and that those import."""
+        found: set[Path] = set()
+        waiting = [path]
+        while waiting:
+            current = waiting.pop()
+            new = {file.resolve() for file in self._imported(current)} - found - {path}
+            found |= new
+            waiting += sorted(new)
+        return sorted(found)
+
+    def _imported(self, path: Path) -> Iterator[Path]:
+        try:
+            tree = ast.parse(self.text(path) or b"")
+        except (SyntaxError, ValueError):
+            return
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield from _files(alias.name.split("."), path)
+            elif isinstance(node, ast.ImportFrom):
+                module = node.module.split(".") if node.module else []
+                for alias in node.names:
+                    yield from _files([*module, alias.name], path, node.level)
+
+
+def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:
+    """The files of ``a``, ``a.b`` and ``a.b.c``, imported in ``path``, that are there and not the engine's.
+
+    An absolute import may lead beside the file, to the top of its own package, or to a shelf of the package.
+    """
+    package = ".".join(parts[:2])
+    if level:
+        roots = list(path.parents[level - 1 : level])
+    elif package in SHELVES:
+        roots, parts = [Path(importlib.import_module(package).__path__[0])], parts[2:]
+    else:
+        top = path.parent
+        while (top / "__init__.py").is_file():
+            top = top.parent
+        roots = [path.parent, top]
+    for root in roots:
+        for length in range(1, len(parts) + 1):
+            place = root.joinpath(*parts[:length])
+            for file in (place.with_name(place.name + ".py"), place / "__init__.py"):
+                if file.is_file() and not _of_the_engine(file.resolve()):
+                    yield file
+
+
+def _of_the_engine(file: Path) -> bool:
+    return file.is_relative_to(Path(pfl_bench.__file__).resolve().parent) and not _shelf_of(file.parent)
+
+
+def label(path: Path, beside: Path | None = None) -> str:
+    """``methods/fedavg.py`` for a shipped file, else its place in the folder ``beside``, else its name."""
+    shelf = _shelf_of(path.resolve().parent)
+    if shelf or beside is None or not path.is_relative_to(beside):
+        return shelf + path.name
+    return path.relative_to(beside).as_posix()
+
+
+@cache
+def _shelf_of(folder: Path) -> str:
+    for package, shelf in SHELVES.items():
+        if any(Path(place).resolve() == folder for place in importlib.import_module(package).__path__):
+            return f"{shelf}/"
+    return ""
+
+
+def shipped_hashes() -> dict[str, str]:
+    """The present hash of every file that ``lineage.toml`` should list."""
+    return {
+        f"{shelf}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for package, shelf in SHELVES.items()
+        for place in importlib.import_module(package).__path__
+        for path in sorted(Path(place).glob("*.py"))
+        if path.name != "__init__.py"
+    }

@@ -1,0 +1,137 @@
+"""What a registry's own package offers, read from its files without importing them: torch takes seconds to load."""
+
+import ast
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class UnreadableError(ValueError):
+    """A file has to be imported to know what it registers."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One registration as it stands in a file: the name and the texts beside it.
+
+    ``attributes``: texts that the registered class, or one that it inherits from, assigns in its body; None where
+    a base class is not to be found in the package.
+    """
+
+    name: str
+    info: Mapping[str, str]
+    attributes: Mapping[str, str] | None
+    origin: str
+
+
+def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
+    """Every registration in a package's modules, by name; None where reading is not enough.
+
+    That is where another distribution adds entries of its own (entry points of ``group``), a file is no Python, or a
+    file does anything else with the decorator than to register something under a literal name.
+    """
+    if importlib.metadata.entry_points(group=group):
+        return None
+    spec = importlib.util.find_spec(package)
+    found: dict[str, Offer] = {}
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(place).glob("[!_]*.py")):
+            try:
+                read = _in_file(path, decorator)
+            except (OSError, SyntaxError, ValueError):
+                return None
+            if len({**found, **read}) < len(found) + len(read):
+                return None  # a name is used twice; importing says by whom
+            found |= read
+    return [found[name] for name in sorted(found)]
+
+
+def _in_file(path: Path, decorator: str) -> dict[str, Offer]:
+    """The registrations in a file. UnreadableError where there may be one that cannot be read off."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    read = list(_registrations(tree, decorator))
+    if sum(_mentions(node, decorator) for node in ast.walk(tree)) != len(read):
+        raise UnreadableError(f"{path}: {decorator} is more than a decorator with a literal name here")
+    found = {}
+    for call, value in read:
+        name = _text(call.args[0]) if len(call.args) == 1 else None
+        if name is None or name in found:
+            raise UnreadableError(f"{path}: a registration without a literal name of its own")
+        try:
+            attributes = _attributes(value, tree, path) if isinstance(value, ast.ClassDef) else {}
+        except UnreadableError:
+            attributes = None
+        found[name] = Offer(name, dict(_info(call, tree, path)), attributes, str(path))
+    return found
+
+
+def _mentions(node: ast.AST, decorator: str) -> bool:
+    """Whether something may be registered here: the decorator, a registry's method, or another name for them."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in (decorator, "register")
+    if isinstance(node, ast.alias):
+        return node.name == decorator and node.asname is not None
+    return isinstance(node, ast.Name) and node.id == decorator
+
+
+def _registrations(tree: ast.Module, decorator: str) -> Iterator[tuple[ast.Call, ast.stmt | None]]:
+    """Registering calls at the top level, as decorators and as plain calls, and what they register."""
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and _mentions(call.func, decorator):
+                    yield call, node
+        elif isinstance(node, ast.Expr | ast.Assign) and isinstance(node.value, ast.Call):
+            call, what = node.value.func, node.value.args
+            if isinstance(call, ast.Call) and _mentions(call.func, decorator):
+                yield call, defined.get(what[0].id) if what and isinstance(what[0], ast.Name) else None
+
+
+def _info(call: ast.Call, tree: ast.Module, path: Path) -> Iterator[tuple[str, str]]:
+    """The texts among a call's keywords. Names of other things (``config=Classes``) are left out."""
+    constants = dict(_assigned(tree.body))
+    for keyword in call.keywords:
+        if keyword.arg is None or not isinstance(keyword.value, ast.Constant | ast.Name):
+            raise UnreadableError(f"{path}: a keyword of a registration is not written out")
+        value = constants.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else _text(keyword.value)
+        if value is not None:
+            yield keyword.arg, value
+
+
+def _attributes(cls: ast.ClassDef, tree: ast.Module, path: Path) -> dict[str, str]:
+    """Texts assigned in a class's body or in its bases'; those of the public interface count as having none."""
+    inherited: dict[str, str] = {}
+    for base in reversed(cls.bases):
+        inherited |= _inherited(base.id if isinstance(base, ast.Name) else "", tree, path)
+    return inherited | dict(_assigned(cls.body))
+
+
+def _inherited(name: str, tree: ast.Module, path: Path) -> dict[str, str]:
+    """What a class called ``name`` in a file gives to those that inherit from it; it may be a neighbouring file's."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return _attributes(node, tree, path)
+        if isinstance(node, ast.ImportFrom):
+            original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), None)
+            if original is not None and node.module == "pfl_bench.api":
+                return {}
+            if original is not None and node.level == 1 and node.module:
+                beside = path.with_name(f"{node.module}.py")
+                return _inherited(original, ast.parse(beside.read_text(encoding="utf-8")), beside)
+    raise UnreadableError(f"{path}: the base class {name!r} is not to be found")
+
+
+def _assigned(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Names that are given a literal text."""
+    for node in body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = _text(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) and node.value else None
+        if isinstance(target, ast.Name) and value is not None:
+            yield target.id, value
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -1,0 +1,93 @@
+"""What of a request identifies it: the fields that matter, so that a field added later changes no id.
+
+A field at its default is no part of an id, except for those that version 1 had: its ids hashed every field, and its
+runs are published. The lists below are history and never change.
+"""
+
+import hashlib
+import json
+from collections.abc import Container
+from typing import Any
+
+from pydantic import BaseModel
+
+_BASE = frozenset({"cohort"})
+_LOCAL_SGD = _BASE | {"lr", "momentum", "weight_decay", "clip_norm"}
+_HYPERNETWORK = _LOCAL_SGD | {
+    "inner_lr", "inner_momentum", "inner_weight_decay", "embedding", "hidden", "hidden_layers",
+}  # fmt: skip
+
+VERSION_1_METHODS: dict[str, frozenset[str]] = {
+    "local": _LOCAL_SGD,
+    "fedavg": _LOCAL_SGD,
+    "fedavg_ft": _LOCAL_SGD | {"finetune_steps"},
+    "fedprox": _LOCAL_SGD | {"mu"},
+    "per_fedavg": _BASE | {"alpha", "beta", "delta", "variant"},
+    "fedper": _LOCAL_SGD | {"personal_layers"},
+    "lg_fedavg": _LOCAL_SGD | {"shared_layers", "warm_start"},
+    "pfedme": _BASE | {"lam", "inner_steps", "lr", "personal_lr", "beta"},
+    "ditto": _LOCAL_SGD | {"lam", "personal_share"},
+    "pfedhn": _HYPERNETWORK,
+    "pfedhn_pc": _HYPERNETWORK,
+}
+
+VERSION_1_SCENARIO: dict[str, frozenset[str]] = {
+    "Scenario": frozenset({
+        "id", "dataset", "partition", "clients", "novel", "model", "visits", "local_steps", "batch_size", "batches",
+        "eval_every", "adapt_every", "precision", "budget_scale",
+    }),
+    "PartitionSpec": frozenset({"rule", "file", "sha256"}),
+    "EnrollSpec": frozenset({"steps", "samples"}),
+}  # fmt: skip
+
+_ENGINE = ("pfl_bench.spec.", "pfl_bench.engine.")
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of what JSON makes of it, keys sorted."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def identifying(model: BaseModel, always: Container[str]) -> dict[str, Any]:
+    """A model's fields as JSON, without those at their default that are not in ``always``."""
+    fields = type(model).model_fields
+    return {
+        name: value
+        for name, value in model.model_dump(mode="json").items()
+        if name in always
+        or name not in fields
+        or fields[name].is_required()
+        or getattr(model, name) != fields[name].get_default(call_default_factory=True)
+    }
+
+
+def scenario_identity(scenario: BaseModel) -> dict[str, Any]:
+    """What identifies a scenario; the tables in it likewise."""
+
+    def of(model: BaseModel) -> dict[str, Any]:
+        kind = next((c.__name__ for c in type(model).__mro__ if c.__name__ in VERSION_1_SCENARIO), "")
+        found = identifying(model, VERSION_1_SCENARIO.get(kind, frozenset()))
+        inner = {name: getattr(model, name) for name in found if isinstance(getattr(model, name, None), BaseModel)}
+        return found | {name: of(table) for name, table in inner.items()}
+
+    return of(scenario)
+
+
+def config_identity(method: str, config: BaseModel, *, shipped: bool, version: int = 1) -> dict[str, Any]:
+    """What identifies a method's hyper-parameters. ``version`` is the method's, part of the identity above 1.
+
+    Of a method that is not ``shipped`` all fields count but for those that the engine's own classes gained since.
+    """
+    always = VERSION_1_METHODS.get(method, frozenset()) if shipped else _own_fields(type(config))
+    found = identifying(config, always)
+    return found | ({"version": version} if version > 1 else {})
+
+
+def _own_fields(config: type[BaseModel]) -> frozenset[str]:
+    inherited = {
+        name
+        for parent in config.__mro__
+        if parent.__module__.startswith(_ENGINE)
+        for name in getattr(parent, "__annotations__", {})
+    }
+    return frozenset(config.model_fields) - (inherited - _LOCAL_SGD)

@@ -1,0 +1,111 @@
+"""What client models are examined on: tiny clients, and single passes and trainings of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfl_bench.client.backends import BACKENDS
+from pfl_bench.client.batches import Batch
+from pfl_bench.client.build import make_model
+from pfl_bench.client.losses import cross_entropy
+from pfl_bench.client.model import ClientModel
+from pfl_bench.client.params import Params, stacked
+from pfl_bench.client.requests import Served
+from pfl_bench.client.sgd import Sgd
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.store import load_dataset
+from pfl_bench.engine.clients import ClientGroup
+from pfl_bench.engine.places import build_groups
+from pfl_bench.spec.options import Options
+
+from .harness import Harness
+from .setup import TinySetup, tiny_setup
+
+CLIENTS, SAMPLES = 3, 6
+FEW, SHORT = (1, 2, 20, 3), (3, 5, 20, 4)
+"""Training samples of clients, too few for a batch. Two make batch normalisation too ill-conditioned to compare."""
+
+
+@dataclass(frozen=True)
+class ModelContext:
+    """The data that client models are examined on."""
+
+    data: str = "synthetic:classes=3,n=120,side=16,channels=3"
+
+    @cached_property
+    def dataset(self) -> ArrayDataset:
+        """The data set."""
+        return load_dataset(self.data)
+
+    def model(self, name: str) -> ClientModel:
+        """The client model for this data; RequestError if it does not fit or breaks its contract."""
+        return make_model(name, self.dataset.input_shape, self.dataset.classes)
+
+    def setup(self, name: str) -> TinySetup:
+        """A tiny scenario with this client model."""
+        own = tiny_setup(self.data, name, {"rule": "iid"}, clients=4)
+        return own.but(visits=4, local_steps=4, eval_every=2)
+
+    def backends(self, name: str) -> Sequence[str]:
+        """Those that the client model can be run on."""
+        needed = self.model(name).backend
+        return [needed] if needed else ["loop", "vmap"]
+
+    def samples(self, name: str) -> tuple[Params, Tensor]:
+        """Stacked parameters of three clients that differ, and six samples each: ``[c, ...]`` and ``[c, B, ...]``."""
+        inits = [self.model(name).init(seed) for seed in range(CLIENTS)]
+        params = Params({key: torch.stack([init[key] for init in inits]) for key in inits[0]})
+        pool = self.group(name, "auto").pool
+        return params, pool.gather(torch.arange(CLIENTS * SAMPLES).view(CLIENTS, SAMPLES))[0]
+
+    def group(self, name: str, backend: str) -> ClientGroup:
+        """The clients of the tiny scenario."""
+        setup = self.setup(name)
+        (group,) = build_groups(setup.spec("fedavg"), setup.dataset, setup.partition, Options(backend=backend))
+        return group
+
+
+def without_gradient(name: str, context: ModelContext) -> list[str]:
+    """Trainable parameters that a training pass does not reach."""
+    model = context.model(name)
+    params, x = model.init(0), context.samples(name)[1][0]
+    leaves = {key: tensor.requires_grad_() for key, tensor in params.items() if key in model.trainable}
+    batch = Batch(x, torch.zeros(len(x), dtype=torch.int64), torch.ones(len(x)), torch.arange(len(x)))
+    value = cross_entropy(model.training(batch, params, padded=False), params, batch)
+    found = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+    return [key for key, gradient in zip(leaves, found, strict=True) if gradient is None]
+
+
+def train(
+    name: str, context: ModelContext, backend: str, clients: Sequence[int] = (0, 1, 2, 3), sizes: Any = None
+) -> Params:
+    """Four steps of plain SGD from the initial weights of seed 0, stacked."""
+    setup = context.setup(name)
+    if sizes is not None:
+        cut = tuple(own[:size] for own, size in zip(setup.partition.train, sizes, strict=True))
+        setup = replace(setup, partition=replace(setup.partition, train=cut))
+    harness = Harness("fedavg", setup, options=Options(backend=backend))
+    fed, cohort = harness.fed, harness.clients(*clients)
+    return fed.train(stacked(fed.init_params(), len(cohort)), cohort, Sgd(lr=0.05)).params
+
+
+def logits(backend: str, model: ClientModel, params: Params, x: Tensor, counts: Tensor) -> Tensor:
+    """Outputs ``[c, B, classes]`` of clients on their own samples."""
+    with torch.no_grad():
+        return BACKENDS[backend].logits(model, Served(params), x, counts)
+
+
+def one(client: int, params: Params, x: Tensor, counts: Tensor) -> tuple[Params, Tensor, Tensor]:
+    """One client's rows."""
+    own = slice(client, client + 1)
+    return params.map(lambda tensor: tensor[own]), x[own], counts[own]
+
+
+def same(a: Params, b: Params) -> bool:
+    """Whether two sets of tensors are equal bit for bit."""
+    return a.keys() == b.keys() and all(np.array_equal(a[key].numpy(), b[key].numpy(), equal_nan=True) for key in a)

@@ -1,0 +1,285 @@
+"""A finished run or a checkpoint is reused only for what it was computed on. Each of these was silent in version 1."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pfl_bench.data.partition import Partition
+from pfl_bench.engine.events import Checkpoint
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.record import Record
+from pfl_bench.running.executors.serial import SerialExecutor
+from pfl_bench.running.reuse import Basis, mismatch, review
+from pfl_bench.running.runner import execute, make_plan
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import plan_runs
+from pfl_bench.spec.suite import parse_suite
+from tests import ledgers
+
+SUITE = """
+name = "t"
+methods = "{method}"
+seeds = "0"
+[[scenario]]
+id = "s-v1"
+dataset = "npz:mine.npz"
+partition = {partition}
+clients = 4
+model = "{model}"
+visits = 10
+local_steps = 3
+batch_size = 8
+eval_every = 5
+"""
+
+
+def write_data(path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(120) % 3
+    images = rng.integers(0, 256, (120, 6, 6), dtype=np.uint8)
+    np.savez(path, train_images=images, train_labels=labels, test_images=images[:60], test_labels=labels[:60])
+
+
+def write_suite(method="fedavg", partition='{ rule = "iid" }', model="mlp") -> None:
+    Path("my.toml").write_text(SUITE.format(method=method, partition=partition, model=model))
+
+
+@pytest.fixture
+def run(cli, tmp_path):
+    """Runs the suite in an empty folder; returns the record, the accuracies of the table, and what was said."""
+    write_data(tmp_path / "mine.npz", 1)
+
+    def once(*options: str):
+        status, out, err = cli("run", "--suite", "my.toml", "--executor", "serial", "--out", "r", *options)
+        assert status == 0, err + out
+        (path,) = Path("r/t/runs").glob("*-s0-*")
+        return json.loads((path / "run.json").read_text()), out
+
+    return once
+
+
+def assert_anew(before: dict, now: dict, out: str, what: str) -> None:
+    """Computed again under the same id; the old run is beside, with the reason; the table has the new one alone."""
+    assert now["id"] == before["id"]
+    assert f"because {what} changed since: {now['id']}" in " ".join(out.split())
+    (aside,) = Path("r/t/aside").iterdir()
+    assert aside.name == f"{now['id']}.1"
+    assert json.loads((aside / "run.json").read_text()) == before
+    assert json.loads((aside / "aside.json").read_text()) == {"computed_on_other": what}
+    assert len(pd.read_csv("r/t/runs.csv")) == 1
+
+
+def test_the_same_is_reused(run):
+    write_suite()
+    first, _ = run()
+    again, out = run()
+    assert again == first and "1 of 1 runs were finished before" in out
+    assert not Path("r/t/aside").exists()
+
+
+def test_a_data_file_that_was_changed_in_place(run):
+    write_suite()
+    before, _ = run()
+    write_data(Path("mine.npz"), 2)
+    now, out = run()
+    assert_anew(before, now, out, "the data")
+    assert now["data_sha256"] != before["data_sha256"]
+
+
+def test_the_same_relative_path_in_another_folder(run, monkeypatch, tmp_path):
+    write_suite()
+    before, _ = run("--out", str(tmp_path / "r"))
+    (tmp_path / "elsewhere").mkdir()
+    write_data(tmp_path / "elsewhere" / "mine.npz", 3)
+    suite = Path("my.toml").read_text()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("my.toml").write_text(suite)
+    Path("r").symlink_to(tmp_path / "r")
+    now, out = run("--out", str(tmp_path / "r"))
+    assert_anew(before, now, out, "the data")
+
+
+def test_a_partition_file_that_was_changed(run):
+    def split(seed):
+        order = np.random.default_rng(seed).permutation(120)
+        train = tuple(np.sort(order[20 * c : 20 * c + 15]) for c in range(4))
+        validation = tuple(np.sort(order[20 * c + 15 : 20 * c + 20]) for c in range(4))
+        test = tuple(np.arange(15 * c, 15 * c + 15) for c in range(4))
+        Partition(train, validation, test).save(Path("split.npz"))
+
+    split(1)
+    write_suite(partition='{ file = "split.npz" }')
+    before, _ = run()
+    split(2)
+    now, out = run()
+    assert_anew(before, now, out, "the split")
+
+
+MODEL = """
+from torch import nn
+from pfl_bench.api import register_model
+
+@register_model("mine")
+def mine(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, {width}), nn.ReLU(), nn.Linear({width}, classes))
+"""
+
+
+def test_a_client_model_plug_in_that_was_changed(run, clean_registries, fresh_plugins):
+    write_suite(model="mine")
+    Path("net.py").write_text(MODEL.format(width=8))
+    before, _ = run("--plugin", "net.py")
+    fresh_plugins()
+    Path("net.py").write_text(MODEL.format(width=9))
+    now, out = run("--plugin", "net.py")
+    assert_anew(before, now, out, "the client model's source (net.py)")
+
+
+METHOD = """
+import sys
+sys.path.insert(0, ".")
+from {helper} import RATE
+from pfl_bench.api import LocalSgdConfig, Method, Sgd, State, register_method
+
+@register_method("mine", paper="none")
+class Mine(Method):
+    moment = "global"
+    Config = LocalSgdConfig
+
+    def init(self, fed):
+        return State(server=fed.init_params())
+
+    def round(self, fed, state, cohort):
+        state.server = fed.train_and_average(state.server, cohort, Sgd(RATE))
+        return state
+
+    def global_params(self, fed, state):
+        return state.server
+"""
+
+
+def test_a_file_that_a_method_imports_from_beside_it(run, fresh_plugins):
+    write_suite(method="mine")
+    helper = "helper_of_a_reuse_test"
+    Path("mine.py").write_text(METHOD.format(helper=helper))
+    Path(f"{helper}.py").write_text("RATE = 0.1\n")
+    before, _ = run("--plugin", "mine.py")
+    fresh_plugins(helper)
+    Path(f"{helper}.py").write_text("RATE = 0.2\n")
+    now, out = run("--plugin", "mine.py")
+    assert_anew(before, now, out, f"a helper of the method ({helper}.py)")
+
+
+DATA = """
+import numpy as np
+from pfl_bench.api import make_dataset, register_dataset
+
+@register_dataset("mine")
+def load(request):
+    return make_dataset("mine", dict(np.load("mine.npz")), mean=({mean},), std=(0.5,))
+"""
+
+
+def test_a_data_source_that_scales_the_same_arrays_otherwise(run, fresh_plugins):
+    write_suite()
+    Path("my.toml").write_text(Path("my.toml").read_text().replace("npz:mine.npz", "mine"))
+    Path("source.py").write_text(DATA.format(mean=0.5))
+    before, _ = run("--plugin", "source.py")
+    fresh_plugins()
+    Path("source.py").write_text(DATA.format(mean=0.4))
+    now, out = run("--plugin", "source.py")
+    assert now["data_sha256"] == before["data_sha256"]
+    assert_anew(before, now, out, "the data source's source (source.py)")
+
+
+def test_a_helper_of_a_shipped_method_that_was_another(run):
+    write_suite(method="pfedhn_pc")
+    run()
+    (path,) = Path("r/t/runs").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert {"method helper:methods/_hypernetwork.py", "method helper:methods/pfedhn.py"} <= set(record["sources"])
+    record["sources"]["method helper:methods/_hypernetwork.py"] = "0" * 64
+    path.write_text(json.dumps(record))
+    now, out = run()
+    assert_anew(record, now, out, "a helper of the method (methods/_hypernetwork.py)")
+
+
+def test_a_folder_that_holds_runs_on_both_data_does_not_average_them(run, cli):
+    write_suite()
+    run()
+    write_data(Path("mine.npz"), 2)
+    status, out, _ = cli("run", "--suite", "my.toml", "--executor", "serial", "--out", "r", "--seeds", "1")
+    table = pd.read_csv("r/t/leaderboard.csv")
+    assert status == 0 and table["seeds"].tolist() == [1, 1]
+    assert table["scenario"].str.fullmatch(r"s-v1( \[data [0-9a-f]{6}\])?").all() and table["scenario"].is_unique
+    assert all(name in out for name in table["scenario"]), "and both are shown"
+
+
+def _plan(data_dir: Path):
+    write_suite()
+    suite = parse_suite(Path("my.toml").read_text(), "my.toml")
+    runs = plan_runs(["fedavg"], suite.scenarios, [0], suite, {})
+    return make_plan("t", runs, data_dir, Options(checkpoint_seconds=0.0))
+
+
+class StopsAfterACheckpoint:
+    """An executor that is interrupted."""
+
+    def execute(self, jobs, datasets):
+        for update in SerialExecutor().execute(jobs, datasets):
+            yield update
+            if isinstance(update[1], Checkpoint):
+                return
+
+
+class Watched(SerialExecutor):
+    """Remembers from what its jobs went on."""
+
+    def __init__(self):
+        self.resumed = []
+
+    def execute(self, jobs, datasets):
+        self.resumed.extend(job.resume_from for job in jobs)
+        yield from super().execute(jobs, datasets)
+
+
+def test_a_checkpoint_on_other_data_is_not_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger = Ledger(tmp_path / "r")
+    with ledger.lock():
+        execute(_plan(tmp_path), ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        write_data(tmp_path / "mine.npz", 2)
+        plan, watched = _plan(tmp_path), Watched()
+        outcome = execute(plan, ledger, watched, lambda run, event: None)
+    assert watched.resumed == [None]
+    assert outcome.renewed == {plan.runs[0].id: "the data"} and outcome.finished == [plan.runs[0].id]
+
+
+def test_fresh_starts_over_from_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, plan = Ledger(tmp_path / "r"), _plan(tmp_path)
+    with ledger.lock():
+        execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        assert ledger.checkpoint(plan.runs[0].id) is not None
+        watched = Watched()
+        standing = review(plan.runs, plan.bases, ledger, fresh=True)
+        outcome = execute(plan, ledger, watched, lambda run, event: None, standing)
+    assert watched.resumed == [None] and outcome.renewed == {} and outcome.finished == [plan.runs[0].id]
+    assert not (tmp_path / "r" / "aside").exists()
+
+
+def test_what_differs_is_said_in_words():
+    basis = Basis("d", "p", {"method:mine.py": "a", "model:net.py": "b"})
+
+    def why(**changes) -> str:
+        of_basis = {"data_sha256": "d", "partition_sha256": "p", "sources": dict(basis.sources)}
+        return mismatch(Record.parse("id", {"schema": 1, **ledgers.record(**{**of_basis, **changes})}), basis)
+
+    assert why() == ""
+    assert why(data_sha256="x", partition_sha256="y") == "the data, the split"
+    assert why(sources={"method:mine.py": "c"}) == "the method's source (mine.py), the client model's source (net.py)"
