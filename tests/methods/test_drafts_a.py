@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pfl_bench.api import Served, Sgd, State, register_model
+from pfl_bench.api import PerClient, Served, Sgd, State, register_model
 from pfl_bench.client.batches import Batch
 from pfl_bench.registry import METHODS, load_plugin, read_plugin
 from pfl_bench.spec.options import Options
@@ -428,6 +428,11 @@ def test_newcomers_are_served_within_their_allowance(name):
     )
     assert logits.shape == (8, 5, 3) and logits.isfinite().all()
     assert other.costs.adapt_steps <= 8 * 6 and other.costs.local_steps == 0
+    fresh = {
+        k: PerClient(v.default, v.clients) if isinstance(v, PerClient) else v for k, v in vars(harness.state).items()
+    }
+    again = harness.method.enroll(fed, State(**fresh), fed.everyone)
+    same(served.params, again.params if isinstance(again, Served) else again)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -74,9 +74,8 @@ class FedRoD(Method):
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Train everything together; average body and generic head by sample counts."""
         start = joined(fed.send(state.server, cohort), state.heads.rows(cohort))
-        trained = fed.train(
-            start, cohort, self.config.sgd(), loss=balanced_and_personal, aux=fed.class_counts[cohort].log()
-        )
+        sgd, log_counts = self.config.sgd(), fed.class_counts[cohort].log()
+        trained = fed.train(start, cohort, sgd, loss=balanced_and_personal, aux=log_counts)
         shared, own = parted(trained.params)
         state.server = fed.average(fed.collect(shared), cohort)
         state.heads.set_rows(cohort, own)
@@ -93,7 +92,6 @@ class FedRoD(Method):
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Served:
         """Fit a fresh personal head beside the frozen shared model."""
         start = joined(fed.send(state.server, clients), stacked(state.heads.default, len(clients)))
-        own = frozenset(OWN + k for k in state.heads)
-        aux = fed.class_counts[clients].log()
-        fitted = fed.train(start, clients, self.config.sgd(), loss=balanced_and_personal, aux=aux, trainable=own)
+        sgd, log_counts, own = self.config.sgd(), fed.class_counts[clients].log(), frozenset(start) - fed.model.names
+        fitted = fed.train(start, clients, sgd, loss=balanced_and_personal, aux=log_counts, trainable=own)
         return Served(fitted.params, both_heads)
