@@ -58,6 +58,13 @@ def placed(error: BaseException, files: Collection[str], hooks: Collection[str])
 
 def first_problem(error: ValidationError) -> str:
     """The first complaint of pydantic on one line: field, value and what is wrong."""
-    problem = error.errors()[0]
+    problems = error.errors()
+    missing = [str(p["loc"][-1]) for p in problems if p["type"] == "missing"]
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     field = ".".join(str(part) for part in problem["loc"]) or "value"
+    if problem["type"] == "missing":
+        return f"{field} is missing"
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(problem["loc"][-1]), missing, n=1)
+        return f"there is no field {field!r}" + (f": did you mean {near[0]!r}?" if near else "")
     return f"{field}={problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -21,9 +21,9 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
         shown = _fitting(part, text_columns(part), console.width)
         numeric = [column.title for column in shown if column.numeric]
         print_rows(console, title, [column.title for column in shown], texts(part, shown), numeric)
-        for reason in dict.fromkeys(part["reason"]):
+        for method, reason in dict.fromkeys(zip(part["method"], part["reason"], strict=True)):
             if reason:
-                console.print(f"  {reason}", markup=False, soft_wrap=True)
+                console.print(f"  {method}: {reason}", markup=False, soft_wrap=True)
 
 
 def _fitting(part: pd.DataFrame, every: Sequence[Shown], width: int) -> list[Shown]:

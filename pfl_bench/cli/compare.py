@@ -14,7 +14,9 @@ def compare_folders(before: Path, after: Path) -> int:
     """Print which cells moved. Exit status 1 if one got significantly worse or its runs fail now."""
     for folder in (before, after):
         if not (folder / "runs").is_dir():
-            raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'")
+            suites = sorted(str(path.parent) for path in folder.glob("*/runs"))
+            hint = f"; did you mean {suites[0]}?" if suites else ""
+            raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'{hint}")
     from pfl_bench.results.comparison import UNJUDGED, compare, regressions  # loads pandas and scipy
     from pfl_bench.results.frame import scan_runs
 
@@ -53,6 +55,9 @@ def compare_folders(before: Path, after: Path) -> int:
         + (f"; {unjudged} could not be judged" if unjudged else "")
         + " (paired t test over seeds, Holm-corrected)."
     )
+    if all(cell.verdict in ("new", "gone") for cell in moved):
+        console.print("Nothing was compared: the folders have no cell in common.")
+        return 1
     return 1 if worse else 0
 
 

@@ -79,6 +79,16 @@ def mean_over(batch: Batch, values: Tensor) -> Tensor:
     return (values * batch.weight).sum() / batch.weight.sum()
 
 
+def scalar(value: Tensor, loss: Loss) -> Tensor:
+    """A loss's value; ValueError unless it is one number."""
+    if value.dim():
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise ValueError(
+            f"loss={name} gave shape {tuple(value.shape)}; it must be a scalar, such as mean_over(batch, ...)"
+        )
+    return value
+
+
 def check_value(what: str, function: Any) -> None:
     """TypeError unless ``function`` is a value: a frozen dataclass of plain values, or a function of a module.
 

@@ -75,6 +75,11 @@ class ClientModel:
         return {name: p.shape for name, p in self.module.named_parameters() if p.requires_grad}
 
     @cached_property
+    def tensor_shapes(self) -> dict[str, torch.Size]:
+        """Shape per parameter and buffer."""
+        return {name: tensor.shape for name, tensor in tensors_of(self.module).items()}
+
+    @cached_property
     def size(self) -> int:
         """Number of weights."""
         return sum(p.numel() for p in self.module.parameters())

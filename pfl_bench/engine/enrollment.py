@@ -6,7 +6,7 @@ from pfl_bench.client.params import State
 from pfl_bench.data.partition import Partition
 from pfl_bench.spec.scenario import EnrollSpec
 
-from .evaluation import as_served, evaluate
+from .evaluation import as_served, checked, evaluate
 from .events import Row
 from .federation import Federation
 from .meter import BudgetError, Costs
@@ -44,7 +44,8 @@ def enroll(
     for samples in spec.samples:
         new = newcomers(place, partition, None if samples == "all" else samples)
         fed, before = Federation(new.group, costs, "enroll", spec.steps, progress=1.0), costs.adapt_steps
-        served = as_served(method.enroll(fed, state, fed.everyone))
+        hook = f"{method.name}.enroll"
+        served = checked(as_served(method.enroll(fed, state, fed.everyone), hook), fed.model, fed.clients, hook)
         used, allowed = costs.adapt_steps - before, fed.clients * spec.steps
         if used > allowed:
             raise BudgetError(f"enroll took {used} mini-batch gradients for {fed.clients} clients; the scenario's "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from pfl_bench import metrics
 from pfl_bench.client.backends import Backend
 from pfl_bench.client.losses import check_value
 from pfl_bench.client.model import ClientModel
-from pfl_bench.client.params import Tensors
 from pfl_bench.client.requests import Served
 from pfl_bench.data.pool import ImagePool
 
@@ -88,8 +88,9 @@ def score(
         real = data.real[chosen]
         logits = backend.logits(model, _rows(served, slice(start, start + per_chunk)), x, real.float())
         if logits.shape != (*y.shape, model.classes):
-            raise ValueError(f"predictions have shape {tuple(logits.shape[1:])} per client for {y.shape[1]} samples of "
-                             f"{model.classes} classes")  # fmt: skip
+            name = getattr(served.predict, "__name__", type(served.predict).__name__)
+            raise ValueError(f"predict={name} gave shape {tuple(logits.shape[1:])} for {y.shape[1]} samples of "
+                             f"{model.classes} classes; it must be {(y.shape[1], model.classes)}")  # fmt: skip
         found.append(_tallies(logits, y, real))
     return {key: torch.cat([part[key] for part in found]) for key in found[0]}
 
@@ -113,9 +114,31 @@ def evaluate(model: ClientModel, backend: Backend, served: Served, data: Evaluat
     return Scores(correct, total, losses / total, {key: values.double().cpu().numpy() for key, values in found.items()})
 
 
-def as_served(found: Served | Tensors) -> Served:
-    """What an evaluation hook returned, with its prediction checked to be a value."""
+def as_served(found: Any, hook: str = "an evaluation hook") -> Served:
+    """What an evaluation hook returned, with its prediction checked to be a value. TypeError for anything else."""
+    if not isinstance(found, Served | Mapping):
+        raise TypeError(f"{hook} returned {type(found).__name__}; it must return parameters or Served")
     served = found if isinstance(found, Served) else Served(found)
     if served.predict is not None:
         check_value("predict", served.predict)
+    return served
+
+
+def checked(served: Served, model: ClientModel, clients: int, hook: str) -> Served:
+    """The same, if its parameters are the client model's, one row per client; ValueError else.
+
+    With a prediction of its own, only the rows are looked at.
+    """
+    if served.predict is None and served.params.keys() != model.names:
+        missing = [name for name in model.order if name not in served.params]
+        unknown = [name for name in served.params if name not in model.names]
+        parts = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise ValueError(f"{hook} returned the wrong parameters: {'; '.join(parts)}")
+    for name, tensor in served.params.items():
+        rows = tensor.shape[0] if tensor.dim() else 0
+        shape = model.tensor_shapes.get(name)
+        if rows != clients or (served.predict is None and tensor.shape[1:] != shape):
+            wanted = (clients, *(shape or tensor.shape[1:]))
+            raise ValueError(f"{hook} returned {name} of shape {tuple(tensor.shape)}; it must be {tuple(wanted)}, "
+                             "a row for each of the clients asked for (fed.send, PerClient.rows)")  # fmt: skip
     return served

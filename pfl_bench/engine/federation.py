@@ -108,6 +108,8 @@ class Federation(View):
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
         most, taken = self._steps(steps, cost, len(cohort))
+        if stray := sorted(frozenset(trainable or ()) - frozenset(params)):
+            raise ValueError(f"trainable names {stray[0]!r}, which params do not have: they are {', '.join(params)}")
         moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
         plan = self._group.plan(

@@ -1,5 +1,6 @@
 """The contract of a method: explicit state, metered calls, and what is to be evaluated when."""
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
@@ -17,6 +18,7 @@ from .federation import Federation
 
 Moment = Literal["global", "received", "adapted"]
 MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
+MOMENT_HOOKS: Mapping[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
 HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "client_vectors")
 """What the engine calls of a method."""
 
@@ -120,8 +122,7 @@ class Method(ABC):
     @classmethod
     def moments(cls) -> list[Moment]:
         """The moments this method defines, in the order global, received, adapted."""
-        hooks = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
-        return [m for m in MOMENTS if cls.defines(hooks[m])]
+        return [m for m in MOMENTS if cls.defines(MOMENT_HOOKS[m])]
 
 
 M = TypeVar("M", bound=type[Method])
@@ -131,8 +132,15 @@ def register_method(name: str, *, paper: str) -> Callable[[M], M]:
     """Register a Method subclass as ``name``; ``paper`` is its reference."""
 
     def enter(cls: M) -> M:
+        if cls.moment not in MOMENTS:
+            raise TypeError(f"method {name!r}: moment={cls.moment!r} must be one of {', '.join(MOMENTS)}")
+        for own in vars(cls):
+            near = difflib.get_close_matches(own, HOOKS, n=1, cutoff=0.85)
+            if near and own not in HOOKS:
+                raise TypeError(f"method {name!r} defines {own}, which is no hook: did you mean {near[0]}?")
         if cls.moment not in cls.moments():
-            raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r} but does not define its hook")
+            hook = MOMENT_HOOKS[cls.moment]
+            raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r}; it must define {hook}")
         cls.name = name
         return METHODS.register(name, paper=paper)(cls)
 

@@ -12,11 +12,11 @@ from pfl_bench.errors import DivergedError
 from pfl_bench.spec.scenario import Scenario
 
 from .clients import client_ids
-from .evaluation import Scores, as_served, evaluate
+from .evaluation import Scores, as_served, checked, evaluate
 from .events import Row
 from .federation import Federation
 from .meter import BudgetError
-from .method import Method, Moment
+from .method import MOMENT_HOOKS, Method, Moment
 from .places import Place
 from .run_state import RunState
 from .selection import remember
@@ -38,8 +38,8 @@ def evaluate_moment(
             used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
             if used > allowed:
                 raise BudgetError(
-                    f"{method.name} took {used} mini-batch gradients to adapt {len(clients)} clients; the scenario's "
-                    f"adapt_steps={scenario.adapt_steps} allows {allowed}"
+                    f"{method.name}.adapt took {used} mini-batch gradients for {len(clients)} clients; the scenario's "
+                    f"adapt_steps={scenario.adapt_steps} allows {allowed}: adapt may take fed.local_steps per client"
                 )
             for split, data in (("validation", place.validation), ("test", place.test)):
                 parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
@@ -63,11 +63,12 @@ def _portions(fed: Federation) -> Sequence[Tensor]:
 
 
 def serve(method: Method, fed: Federation, state: State, moment: Moment, clients: Tensor) -> Served:
-    """What these clients use to predict at a moment, stacked."""
+    """What these clients use to predict at a moment, stacked. TypeError or ValueError names the hook that gave it."""
+    hook, count = f"{method.name}.{MOMENT_HOOKS[moment]}", len(clients)
     if moment == "adapted":
-        return as_served(method.adapt(fed, state, clients))
+        return checked(as_served(method.adapt(fed, state, clients), hook), fed.model, count, hook)
     if moment == "received":
-        return as_served(method.client_params(fed, state, clients))
-    shared = as_served(method.global_params(fed, state))
-    aux = pytree.tree_map_only(Tensor, lambda leaf: leaf.expand(len(clients), *leaf.shape), shared.aux)
-    return Served(stacked(shared.params, len(clients)), shared.predict, aux)
+        return checked(as_served(method.client_params(fed, state, clients), hook), fed.model, count, hook)
+    shared = as_served(method.global_params(fed, state), hook)
+    aux = pytree.tree_map_only(Tensor, lambda leaf: leaf.expand(count, *leaf.shape), shared.aux)
+    return checked(Served(stacked(shared.params, count), shared.predict, aux), fed.model, count, hook)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from pfl_bench.client.params import State
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.errors import DivergedError, UnsuitedError
@@ -90,13 +91,20 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
     """The state before the first round. What is trained here is taken from the visits."""
     scenario, started = spec.scenario, time.perf_counter()
     for place in places[:1] if method.joint else places:
-        run.states.append(method.init(run.federation(place, "init", scenario)))
+        state = method.init(run.federation(place, "init", scenario))
+        run.states.append(_a_state(state, f"{spec.method}.init"))
     used, allowed = run.costs.local_steps, scenario.visits * scenario.local_steps
     if used > allowed:
         raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
     run.visits = math.ceil(used / scenario.local_steps)
     if used:
         run.costs.train_seconds += time.perf_counter() - started
+
+
+def _a_state(returned: object, hook: str) -> State:
+    if not isinstance(returned, State):
+        raise TypeError(f"{hook} returned {type(returned).__name__}; it must return the State")
+    return returned
 
 
 def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> float | None:
@@ -110,11 +118,12 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
         if len(own):
             fed = run.federation(place, "train", scenario)
             after = method.round(fed, run.state(position), client_ids(own, place.group.device))
-            run.states[position % len(run.states)] = after
+            run.states[position % len(run.states)] = _a_state(after, f"{spec.method}.round")
     used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
     if used > allowed:
         raise BudgetError(
-            f"{spec.method} took {used} mini-batch gradients in a round of {len(ids)} visits; the budget is {allowed}"
+            f"{spec.method} took {used} mini-batch gradients in a round of {len(ids)} visits; the budget is {allowed}, "
+            f"fed.local_steps={scenario.local_steps} per client"
         )
     visits = run.visits
     run.visits, run.round = visits + len(ids), run.round + 1

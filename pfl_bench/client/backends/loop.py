@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.losses import Gradient, check_cost
+from pfl_bench.client.losses import Gradient, check_cost, scalar
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
@@ -64,7 +64,7 @@ class _Step:
         every = {**self.params, **at}
         leaves = {name: every[name].detach().requires_grad_() for name in self.request.trainable}
         net = self.model.training(batch, self.params, padded=False)
-        value = self.request.loss(net, {**every, **leaves}, batch, self.aux)
+        value = scalar(self.request.loss(net, {**every, **leaves}, batch, self.aux), self.request.loss)
         found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
         if not self.calls:
             self.loss, self.buffers = value.detach(), net.buffers

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch, BatchPlan
-from pfl_bench.client.losses import GradientRule, Loss, check_cost
+from pfl_bench.client.losses import GradientRule, Loss, check_cost, scalar
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain
 from pfl_bench.client.requests import Served, Trained, TrainRequest
@@ -97,7 +97,7 @@ class Direction:
 
         def loss(own: Any, own_batch: Batch, own_aux: Any) -> tuple[Tensor, dict[str, Tensor]]:
             net = self.model.training(own_batch, own, padded=True)
-            return self.loss(net, own, own_batch, own_aux), net.buffers
+            return scalar(self.loss(net, own, own_batch, own_aux), self.loss), net.buffers
 
         params = {**fixed, **self.layout.views(leaves)}
         losses, buffers = torch.func.vmap(loss, in_dims=(0, _axes(batch), _axes(aux)))(params, batch, aux)
@@ -118,7 +118,7 @@ class Direction:
 
                 def loss(moved: Any) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor]]]:
                     net = self.model.training(batch, own, padded=True)
-                    value = self.loss(net, {**every, **moved}, batch, own_aux)
+                    value = scalar(self.loss(net, {**every, **moved}, batch, own_aux), self.loss)
                     return value, (value, net.buffers)
 
                 moved = {name: every[name] for name in sorted(self.layout.names, key=list(own).index)}

@@ -398,3 +398,24 @@ def test_the_method_s_own_random_numbers_follow_their_coordinates(harness, fed):
     again = harness.federation("train", round=3)
     assert fed.generator("a", 1).integers(2**60) == again.generator("a", 1).integers(2**60)
     assert fed.generator("a", 1).integers(2**60) != fed.generator("a", 2).integers(2**60)
+
+
+def test_a_trainable_name_that_is_not_there_is_an_error():
+    harness = Harness("fedavg")
+    fed, cohort = harness.fed, harness.clients(0)
+    with pytest.raises(
+        ValueError, match="trainable names 'fc.weight', which params do not have: they are hidden.weight"
+    ):
+        fed.train(fed.send(fed.init_params(), cohort), cohort, Sgd(0.1), trainable=frozenset({"fc.weight"}))
+
+
+def per_sample(net, params, batch, aux):
+    return net(params, batch.x).sum(1)
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap", "graph"])
+def test_a_loss_must_be_one_number(backend):
+    harness = Harness("fedavg", options=Options(backend=backend))
+    fed, cohort = harness.fed, harness.clients(0, 1)
+    with pytest.raises(ValueError, match=r"loss=per_sample gave shape \(8,\); it must be a scalar"):
+        fed.train(fed.send(fed.init_params(), cohort), cohort, Sgd(0.1), steps=1, loss=per_sample)

@@ -1,5 +1,7 @@
 """The contract's own rules."""
 
+import re
+
 import pytest
 
 from pfl_bench.client.sgd import Sgd
@@ -28,7 +30,7 @@ def test_moments_are_the_hooks_that_a_method_defines():
 
 
 def test_a_method_must_define_the_hook_of_its_moment():
-    with pytest.raises(TypeError, match="'mute' is evaluated at moment 'adapted' but does not define its hook"):
+    with pytest.raises(TypeError, match="'mute' is evaluated at moment 'adapted'; it must define adapt"):
 
         @register_method("mute", paper="none")
         class Mute(Method):
@@ -37,3 +39,20 @@ def test_a_method_must_define_the_hook_of_its_moment():
             def init(self, fed): ...
 
             def round(self, fed, state, cohort): ...
+
+
+def _methods(**members):
+    return type("Slip", (Method,), {"init": lambda self, fed: None, "round": lambda *given: None, **members})
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"client_params": print, "enrol": print}, "defines enrol, which is no hook: did you mean enroll?"),
+        ({"client_param": print}, "defines client_param, which is no hook: did you mean client_params?"),
+        ({"moment": "personal"}, "moment='personal' must be one of global, received, adapted"),
+    ],
+)
+def test_a_slip_in_a_hooks_name_or_the_moment_is_told(members, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        register_method("slip", paper="none")(_methods(**members))

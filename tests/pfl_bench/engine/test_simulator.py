@@ -213,7 +213,7 @@ def test_adapting_has_the_scenario_s_allowance_and_counts_apart():
 
 def test_adapting_beyond_the_allowance_fails():
     register_fedavg("overadapts", official="adapted", adapt=adapting(1))
-    said = "overadapts took 48 mini-batch gradients to adapt 6 clients; the scenario's adapt_steps=7 allows 42"
+    said = "overadapts.adapt took 48 mini-batch gradients for 6 clients; the scenario's adapt_steps=7 allows 42"
     with pytest.raises(BudgetError, match=said):
         events_of("overadapts", adapt_steps=7)
 

@@ -60,7 +60,7 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
         ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3: input should be greater than 0"),
         ("name = 'x'" + SCENARIO.replace("100", "nan"), "visits=nan: "),
-        ("name = 'x'" + SCENARIO.replace("visits", "vists"), r"visits="),
+        ("name = 'x'" + SCENARIO.replace("visits", "vists"), r"there is no field 'vists': did you mean 'visits'\?"),
     ],
 )
 def test_mistakes_in_a_suite_file(text, message):
