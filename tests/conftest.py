@@ -1,6 +1,7 @@
 """Shared fixtures. Tests never need the network, a GPU or a prepared data folder."""
 
 import gc
+import importlib
 import os
 from pathlib import Path
 
@@ -74,7 +75,10 @@ def fresh_plugins():
 
     before = [dict(registry._entries) for registry in ALL]
 
+    importlib.invalidate_caches()
+
     def forget(*helpers: str) -> None:
+        importlib.invalidate_caches()
         for registry, entries in zip(ALL, before, strict=True):
             registry._entries = dict(entries)
         for name in list(sys.modules):

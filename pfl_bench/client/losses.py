@@ -79,6 +79,20 @@ def mean_over(batch: Batch, values: Tensor) -> Tensor:
     return (values * batch.weight).sum() / batch.weight.sum()
 
 
+def check_step(
+    rule: GradientRule, params: Tensors, carry: Any, step: tuple[Mapping[str, Tensor], Any]
+) -> tuple[Mapping[str, Tensor], Any]:
+    """What a rule returned for trainable ``params``; ValueError unless it moves all of them and keeps to its carry."""
+    direction, carried = step
+    name = type(rule).__name__
+    if direction.keys() != params.keys():
+        raise ValueError(f"rule={name} gave a direction for {', '.join(direction)}; it must be for {', '.join(params)}")
+    if (carry is None) != (carried is None):
+        was, now = ("None" if tree is None else "a tree" for tree in (carry, carried))
+        raise ValueError(f"rule={name} got carry {was} and returned {now}: train(carry=...) says what it starts from")
+    return direction, carried
+
+
 def scalar(value: Tensor, loss: Loss) -> Tensor:
     """A loss's value; ValueError unless it is one number."""
     if value.dim():

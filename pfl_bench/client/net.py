@@ -59,6 +59,8 @@ class Net:
             raise RuntimeError(
                 "a function given to fed.compute takes derivatives; ask for compute(..., gradients=True)"
             )
+        if self._training and torch.autograd.forward_ad._current_level >= 0:
+            raise RuntimeError("a loss takes derivatives of its own; that is what a gradient rule is for")
         self.calls += part != "head"  # a head on features is the second half of one pass
         given = dict(params)
         if self._training and self.model.buffers:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,12 @@ class ArrayDataset:
     train_groups: np.ndarray | None = None
     test_groups: np.ndarray | None = None
     validation_share: float = 0.2
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What no array holds and numbers depend on all the same, as JSON would have it."""
+        return {"classes": self.classes, "mean": list(self.mean), "std": list(self.std),
+                "validation_share": self.validation_share}  # fmt: skip
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

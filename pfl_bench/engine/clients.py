@@ -20,14 +20,24 @@ COMPUTE_SAMPLES = 1024
 def client_ids(ids: np.ndarray, device: torch.device) -> Tensor:
     """Client ids on a device, int64 ``[c]``, which remember their values on the host: nobody waits to read them."""
     clients = on_device(torch.from_numpy(np.ascontiguousarray(ids)), device)
-    clients.host_ids = ids.tolist()  # type: ignore[attr-defined]
+    clients.host_ids = ids.tolist(), clients._version  # type: ignore[attr-defined]
     return clients
 
 
 def host_ids(clients: Tensor) -> list[int]:
     """The values of client ids. Waits for the device if they were made by anything but ``client_ids``."""
-    known: list[int] | None = getattr(clients, "host_ids", None)
-    return [int(client) for client in clients.tolist()] if known is None else known
+    known: tuple[list[int], int] | None = getattr(clients, "host_ids", None)
+    if known is None or known[1] != clients._version:  # made elsewhere, or changed in place since
+        return [int(client) for client in clients.tolist()]
+    return known[0]
+
+
+def check_ids(ids: list[int], clients: int) -> list[int]:
+    """The same ids; ValueError for one that no client has."""
+    for client in ids:
+        if not 0 <= client < clients:
+            raise ValueError(f"client {client} does not exist; there are clients 0 to {clients - 1}")
+    return ids
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class ClientGroup:
     ) -> BatchPlan:  # fmt: skip
         """The batches of some clients, each from its own stream: (seed, phase, stream, client, round)."""
         each, noise = [], []
-        for client in host_ids(clients):
+        for client in check_ids(host_ids(clients), len(self.members)):
             at = (*coordinates, self.numbers[client], round)
             rng = numpy_generator(self.seed, *at)
             each.append(plan_batches(self.members[client], steps, draws, self.batch_size, self.batch_mode, rng))
@@ -86,7 +96,7 @@ class ClientGroup:
 
     def plan_all(self, clients: Tensor) -> BatchPlan:
         """Every training sample of some clients once, in chunks."""
-        members = tuple(self.members[client] for client in host_ids(clients))
+        members = tuple(self.members[client] for client in check_ids(host_ids(clients), len(self.members)))
         indices, sizes = plan_all(members, COMPUTE_SAMPLES)
         return BatchPlan(on_device(torch.from_numpy(indices[:, :, None]), self.device), sizes[:, :, None])
 

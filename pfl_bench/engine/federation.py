@@ -12,7 +12,7 @@ from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRe
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.errors import UnsuitedError
 
-from .clients import ClientGroup
+from .clients import ClientGroup, host_ids
 from .meter import STREAM, TRAINING, BudgetError
 from .view import View
 
@@ -36,7 +36,8 @@ class Federation(View):
         return self._like(self._group.part(share)[0]), self._like(self._group.part(share)[1])
 
     def _like(self, group: ClientGroup) -> "Federation":
-        return Federation(group, self._meter, self.phase, self.local_steps, self.round, self.progress)
+        at = self.phase, self.local_steps, self.round, self.progress
+        return Federation(group, self._meter, *at, self._spent)
 
     # What crosses the border between server and clients
 
@@ -58,7 +59,9 @@ class Federation(View):
 
     def average(self, params: Tensors, cohort: Tensor, weights: Literal["samples", "uniform"] = "samples") -> Params:
         """Mean over a cohort, ``[c, ...] -> [...]``, weighted by training samples or equally."""
-        share = self.sizes[cohort] if weights == "samples" else torch.ones(len(cohort), device=self.device)
+        if weights not in ("samples", "uniform"):
+            raise ValueError(f"weights={weights!r} must be 'samples' or 'uniform'")
+        share = self._group.sizes[cohort] if weights == "samples" else torch.ones(len(cohort), device=self.device)
         share = share / share.sum()
         return Params({name: torch.tensordot(share, tensor, dims=1) for name, tensor in params.items()})
 
@@ -112,6 +115,12 @@ class Federation(View):
             raise ValueError(f"trainable names {stray[0]!r}, which params do not have: they are {', '.join(params)}")
         moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
         names = tuple(name for name in params if name in moves)
+        if stray := sorted({name for own, _ in sgd.groups for name in own} - frozenset(params)):
+            raise ValueError(
+                f"Sgd has a group for {stray[0]!r}, which params do not have: they are {', '.join(params)}"
+            )
+        if stray := sorted(frozenset(momentum or ()) - frozenset(names)):
+            raise ValueError(f"momentum has {stray[0]!r}, which does not train: those that do are {', '.join(names)}")
         plan = self._group.plan(
             cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
         )
@@ -126,7 +135,7 @@ class Federation(View):
             carry=plain(carry),
             momentum=zeros_like(params.only(names)) | (momentum or {}),
         )
-        self._count_gradients(plan.sizes, taken, cost)
+        self._count_gradients(cohort, plan.sizes, taken, cost)
         if not names:
             return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan))
         return self._group.backend.train(self.model, self._group.pool, request)
@@ -154,6 +163,10 @@ class Federation(View):
         mini-batch gradient (``over`` must be a number). Passes are counted in ``forward_samples``.
         """
         check_value("function", function)
+        if reduce not in ("sum", "rows"):
+            raise ValueError(f"reduce={reduce!r} must be 'sum' or 'rows'")
+        if over != "all" and not (isinstance(over, int) and over >= 1):
+            raise ValueError(f"over={over!r} must be 'all' or a number of mini-batches, at least 1")
         if gradients and over == "all":
             raise ValueError("compute(gradients=True) needs over=NUMBER: each mini-batch counts as one gradient")
         if over == "all":
@@ -164,7 +177,7 @@ class Federation(View):
         if gradients:
             if self.phase == "evaluate":
                 raise BudgetError("fed.compute takes derivatives while models are evaluated; use round or adapt")
-            self._count_gradients(plan.sizes, None, models or 1)
+            self._count_gradients(clients, plan.sizes, None, models or 1)
         with torch.no_grad():
             found, passes = self._group.backend.compute(self.model, self._group.pool, request)
         counted = int(plan.sizes.sum()) * passes
@@ -188,6 +201,8 @@ class Federation(View):
                     f"{cost} mini-batch gradients"
                 )
         if isinstance(steps, Tensor):
+            if steps.is_floating_point():
+                raise TypeError(f"steps are {steps.dtype}; they must be whole numbers, one per client")
             taken = steps.detach().cpu().numpy().astype(np.int64)
             if taken.shape != (clients,) or taken.min() < 0:
                 raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
@@ -196,7 +211,10 @@ class Federation(View):
             raise ValueError(f"steps={steps!r} must be at least 1")
         return steps, None
 
-    def _count_gradients(self, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
+    def _count_gradients(self, clients: Tensor, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
+        each = np.full(len(sizes), sizes.shape[1]) if taken is None else taken
+        for client, steps in zip(host_ids(clients), each.tolist(), strict=True):
+            self._spent[client] = self._spent.get(client, 0) + steps * cost
         used = sizes if taken is None else sizes[np.arange(sizes.shape[1]) < taken[:, None]]
         gradients = (sizes.shape[0] * sizes.shape[1] if taken is None else len(used)) * cost
         if self.phase not in TRAINING:

@@ -41,6 +41,7 @@ def evaluate_moment(
                     f"{method.name}.adapt took {used} mini-batch gradients for {len(clients)} clients; the scenario's "
                     f"adapt_steps={scenario.adapt_steps} allows {allowed}: adapt may take fed.local_steps per client"
                 )
+            fed.check_spent(f"{method.name}.adapt")
             for split, data in (("validation", place.validation), ("test", place.test)):
                 parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
     order = np.argsort([number for place in places for number in place.group.numbers])

@@ -11,7 +11,7 @@ from torch import Tensor
 from pfl_bench.client.params import Params, Tensors
 from pfl_bench.data.pool import on_device
 
-from .clients import host_ids
+from .clients import check_ids, host_ids
 
 
 class PerClient:
@@ -48,7 +48,7 @@ class PerClient:
 
     def rows(self, clients: Tensor) -> Params:
         """Copies of these clients' rows, ``[c, ...]``."""
-        slots = [self._slots.get(client, 0) for client in host_ids(clients)]
+        slots = [self._slots.get(client, 0) for client in check_ids(host_ids(clients), self.clients)]
         return self._store.map(lambda tensor: tensor.index_select(0, self._index(slots)))
 
     def set_rows(self, clients: Tensor, values: Tensors) -> None:
@@ -61,7 +61,7 @@ class PerClient:
             return
         if not given:
             raise KeyError(f"no value for any of {', '.join(self._store)}")
-        ids = host_ids(clients)
+        ids = check_ids(host_ids(clients), self.clients)
         fresh = [client for client in dict.fromkeys(ids) if client not in self._slots]
         if fresh:
             self._grow(len(fresh))
@@ -80,9 +80,9 @@ class PerClient:
 
     def parts(self) -> dict[str, object]:
         """What a checkpoint keeps: the default and the visited rows ``[1 + visited, ...]``, and whose they are."""
-        slots = self._index(list(range(len(self._slots) + 1)))
+        slots = list(range(len(self._slots) + 1))
         return {
-            "rows": self._store.map(lambda tensor: tensor.index_select(0, slots)),
+            "rows": self._store.map(lambda tensor: tensor.index_select(0, self._index(slots))),
             "visited": self.visited,
             "clients": self.clients,
             "on_disk": self.on_disk,

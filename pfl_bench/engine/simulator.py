@@ -112,19 +112,22 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
     ids = draw_cohort(spec.seed, run.round, places[0].group.population, size)
-    before = run.costs.local_steps
+    before, feds = run.costs.local_steps, []
     for position, place in enumerate(places):
         own = ids[ids % len(places) == position] // len(places)
         if len(own):
             fed = run.federation(place, "train", scenario)
             after = method.round(fed, run.state(position), client_ids(own, place.group.device))
             run.states[position % len(run.states)] = _a_state(after, f"{spec.method}.round")
+            feds.append(fed)
     used, allowed = run.costs.local_steps - before, len(ids) * scenario.local_steps
     if used > allowed:
         raise BudgetError(
             f"{spec.method} took {used} mini-batch gradients in a round of {len(ids)} visits; the budget is {allowed}, "
             f"fed.local_steps={scenario.local_steps} per client"
         )
+    for fed in feds:
+        fed.check_spent(f"{spec.method}.round")
     visits = run.visits
     run.visits, run.round = visits + len(ids), run.round + 1
     run.costs.train_seconds += time.perf_counter() - started

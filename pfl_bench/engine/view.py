@@ -13,7 +13,7 @@ from pfl_bench.data.pool import on_device
 from pfl_bench.seeds import numpy_generator
 
 from .clients import ClientGroup, client_ids
-from .meter import Costs, Phase
+from .meter import BudgetError, Costs, Phase
 from .per_client import PerClient
 
 
@@ -25,7 +25,7 @@ class View:
     phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
     """
 
-    __slots__ = ("_group", "_meter", "local_steps", "phase", "progress", "round")
+    __slots__ = ("_group", "_meter", "_spent", "local_steps", "phase", "progress", "round")
 
     phase: Phase
     local_steps: int
@@ -33,9 +33,11 @@ class View:
     progress: float
 
     def __init__(
-        self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0
-    ) -> None:
+        self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0,
+        spent: dict[int, int] | None = None,
+    ) -> None:  # fmt: skip
         self._group, self._meter = group, meter
+        self._spent: dict[int, int] = {} if spent is None else spent
         for name, value in (("phase", phase), ("local_steps", local_steps), ("round", round), ("progress", progress)):
             object.__setattr__(self, name, value)
 
@@ -74,7 +76,7 @@ class View:
     @property
     def sizes(self) -> Tensor:
         """Training samples per client, float32 ``[clients]``."""
-        return self._group.sizes
+        return self._group.sizes.clone()
 
     @property
     def classes(self) -> int:
@@ -87,12 +89,21 @@ class View:
 
         A server that uses it must ``collect`` it.
         """
-        return self._group.class_counts
+        return self._group.class_counts.clone()
 
     @property
     def device(self) -> torch.device:
         """Where tensors live."""
         return self._group.device
+
+    def check_spent(self, what: str) -> None:
+        """BudgetError if a client took more mini-batch gradients in this phase than ``local_steps``."""
+        for client, spent in self._spent.items():
+            if spent > self.local_steps:
+                raise BudgetError(
+                    f"{what} took {spent} mini-batch gradients of client {client}; fed.local_steps={self.local_steps} "
+                    "is what each may spend"
+                )
 
     @property
     def costs(self) -> Costs:

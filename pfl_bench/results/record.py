@@ -59,6 +59,7 @@ class Record:
     costs: Fields
     partition_sha256: str | None
     data_sha256: str | None
+    data_facts: Fields
     method_source_sha256: str | None
     sources: Mapping[str, str]
     versions: Fields
@@ -95,6 +96,8 @@ class Record:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             version = document.get("schema") if isinstance(document, dict) else None
             raise Unreadable(f"{RUN} has schema {version!r}; this version reads {SCHEMA}")
+        if document.get("id", run_id) != run_id and not run_id.startswith("."):  # those are being written
+            raise Unreadable(f"{RUN} is of the run {document['id']!r}: a copy, or renamed")
         try:
             record = _typed(run_id, document)
             accuracy = number(record.official.best.get("accuracy"))
@@ -157,6 +160,7 @@ def _typed(run_id: str, document: Fields) -> Record:
         },
         costs=_fields(document.get("costs")),
         config=_fields(document.get("config")),
+        data_facts=_fields(document.get("data_facts")),
         sources={str(role): str(sha256) for role, sha256 in _fields(document.get("sources")).items()},
         versions=_fields(document.get("versions")),
         hardware=_fields(document.get("hardware")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences
@@ -16,6 +17,8 @@ class Basis:
     data: str
     partition: str
     sources: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What of the data no array holds: classes, standardisation, share of validation."""
 
 
 @dataclass
@@ -24,11 +27,13 @@ class Standing:
 
     ``reused``: records that stand. ``renewed``: why a run that is there, finished or not, is computed anew all the
     same, and kept aside once that is done. ``fresh``: whether everything starts over, checkpoints or not.
+    ``resumable``: whose checkpoint may be gone on from.
     """
 
     reused: dict[str, Record] = field(default_factory=dict)
     renewed: dict[str, str] = field(default_factory=dict)
     fresh: bool = False
+    resumable: set[str] = field(default_factory=set)
 
 
 def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, fresh: bool = False) -> Standing:
@@ -38,12 +43,25 @@ def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, 
         record = ledger.record(run.id)
         if record is None or record.status == "failed":
             continue
-        why = mismatch(record, bases[run.id])
+        why = request_of(record, run) or mismatch(record, bases[run.id])
         if why:
             standing.renewed[run.id] = why
+        elif record.status == "unfinished" and not fresh:
+            standing.resumable.add(run.id)
         elif record.final and not fresh:
             standing.reused[run.id] = record
     return standing
+
+
+def request_of(record: Record, run: RunSpec) -> str:
+    """In what a record is not of the run that its folder is named after; "" if in nothing."""
+    parts = [
+        ("the method", record.method == run.method),
+        ("the configuration", record.config_hash == run.config_hash),
+        ("the scenario", record.scenario == run.scenario.identity()),
+        ("the seed", record.seed == run.seed),
+    ]
+    return ", ".join(what for what, same in parts if not same)
 
 
 def mismatch(record: Record, basis: Basis) -> str:
@@ -51,6 +69,8 @@ def mismatch(record: Record, basis: Basis) -> str:
     parts = []
     if record.data_sha256 != basis.data:
         parts.append("the data")
+    elif record.data_facts and record.data_facts != dict(basis.facts):
+        parts.append("what the data source says of the data")
     if record.partition_sha256 != basis.partition:
         parts.append("the split")
     return ", ".join([*parts, *differences(record, basis.sources)])

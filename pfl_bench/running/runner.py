@@ -105,6 +105,10 @@ def make_plan(
     plugins: tuple[Plugin, ...] = (),
 ) -> Plan:
     """Load the data, cut the partitions, and try the models and the back-end, so that wrong requests end here."""
+    sources = Sources(plugins)
+    origins = {
+        run.id: sources.of(run) for run in runs
+    }  # first: what is edited while data load has been read as it runs
     scenarios = {run.scenario.id: run.scenario for run in runs}
     datasets = {name: load_dataset(name, data_dir) for name in dict.fromkeys(s.dataset for s in scenarios.values())}
     partitions: dict[tuple[str, int], Partition] = {}
@@ -115,10 +119,12 @@ def make_plan(
             choose_backend(options.backend, model, torch.device(options.device))
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
-    sources = Sources(plugins)
     bases = {
         run.id: Basis(
-            datasets[run.scenario.dataset].sha256, partitions[run.scenario.id, run.seed].sha256(), sources.of(run)
+            datasets[run.scenario.dataset].sha256,
+            partitions[run.scenario.id, run.seed].sha256(),
+            origins[run.id],
+            datasets[run.scenario.dataset].facts,
         )
         for run in runs
     }
@@ -145,7 +151,7 @@ def execute(
     aside = dict(standing.renewed)
     jobs = [
         make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
-            None if standing.fresh or run.id in aside else ledger.checkpoint(run.id)
+            ledger.checkpoint(run.id) if run.id in standing.resumable else None
         )
         for run in wanted
     ]
@@ -225,6 +231,7 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "seed": run.seed,
         "partition_sha256": basis.partition,
         "data_sha256": basis.data,
+        "data_facts": dict(basis.facts),
         "method_source_sha256": next(sha for key, sha in basis.sources.items() if key.startswith("method:")),
         "sources": basis.sources,
         "git_commit": git_commit(),

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import importlib
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -56,9 +57,10 @@ class Sources:
 
     def _sources(self, role: str, name: str) -> dict[str, str]:
         if (role, name) not in self._found:
-            path = Path(REGISTRIES[role].entry(name).origin).resolve()
+            entry = REGISTRIES[role].entry(name)
+            path = Path(entry.origin).resolve()
             own = {f"{role}:{label(path)}": self.sha256(path)}
-            for helper in self.helpers(path):
+            for helper in self.helpers(path, *_bases(entry.value)):
                 own[f"{role} helper:{label(helper, path.parent)}"] = self.sha256(helper)
             self._found[role, name] = own
         return self._found[role, name]
@@ -86,10 +88,10 @@ class Sources:
             self._texts[path] = text
         return text
 
-    def helpers(self, path: Path) -> list[Path]:
-        """The files beside ``path`` or on the package's shelves that it imports, and that those import."""
-        found: set[Path] = set()
-        waiting = [path]
+    def helpers(self, path: Path, *bases: Path) -> list[Path]:
+        """``bases``, the user's and the shelves' files that ``path`` imports, and what those import."""
+        found: set[Path] = set(bases) - {path}
+        waiting = [path, *sorted(found)]
         while waiting:
             current = waiting.pop()
             new = {file.resolve() for file in self._imported(current)} - found - {path}
@@ -106,10 +108,12 @@ class Sources:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield from _files(alias.name.split("."), path)
+                    yield from _loaded(alias.name.split("."))
             elif isinstance(node, ast.ImportFrom):
                 module = node.module.split(".") if node.module else []
                 for alias in node.names:
                     yield from _files([*module, alias.name], path, node.level)
+                    yield from _loaded([*module, alias.name]) if not node.level else ()
 
 
 def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:
@@ -133,6 +137,31 @@ def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:
             for file in (place.with_name(place.name + ".py"), place / "__init__.py"):
                 if file.is_file() and not _of_the_engine(file.resolve()):
                     yield file
+
+
+def _loaded(parts: list[str]) -> Iterator[Path]:
+    """The user's own files among the loaded modules ``a``, ``a.b`` and ``a.b.c``, wherever they were found."""
+    for length in range(1, len(parts) + 1):
+        yield from _own_file(".".join(parts[:length]))
+
+
+def _bases(thing: object) -> list[Path]:
+    """The user's files that define the classes that a registered class inherits from."""
+    return [file for cls in getattr(thing, "__mro__", ()) for file in _own_file(cls.__module__)]
+
+
+def _own_file(module: str) -> Iterator[Path]:
+    """A loaded module's file, if it is neither Python's, nor an installed package's, nor this package's."""
+    file = None if module.split(".")[0] == "pfl_bench" else getattr(sys.modules.get(module), "__file__", None)
+    path = Path(file).resolve() if isinstance(file, str) else None
+    if path is not None and path.is_file() and not any(path.is_relative_to(place) for place in _installed()):
+        yield path
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def _of_the_engine(file: Path) -> bool:

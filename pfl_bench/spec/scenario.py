@@ -73,6 +73,14 @@ class Scenario(BaseModel):
     budget_scale: PositiveFloat = 1.0
 
     @model_validator(mode="after")
+    def _has_models_for_its_clients(self) -> "Scenario":
+        if not 1 <= len(self.models) <= self.clients - self.novel:
+            raise ValueError(
+                f"model: {len(self.models)} client models for {self.clients - self.novel} training clients"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _enrolls_somebody(self) -> "Scenario":
         if self.enroll is not None and not self.novel:
             raise ValueError("enroll: there is nobody to enroll; set novel to a number of clients")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.losses import Gradient, check_cost, scalar
+from pfl_bench.client.losses import Gradient, check_cost, check_step, scalar
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
@@ -37,7 +37,9 @@ def _train_one(
             direction: Mapping[str, Tensor] = seen.gradient(params, batches[0])
         else:
             moved = {name: params[name] for name in request.trainable}
-            direction, carry = request.rule(seen.gradient, moved, batches, aux, carry)
+            direction, carry = check_step(
+                request.rule, moved, carry, request.rule(seen.gradient, moved, batches, aux, carry)
+            )
             check_cost(request.rule, seen.calls)
         losses.append(seen.loss)
         sgd_step_(params, direction, momentum, request.sgd)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch, BatchPlan
-from pfl_bench.client.losses import GradientRule, Loss, check_cost, scalar
+from pfl_bench.client.losses import GradientRule, Loss, check_cost, check_step, scalar
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain
 from pfl_bench.client.requests import Served, Trained, TrainRequest
@@ -101,7 +101,7 @@ class Direction:
 
         params = {**fixed, **self.layout.views(leaves)}
         losses, buffers = torch.func.vmap(loss, in_dims=(0, _axes(batch), _axes(aux)))(params, batch, aux)
-        found = torch.autograd.grad(losses.sum(), leaves)
+        found = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
         return found, losses.detach(), {name: tensor.detach() for name, tensor in buffers.items()}
 
     def _ruled(
@@ -127,7 +127,9 @@ class Direction:
                 return found  # type: ignore[no-any-return]
 
             trained = {name: own[name] for name in own if name in self.layout.names}
-            direction, carried = rule(gradient, trained, own_batches, own_aux, own_carry)
+            direction, carried = check_step(
+                rule, trained, own_carry, rule(gradient, trained, own_batches, own_aux, own_carry)
+            )
             check_cost(rule, len(first))
             return direction, () if carried is None else carried, *first[0]
 

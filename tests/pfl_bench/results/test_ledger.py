@@ -7,7 +7,7 @@ import pytest
 
 from pfl_bench.errors import RequestError
 from pfl_bench.results.ledger import Ledger, check_writable
-from pfl_bench.results.record import read_record
+from pfl_bench.results.record import Unreadable, read_record
 from tests.ledgers import record
 
 RECORD = record(value=float("nan"))
@@ -68,6 +68,7 @@ def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
         ledger.save("b", RECORD)
     new, old, place = (ledger.runs / name for name in (".a.new", ".a.old", "a"))
     shutil.copytree(ledger.runs / "b", new)
+    (new / "run.json").write_text((new / "run.json").read_text().replace('"id": "b"', '"id": "a"'))
     if moment == "before run.json":
         (new / "run.json").write_text('{"schema": 1, "sta')
     elif moment == "old moved away":
@@ -135,3 +136,12 @@ def test_a_run_on_something_else_is_kept_aside_once_its_successor_is_there(ledge
     assert sorted(p.name for p in aside.iterdir()) == ["a.1", "a.2"] and ledger.is_final("a")
     assert (aside / "a.1" / "run.json").read_text() == before
     assert json.loads((aside / "a.2" / "aside.json").read_text()) == {"computed_on_other": "the split"}
+
+
+def test_a_run_copied_under_another_name_does_not_count(ledger):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+    shutil.copytree(ledger.runs / "a", ledger.runs / "a copy")
+    with pytest.raises(Unreadable, match="run.json is of the run 'a': a copy, or renamed"):
+        read_record(ledger.runs / "a copy")
+    assert ledger.is_final("a") and not ledger.is_final("a copy")

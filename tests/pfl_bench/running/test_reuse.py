@@ -192,7 +192,7 @@ def test_a_data_source_that_scales_the_same_arrays_otherwise(run, fresh_plugins)
     Path("source.py").write_text(DATA.format(mean=0.4))
     now, out = run("--plugin", "source.py")
     assert now["data_sha256"] == before["data_sha256"]
-    assert_anew(before, now, out, "the data source's source (source.py)")
+    assert_anew(before, now, out, "what the data source says of the data, the data source's source (source.py)")
 
 
 def test_a_helper_of_a_shipped_method_that_was_another(run):
@@ -283,3 +283,77 @@ def test_what_differs_is_said_in_words():
     assert why() == ""
     assert why(data_sha256="x", partition_sha256="y") == "the data, the split"
     assert why(sources={"method:mine.py": "c"}) == "the method's source (mine.py), the client model's source (net.py)"
+
+
+def test_a_helper_that_lies_in_another_folder(run, fresh_plugins):
+    """What a plug-in imports by name is found where it was loaded from, not only beside the plug-in."""
+    write_suite(method="mine")
+    Path("plugs").mkdir()
+    Path("plugs/mine.py").write_text(METHOD.format(helper="far_helper_of_a_reuse_test"))
+    helper = Path("far_helper_of_a_reuse_test.py")
+    helper.write_text("RATE = 0.1\n")
+    before, _ = run("--plugin", "plugs/mine.py")
+    fresh_plugins(helper.stem)
+    helper.write_text("RATE = 0.2\n")
+    now, out = run("--plugin", "plugs/mine.py")
+    assert_anew(before, now, out, f"a helper of the method ({helper.name})")
+
+
+def test_a_base_class_from_another_plug_in(run, fresh_plugins):
+    write_suite(method="child")
+    base = METHOD.format(helper="math").replace("from math import RATE", "RATE = {rate}")
+    child = (
+        "from pfl_bench.api import register_method\nfrom pfl_bench.registry import METHODS\n"
+        "@register_method('child', paper='none')\nclass Child(METHODS.get('mine')):\n    pass\n"
+    )
+    Path("base.py").write_text(base.replace("{rate}", "0.1"))
+    Path("child.py").write_text(child)
+    before, _ = run("--plugin", "base.py", "--plugin", "child.py")
+    fresh_plugins()
+    Path("base.py").write_text(base.replace("{rate}", "0.2"))
+    now, out = run("--plugin", "base.py", "--plugin", "child.py")
+    assert_anew(before, now, out, "a helper of the method (base.py)")
+
+
+def test_a_record_of_another_run_under_this_name_is_not_reused(run):
+    write_suite()
+    before, _ = run()
+    path = Path("r/t/runs") / before["id"] / "run.json"
+    path.write_text(json.dumps({**before, "seed": 3}))
+    now, out = run()
+    assert now["seed"] == 0 and "because the seed changed since" in " ".join(out.split())
+
+
+def test_a_checkpoint_beside_a_record_that_cannot_be_read_is_not_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, resumed = Ledger(tmp_path / "r"), []
+
+    class Watched(SerialExecutor):
+        def execute(self, jobs, datasets):
+            resumed.extend(job.resume_from for job in jobs)
+            yield from super().execute(jobs, datasets)
+
+    with ledger.lock():
+        plan = _plan(tmp_path)
+        execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        record = tmp_path / "r" / "runs" / plan.runs[0].id / "run.json"
+        record.write_text(record.read_text()[:200])
+        execute(_plan(tmp_path), ledger, Watched(), lambda run, event: None)
+    assert resumed == [None]
+
+
+def test_an_intact_checkpoint_is_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, resumed = Ledger(tmp_path / "r"), []
+
+    class Watched(SerialExecutor):
+        def execute(self, jobs, datasets):
+            resumed.extend(job.resume_from is not None for job in jobs)
+            yield from super().execute(jobs, datasets)
+
+    with ledger.lock():
+        execute(_plan(tmp_path), ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        execute(_plan(tmp_path), ledger, Watched(), lambda run, event: None)
+    assert resumed == [True]

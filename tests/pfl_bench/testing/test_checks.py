@@ -94,7 +94,7 @@ def test_a_crash_is_a_complaint():
 
 
 def test_a_method_must_define_its_official_moment():
-    with pytest.raises(TypeError, match="evaluated at moment 'received' but does not define its hook"):
+    with pytest.raises(TypeError, match="evaluated at moment 'received'; it must define client_params"):
 
         @register_method("half", paper="none")
         class Half(Method):

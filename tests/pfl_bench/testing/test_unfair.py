@@ -11,10 +11,15 @@ QUICK = [check for check in CHECKS if check.examine.__name__ not in LONG]
 
 ENTRANTS = {
     # What the sixteen drafts of version 1 came with
-    ("cheat_central", "cheat_central"): {"source_is_fair": "line 13 of cheat_central.py reaches fed._group, a private"},
+    ("cheat_central", "cheat_central"): {
+        "source_is_fair": "line 13 of cheat_central.py reaches fed._group, a private",
+        "counts_costs": "applied to inputs outside fed.train",
+    },
     ("holes", "hole_init"): {"runs": "took 4800 mini-batch gradients in init; the whole budget is 240"},
     ("holes", "hole_received"): {"runs": "fed.train while models are evaluated"},
-    ("holes", "hole_forgets"): {"runs": "got the wrong parameters: missing hidden.weight, hidden.bias"},
+    ("holes", "hole_forgets"): {
+        "runs": "hole_forgets.client_params returned the wrong parameters: missing hidden.weight, hidden.bias"
+    },
     ("holes", "hole_schedule"): {"runs": "loss=Schedule.loss must be a frozen dataclass of plain values"},
     ("holes", "hole_schedule_field"): {"runs": "loss=Decaying must be a frozen dataclass of plain values"},
     ("holes", "hole_schedule_global"): {
@@ -24,7 +29,7 @@ ENTRANTS = {
     # Uncounted gradients
     ("private", "private_meter"): {
         "source_is_fair": "reaches fed._meter, a private part of the federation",
-        "counts_costs": "237 local and 0 adaptation steps are counted, 720 gradients were taken",
+        "runs": "private_meter.round took 60 mini-batch gradients of client",
     },
     ("private", "private_group"): {
         "source_is_fair": "reaches fed._group, a private part of the federation",
@@ -42,8 +47,13 @@ ENTRANTS = {
     ("meter", "meter_compute"): {"runs": "a function given to fed.compute takes derivatives"},
     ("meter", "meter_by_hand"): {"counts_costs": "fed.compute takes 5 gradients and pays for 0"},
     ("meter", "meter_samples"): {"counts_costs": "fed.compute hands out the training samples themselves"},
-    ("meter", "meter_adapts"): {"runs": "took 1200 mini-batch gradients to adapt 6 clients"},
+    ("meter", "meter_adapts"): {"runs": "meter_adapts.adapt took 1200 mini-batch gradients for 6 clients"},
     ("meter", "meter_absent"): {"touches_its_cohort_only": "the data of clients that did not take part"},
+    ("elsewhere", "elsewhere_server"): {"counts_costs": "applied to inputs outside fed.train"},
+    ("elsewhere", "elsewhere_served"): {"counts_costs": "applied to inputs outside fed.train"},
+    ("elsewhere", "elsewhere_batch"): {"counts_costs": "inputs at once pass through the client model"},
+    ("elsewhere", "elsewhere_forward"): {"runs": "a loss takes derivatives of its own"},
+    ("elsewhere", "elsewhere_one"): {"runs": "elsewhere_one.round took 100 mini-batch gradients of client"},
     # Predictions that no client could make
     ("serving", "serving_batch"): {"serves_each_sample_alone": "depends on the samples beside it"},
     ("serving", "serving_entropy"): {
