@@ -1,1 +1,1 @@
-"""The arenas: one file per data source. Found by discovery; imported as ``pfl_bench.datasets``."""
+"""The shelf of data sources: one file per data source. Found by discovery; imported as ``pfl_bench.datasets``."""

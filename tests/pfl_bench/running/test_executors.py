@@ -46,15 +46,15 @@ class Mortal(Method):
 '''
 
 
-def outcomes(executor, jobs, arena) -> tuple[dict, list]:
-    updates = list(executor.execute(jobs, {arena.scenario.dataset: arena.dataset}))
+def outcomes(executor, jobs, setup) -> tuple[dict, list]:
+    updates = list(executor.execute(jobs, {setup.scenario.dataset: setup.dataset}))
     return {p: e for p, e in updates if isinstance(e, RunResult | Failure)}, updates
 
 
 def test_serial_streams_progress_checkpoints_and_results():
-    arena = tiny_setup()
-    jobs = [make_job(arena.spec(m), arena.partition, Options(checkpoint_seconds=0)) for m in ("fedavg", "local")]
-    results, updates = outcomes(SerialExecutor(), jobs, arena)
+    setup = tiny_setup()
+    jobs = [make_job(setup.spec(m), setup.partition, Options(checkpoint_seconds=0)) for m in ("fedavg", "local")]
+    results, updates = outcomes(SerialExecutor(), jobs, setup)
     assert [results[p].status for p in (0, 1)] == ["finished", "finished"]
     kinds = {type(e) for _, e in updates}
     assert kinds == {Progress, Checkpoint, RunResult}
@@ -66,21 +66,21 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     plugins = (read_plugin(tmp_path / "mortal.py"), read_plugin(PLUGINS / "fedmedian.py"))
     for plugin in plugins:
         load_plugin(plugin)
-    arena = tiny_setup()
+    setup = tiny_setup()
     options = Options(checkpoint_seconds=0)
-    mortal = make_job(arena.spec("mortal"), arena.partition, options, plugins)
+    mortal = make_job(setup.spec("mortal"), setup.partition, options, plugins)
     jobs = [
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "a"), "lives": 1}),
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "b"), "lives": 99}),
-        make_job(arena.spec("fedmedian"), arena.partition, options, plugins),
+        make_job(setup.spec("fedmedian"), setup.partition, options, plugins),
     ]
-    results, updates = outcomes(RayExecutor(workers=2), jobs, arena)
+    results, updates = outcomes(RayExecutor(workers=2), jobs, setup)
     resumed = [e.visits for p, e in updates if p == 0 and isinstance(e, Progress)]
     assert resumed == [5, 5, 10, 12], "visit 5 is reported again on resuming, and not trained again"
     assert results[0].status == "finished"
     assert isinstance(results[1], Failure) and "its worker died 4 times" in results[1].reason
     assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
-    undisturbed, _ = outcomes(SerialExecutor(), [replace(jobs[0], config={**jobs[0].config, "lives": 0})], arena)
+    undisturbed, _ = outcomes(SerialExecutor(), [replace(jobs[0], config={**jobs[0].config, "lives": 0})], setup)
     assert fingerprint(results[0]) == fingerprint(undisturbed[0])
 
 
@@ -88,19 +88,19 @@ def test_the_data_set_is_shared_and_not_copied():
     """A worker's arrays are read-only views into the object store."""
     from pfl_bench.running.executors.ray import _publish, connect
 
-    arena = tiny_setup("synthetic:n=4000,side=32")  # small objects would travel inside the task
-    job = make_job(arena.spec("fedavg"), arena.partition, Options())
+    setup = tiny_setup("synthetic:n=4000,side=32")  # small objects would travel inside the task
+    job = make_job(setup.spec("fedavg"), setup.partition, Options())
     ray = connect(None, 1)
     try:
-        published = _publish(ray, [job, job], {arena.scenario.dataset: arena.dataset})
+        published = _publish(ray, [job, job], {setup.scenario.dataset: setup.dataset})
 
         def look(dataset):
             images = dataset.train_images
             return images.flags.owndata, images.flags.writeable, images.nbytes
 
         assert len(published) == 1
-        owned, writeable, size = ray.get(ray.remote(look).remote(published[arena.scenario.dataset]))
-        assert (owned, writeable, size) == (False, False, arena.dataset.train_images.nbytes)
+        owned, writeable, size = ray.get(ray.remote(look).remote(published[setup.scenario.dataset]))
+        assert (owned, writeable, size) == (False, False, setup.dataset.train_images.nbytes)
     finally:
         ray.shutdown()
 
@@ -142,14 +142,14 @@ def test_runs_share_gpus_in_equal_fractions(device, workers, limit, share):
 
 
 def test_ray_refuses_a_gpu_that_it_does_not_see():
-    arena = tiny_setup()
-    job = make_job(arena.spec("fedavg"), arena.partition, Options())
+    setup = tiny_setup()
+    job = make_job(setup.spec("fedavg"), setup.partition, Options())
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RequestError, match="Ray sees no GPU"):
-        list(RayExecutor(workers=1, device="cuda").execute([job], {arena.scenario.dataset: arena.dataset}))
+        list(RayExecutor(workers=1, device="cuda").execute([job], {setup.scenario.dataset: setup.dataset}))
 
 
 def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
