@@ -15,7 +15,8 @@ from pfl_bench.client.requests import Trained, TrainRequest
 from pfl_bench.data.pool import ImagePool
 
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
-from .vmap import Direction, active_steps, advance_, padding, unpacked
+from .direction import Direction
+from .vmap import active_steps, advance_, padding, unpacked
 
 RECORDINGS = Recordings()
 """The process's recordings: rounds and runs with the same step share them."""
