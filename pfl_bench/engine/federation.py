@@ -111,19 +111,8 @@ class Federation(View):
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
         most, taken = self._steps(steps, cost, len(cohort))
-        if stray := sorted(frozenset(trainable or ()) - frozenset(params)):
-            raise ValueError(f"trainable names {stray[0]!r}, which params do not have: they are {', '.join(params)}")
-        moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
-        names = tuple(name for name in params if name in moves)
-        if stray := sorted({name for own, _ in sgd.groups for name in own} - frozenset(params)):
-            raise ValueError(
-                f"Sgd has a group for {stray[0]!r}, which params do not have: they are {', '.join(params)}"
-            )
-        if stray := sorted(frozenset(momentum or ()) - frozenset(names)):
-            raise ValueError(f"momentum has {stray[0]!r}, which does not train: those that do are {', '.join(names)}")
-        plan = self._group.plan(
-            cohort, most, draws, (STREAM.get(self.phase, str(self.phase)), stream), self.round, taken
-        )
+        names = self._moving(params, sgd, trainable, momentum)
+        plan = self._group.plan(cohort, most, draws, self._coordinates(stream), self.round, taken)
         request = TrainRequest(
             params=params,
             plan=plan,
@@ -186,6 +175,22 @@ class Federation(View):
         else:
             self._meter.adapt_forward_samples += counted
         return found
+
+    def _moving(
+        self, params: Tensors, sgd: Sgd, trainable: frozenset[str] | None, momentum: Tensors | None
+    ) -> tuple[str, ...]:
+        """The names that train; ValueError for a name that nobody has, wherever it stands."""
+        if stray := sorted(frozenset(trainable or ()) - frozenset(params)):
+            raise ValueError(f"trainable names {stray[0]!r}, which params do not have: they are {', '.join(params)}")
+        moves = frozenset(params if trainable is None else trainable) - (self.model.names - self.model.trainable)
+        names = tuple(name for name in params if name in moves)
+        if stray := sorted({name for own, _ in sgd.groups for name in own} - frozenset(params)):
+            raise ValueError(
+                f"Sgd has a group for {stray[0]!r}, which params do not have: they are {', '.join(params)}"
+            )
+        if stray := sorted(frozenset(momentum or ()) - frozenset(names)):
+            raise ValueError(f"momentum has {stray[0]!r}, which does not train: those that do are {', '.join(names)}")
+        return names
 
     def _coordinates(self, stream: str) -> tuple[str, str]:
         """Where a stream of random numbers begins: with the phase."""
