@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pfl_bench.client.backends import vmap
-from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.backends.direction import Direction, Layout
+from pfl_bench.client.backends.traced import TraceCache
 
 from .cases import CASES, MODEL, MODELS, Lookahead, Near, assert_close, case, request, train
 
