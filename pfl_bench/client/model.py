@@ -1,6 +1,6 @@
 """A client model: an ``nn.Module`` as data, used as a pure function of its parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from pfl_bench.seeds import seed_of
 from pfl_bench.spec.scenario import Precision
 
 from .batches import Batch
-from .net import Net
+from .net import Halves, Net
 from .params import Params
 
 BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -103,6 +103,24 @@ class ClientModel:
     def serves_in_layers(self) -> bool:
         """Likewise for use: BatchNorm without running figures."""
         return any(isinstance(p, BATCH_NORMS) and p.running_mean is None for p in self.module.modules())
+
+    def amiss(self, params: Iterable[str], wanted: Iterable[str]) -> str:
+        """Which of the ``wanted`` names are missing among ``params``, and which are not the model's; "" if none."""
+        given, needed = set(params), set(wanted)
+        missing = [name for name in self.order if name in needed - given]
+        unknown = [name for name in params if name not in self.names]
+        parts = (("missing", missing), ("unknown", unknown))
+        return "; ".join(f"{what} {', '.join(names)}" for what, names in parts if names)
+
+    @cached_property
+    def halves(self) -> Halves:
+        """The module in use, to be called by halves."""
+        return Halves(self.module)
+
+    @cached_property
+    def training_halves(self) -> Halves:
+        """The module in training, to be called by halves."""
+        return Halves(self.training_module)
 
     def top(self, layers: int) -> frozenset[str]:
         """Names of the parameters in the last ``layers`` layers; all of them if there are fewer layers."""

@@ -30,7 +30,8 @@ class Net:
         self.calls = 0
         self.buffers: dict[str, Tensor] = {}
         self._module = model.training_module if training else model.module
-        self._training, self._forward_only = training, forward_only
+        self._training = training
+        self._forward_only = forward_only
         self._watched = watched or {}
         layered = model.trains_in_layers if training else model.serves_in_layers
         self._layers = Layers(noise, counts) if layered else None
@@ -70,8 +71,12 @@ class Net:
                 found: Tensor = torch.func.functional_call(self._module, given, (x,))
             else:
                 named = {f"module.{name}": tensor for name, tensor in given.items()}
-                found = torch.func.functional_call(Halves(self._module), named, (part, x))
+                found = torch.func.functional_call(self._halves, named, (part, x))
         return found.float()
+
+    @property
+    def _halves(self) -> "Halves":
+        return self.model.training_halves if self._training else self.model.halves
 
     def _context(self, device_type: str) -> AbstractContextManager[Any]:
         precise = arithmetic(self.model.precision, device_type)
@@ -94,10 +99,8 @@ class Net:
                 self.buffers[name] = given[name]
 
     def _wrong(self, params: Mapping[str, Tensor], names: frozenset[str]) -> ValueError:
-        missing = [name for name in self.model.order if name in names and name not in params]
-        unknown = [name for name in params if name not in self.model.names]
-        parts = [f"{what} {', '.join(found)}" for what, found in (("missing", missing), ("unknown", unknown)) if found]
-        return ValueError(f"client model {self.model.name!r} got the wrong parameters: {'; '.join(parts)}")
+        amiss = self.model.amiss(params, names)
+        return ValueError(f"client model {self.model.name!r} got the wrong parameters: {amiss}")
 
 
 class Halves(nn.Module):

@@ -130,10 +130,7 @@ def checked(served: Served, model: ClientModel, clients: int, hook: str) -> Serv
     With a prediction of its own, only the rows are looked at.
     """
     if served.predict is None and served.params.keys() != model.names:
-        missing = [name for name in model.order if name not in served.params]
-        unknown = [name for name in served.params if name not in model.names]
-        parts = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
-        raise ValueError(f"{hook} returned the wrong parameters: {'; '.join(parts)}")
+        raise ValueError(f"{hook} returned the wrong parameters: {model.amiss(served.params, model.names)}")
     for name, tensor in served.params.items():
         rows = tensor.shape[0] if tensor.dim() else 0
         shape = model.tensor_shapes.get(name)

@@ -10,6 +10,7 @@ from torch.utils import _pytree as pytree
 from pfl_bench.client.params import Params
 from pfl_bench.client.requests import Served
 from pfl_bench.engine.clients import client_ids
+from pfl_bench.engine.evaluation import as_served
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.meter import Costs, Phase
 from pfl_bench.engine.method import Method, Moment
@@ -70,17 +71,17 @@ class Harness:
     @property
     def server(self) -> Params:
         """What ``global_params`` returns."""
-        return _params(self.method.global_params(self.federation("evaluate"), self.state))
+        return Params(as_served(self.method.global_params(self.federation("evaluate"), self.state)).params)
 
     @property
     def received(self) -> Params:
         """What ``client_params`` returns for everybody."""
-        return _params(self.method.client_params(self.federation("evaluate"), self.state, self.clients()))
+        return Params(self.served("received").params)
 
     @property
     def adapted(self) -> Params:
         """What ``adapt`` returns for everybody."""
-        return _params(self.method.adapt(self.federation("adapt"), self.state, self.clients()))
+        return Params(self.served("adapted").params)
 
     def served(self, moment: Moment, *ids: int) -> Served:
         """What these clients, or all, use to predict at a moment, stacked."""
@@ -106,7 +107,3 @@ class Harness:
     def samples(self, client: int) -> tuple[Tensor, Tensor]:
         """A client's training samples ``x`` and labels ``y``, for computing by hand what a method should."""
         return self.group.pool.gather(torch.from_numpy(self.group.members[client]))
-
-
-def _params(found: Params | Served) -> Params:
-    return Params(found.params) if isinstance(found, Served) else found
