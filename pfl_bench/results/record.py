@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pfl_bench.spec.identity import as_written
+
 SCHEMA = 1
 RUN = "run.json"
 TROUBLES = ("failed", "diverged", "skipped", "unfinished")
@@ -159,7 +161,7 @@ def _typed(run_id: str, document: Fields) -> Record:
             for moment, picked in _fields(document.get("summary")).items()
         },
         costs=_fields(document.get("costs")),
-        config=_fields(document.get("config")),
+        config=as_written(str(document["method"]), _fields(document.get("config"))),
         data_facts=_fields(document.get("data_facts")),
         sources={str(role): str(sha256) for role, sha256 in _fields(document.get("sources")).items()},
         versions=_fields(document.get("versions")),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
-from pfl_bench.spec.identity import config_identity, digest, identifying
+from pfl_bench.spec.identity import as_written, config_identity, digest, identifying
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import EnrollSpec, PartitionSpec, Scenario, read_scenario
 
@@ -19,7 +19,7 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 def test_published_runs_keep_their_ids(suite):
     for path in sorted((PUBLISHED / suite / "runs").glob("*/run.json")):
         record = json.loads(path.read_text())
-        config = make_config(record["method"], record["config"], "published")
+        config = make_config(record["method"], as_written(record["method"], record["config"]), "published")
         run = RunSpec(record["method"], config, read_scenario(record["scenario"], path), record["seed"])
         assert (run.id, run.config_hash) == (path.parent.name, record["config_hash"])
         assert run.scenario.identity() == record["scenario"]
@@ -38,6 +38,16 @@ def test_a_later_field_of_a_shipped_method_counts_only_where_it_is_used():
     assert identity(Later()) == identity(own())
     assert identity(Later(temperature=2.0)) == {**identity(own()), "temperature": 2.0}
     assert identity(Later(milestones=[3])) == {**identity(own()), "milestones": [3]}
+
+
+def test_what_was_done_before_a_field_existed_is_no_part_of_an_id():
+    """pFedHN-PC's heads started equal when its first runs were published; now they start independent."""
+    before = make_config("pfedhn_pc", as_written("pfedhn_pc", {"lr": 0.05}), "published")
+    assert before.heads == "equal"
+    old, new = (config_identity("pfedhn_pc", config, shipped=True) for config in (before, type(before)()))
+    assert "heads" not in old and new == {**old, "heads": "independent"}
+    assert as_written("pfedhn_pc", {"heads": "independent"}) == {"heads": "independent"}
+    assert as_written("fedavg", {"lr": 0.05}) == {"lr": 0.05}
 
 
 def test_a_method_that_version_1_did_not_have_is_identified_by_what_differs_from_its_defaults():
