@@ -22,6 +22,11 @@ class LgFedAvg(Method):
         shared_layers: NonNegativeInt = Field(1, description="how many of the last layers are shared")
         warm_start: float = Field(0.5, ge=0, le=1, description="share of the budget spent on FedAvg first")
 
+    @property
+    def selected_from(self) -> float:
+        """The warm start is FedAvg."""
+        return float(self.config.warm_start)
+
     def init(self, fed: Federation) -> State:
         """The server's whole model; local layers come into being when the warm start ends."""
         return State(server=fed.init_params(), local=None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import (
@@ -74,6 +74,9 @@ class PerFedAvg(Method):
         beta: PositiveFloat = Field(1e-3, description="learning rate of the meta-step")
         delta: PositiveFloat = Field(1e-3, description="width of the central difference (hf)")
         variant: Literal["fo", "hf"] = "fo"
+        personal_steps: PositiveInt = Field(
+            1, description="alpha-steps before an evaluation, within the scenario's allowance; the paper's is one"
+        )
 
     def init(self, fed: Federation) -> State:
         """The server's meta-model."""
@@ -91,9 +94,10 @@ class PerFedAvg(Method):
         return state.server
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
-        """One alpha-step on a batch of the client's training data."""
-        return fed.train(fed.send(state.server, clients), clients, Sgd(self.config.alpha), steps=1).params
+        """Alpha-steps on batches of the client's training data."""
+        steps = min(self.config.personal_steps, fed.local_steps)
+        return fed.train(fed.send(state.server, clients), clients, Sgd(self.config.alpha), steps=steps).params
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
-        """As any client: one alpha-step."""
+        """As any client."""
         return self.adapt(fed, state, clients)

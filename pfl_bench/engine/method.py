@@ -78,6 +78,14 @@ class Method(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @property
+    def selected_from(self) -> float:
+        """The share of the budget after which a run is of the method itself and not of its warm start.
+
+        Evaluations before do not take part in selection.
+        """
+        return 0.0
+
     @abstractmethod
     def init(self, fed: Federation) -> State:
         """State before the first round."""

@@ -42,5 +42,5 @@ class RunState:
 
     def federation(self, place: Place, phase: Phase, scenario: Scenario) -> Federation:
         """What the method sees of a place, now."""
-        allowed = scenario.adapt_steps if phase == "adapt" else scenario.local_steps
+        allowed = scenario.adapt_allowance if phase == "adapt" else scenario.local_steps
         return Federation(place.group, self.costs, phase, allowed, self.round, self.visits / scenario.visits)

@@ -25,7 +25,7 @@ from .moments import evaluate_moment
 from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
-from .selection import summarise
+from .selection import selectable, summarise
 
 Places = tuple[Place, ...]
 
@@ -140,7 +140,8 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     if not due:
         return None
     started = time.perf_counter()
-    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario)]
+    itself = selectable(method.selected_from, visits, run.visits, scenario.visits)
+    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario, selectable=itself)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)

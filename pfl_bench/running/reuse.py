@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfl_bench.engine.selection import selectable
+from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences
 from pfl_bench.results.record import Record
@@ -43,7 +45,7 @@ def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, 
         record = ledger.record(run.id)
         if record is None or record.status == "failed":
             continue
-        why = request_of(record, run) or mismatch(record, bases[run.id])
+        why = request_of(record, run) or mismatch(record, bases[run.id]) or selection_of(record, run)
         if why:
             standing.renewed[run.id] = why
         elif record.status == "unfinished" and not fresh:
@@ -62,6 +64,15 @@ def request_of(record: Record, run: RunSpec) -> str:
         ("the seed", record.seed == run.seed),
     ]
     return ", ".join(what for what, same in parts if not same)
+
+
+def selection_of(record: Record, run: RunSpec) -> str:
+    """Why what was selected of a finished run could not be selected now: it was of the method's warm start; "" else."""
+    visits, budget = record.official.best.get("visits"), run.scenario.visits
+    method = METHODS.get(run.method)(run.config)
+    if visits is None or selectable(method.selected_from, visits - run.config.cohort, visits, budget):
+        return ""
+    return "which evaluations are selected from"
 
 
 def mismatch(record: Record, basis: Basis) -> str:

@@ -68,8 +68,12 @@ def identifying(model: BaseModel, always: Container[str], before: Mapping[str, A
     return {name: value for name, value in model.model_dump(mode="json").items() if counts(name)}
 
 
-def scenario_identity(scenario: BaseModel) -> dict[str, Any]:
-    """What identifies a scenario; the tables in it likewise."""
+ADAPT_STEPS_BEFORE = 50
+"""What every scenario of version 1 allowed its methods to adapt; all others say so in their identity."""
+
+
+def scenario_identity(scenario: BaseModel, adapt_allowance: int) -> dict[str, Any]:
+    """What identifies a scenario; the tables in it likewise. ``adapt_allowance``: gradients per client to adapt."""
 
     def of(model: BaseModel) -> dict[str, Any]:
         kind = next((c.__name__ for c in type(model).__mro__ if c.__name__ in VERSION_1_SCENARIO), "")
@@ -77,7 +81,8 @@ def scenario_identity(scenario: BaseModel) -> dict[str, Any]:
         inner = {name: getattr(model, name) for name in found if isinstance(getattr(model, name, None), BaseModel)}
         return found | {name: of(table) for name, table in inner.items()}
 
-    return of(scenario)
+    found = {name: value for name, value in of(scenario).items() if name != "adapt_steps"}
+    return found if adapt_allowance == ADAPT_STEPS_BEFORE else {**found, "adapt_steps": adapt_allowance}
 
 
 def config_identity(method: str, config: BaseModel, *, shipped: bool, version: int = 1) -> dict[str, Any]:

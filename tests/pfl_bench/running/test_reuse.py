@@ -12,7 +12,7 @@ from pfl_bench.engine.events import Checkpoint
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.record import Record
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.reuse import Basis, mismatch, review
+from pfl_bench.running.reuse import Basis, mismatch, review, selection_of
 from pfl_bench.running.runner import execute, make_plan
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import plan_runs
@@ -271,6 +271,20 @@ def test_fresh_starts_over_from_nothing(tmp_path, monkeypatch):
         outcome = execute(plan, ledger, watched, lambda run, event: None, standing)
     assert watched.resumed == [None] and outcome.renewed == {} and outcome.finished == [plan.runs[0].id]
     assert not (tmp_path / "r" / "aside").exists()
+
+
+def test_a_run_whose_selected_evaluation_was_of_a_warm_start():
+    """LG-FedAvg on IID data was FedAvg: version 1 selected from the warm start as well."""
+    suite = parse_suite(SUITE.format(method="lg_fedavg", partition='{ rule = "iid" }', model="mlp"), "s")
+    for cohort, warm_start, best, why in (
+        (5, 0.5, 5, "which evaluations are selected from"), (5, 0.5, 10, ""), (2, 0.5, 6, "which evaluations are "
+        "selected from"), (2, 0.5, 7, ""), (5, 1.0, 10, ""), (5, 0.0, 5, ""),
+    ):  # fmt: skip
+        own = {"lg_fedavg": {"warm_start": warm_start, "cohort": cohort}}
+        (run,) = plan_runs(["lg_fedavg"], suite.scenarios, [0], suite, own)
+        summary = {"received": {"best": {"visits": best, "accuracy": 50.0}}}
+        written = ledgers.record(method="lg_fedavg", official_moment="received", summary=summary)
+        assert selection_of(Record.parse("id", {"schema": 1, **written}), run) == why, (cohort, warm_start, best)
 
 
 def test_what_differs_is_said_in_words():

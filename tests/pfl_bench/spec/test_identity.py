@@ -8,11 +8,16 @@ from pydantic import Field
 
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
-from pfl_bench.spec.identity import as_written, config_identity, digest, identifying
+from pfl_bench.spec.identity import ADAPT_STEPS_BEFORE, as_written, config_identity, digest, identifying
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import EnrollSpec, PartitionSpec, Scenario, read_scenario
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"
+
+
+def _as_written(scenario):
+    """A scenario that was recorded without an allowance to adapt had the one of version 1."""
+    return {"adapt_steps": ADAPT_STEPS_BEFORE, **scenario}
 
 
 @pytest.mark.parametrize("suite", sorted(p.name for p in PUBLISHED.iterdir() if (p / "runs").is_dir()))
@@ -20,7 +25,7 @@ def test_published_runs_keep_their_ids(suite):
     for path in sorted((PUBLISHED / suite / "runs").glob("*/run.json")):
         record = json.loads(path.read_text())
         config = make_config(record["method"], as_written(record["method"], record["config"]), "published")
-        run = RunSpec(record["method"], config, read_scenario(record["scenario"], path), record["seed"])
+        run = RunSpec(record["method"], config, read_scenario(_as_written(record["scenario"]), path), record["seed"])
         assert (run.id, run.config_hash) == (path.parent.name, record["config_hash"])
         assert run.scenario.identity() == record["scenario"]
 
@@ -97,7 +102,18 @@ def test_later_fields_of_a_scenario_and_its_tables_count_only_where_they_are_use
     assert balanced["partition"] == {**now.identity()["partition"], "balance": True}
     warm = LaterScenario(**{**table, "enroll": {"steps": 3, "warm": 2}}).identity()
     assert warm["enroll"] == {"steps": 3, "samples": ["all"], "warm": 2}
-    assert "adapt_steps" not in now.identity(), "it came with version 2"
+
+
+def test_the_allowance_to_adapt_is_part_of_an_id_unless_it_is_what_version_1_always_gave():
+    table = {
+        "id": "a-v1", "dataset": "digits", "partition": {"rule": "iid"}, "clients": 5, "model": "mlp", "visits": 4,
+        "local_steps": 50, "batch_size": 8, "eval_every": 2,
+    }  # fmt: skip
+    assert "adapt_steps" not in Scenario(**table).identity() and Scenario(**table).adapt_allowance == 50
+    assert Scenario(**table | {"adapt_steps": 50}).identity() == Scenario(**table).identity()
+    assert Scenario(**table | {"local_steps": 20}).identity()["adapt_steps"] == 20
+    assert Scenario(**table | {"local_steps": 20, "adapt_steps": 50}).identity().get("adapt_steps") is None
+    assert read_scenario(Scenario(**table | {"adapt_steps": 7}).identity(), "x").adapt_allowance == 7
 
 
 def test_required_fields_always_count():
