@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import (
-    LEARNING_RATES,
+    PLAIN_LEARNING_RATES,
     Batch,
     Federation,
     Gradient,
@@ -65,7 +65,7 @@ class PerFedAvg(Method):
     """
 
     moment = "adapted"
-    search_space = {"beta": LEARNING_RATES, "alpha": [0.1, 0.05, 0.01, 0.005]}
+    search_space = {"beta": PLAIN_LEARNING_RATES, "alpha": [0.5, 0.2, 0.1, 0.05, 0.02, 0.01]}
 
     class Config(MethodConfig):
         """The paper's names."""

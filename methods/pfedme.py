@@ -54,7 +54,12 @@ class PFedMe(Method):
     every client does, and only a sample is aggregated): the budget counts every client that trains.
     """
 
-    search_space = {"lr": [0.05, 0.02, 0.01, 0.005], "personal_lr": [0.1, 0.05, 0.01, 0.005], "lam": [5.0, 15.0]}
+    search_space = {
+        "lr": [0.1, 0.05, 0.02, 0.01, 0.005],
+        "personal_lr": [0.3, 0.1, 0.05, 0.02, 0.01],
+        "lam": [1.0, 5.0, 15.0, 30.0],
+        "inner_steps": [1, 3, 5],
+    }
 
     class Config(MethodConfig):
         """The authors' defaults."""
