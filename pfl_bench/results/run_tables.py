@@ -14,7 +14,7 @@ from pfl_bench.errors import RequestError
 from .frame import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
-HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
+HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
 HOLDINGS = ["client", "novel", "label", "train"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
