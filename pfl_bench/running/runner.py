@@ -226,6 +226,7 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "suite": plan.suite,
         "method": run.method,
         "config": run.config.model_dump(mode="json"),
+        "config_identity": run.config_identity,
         "config_hash": run.config_hash,
         "scenario": run.scenario.identity(),
         "seed": run.seed,
