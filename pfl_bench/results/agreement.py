@@ -113,7 +113,9 @@ Place = Mapping[str, int]
 
 def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
     wanted = {(moment, str(scores["visits"])) for moment, _, scores in picks}
-    found = {(*key, row[at["split"]]): row for row in rows if (key := (row[at["moment"]], row[at["visits"]])) in wanted}
+    found = {
+        (*once, row[at["split"]]): row for row in rows if (once := (row[at["moment"]], row[at["visits"]])) in wanted
+    }
     of_test = {metric.key: metric.key for metric in metrics.METRICS}
     for moment, selection, scores in picks:
         where = f"{moment}.{selection}"

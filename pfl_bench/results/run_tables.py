@@ -11,7 +11,7 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
-from .frame import Problem
+from .notes import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
