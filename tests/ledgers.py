@@ -14,9 +14,9 @@ VISITS = (30, 60, 100)
 
 
 def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=None, scenario="sc-v1", **changes):
-    """A ``run.json`` as the runner writes it."""
-    best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": accuracy - 10,
-            "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0, "visits": 30}  # fmt: skip
+    """A ``run.json`` as the runner writes it, but for ``visits`` among the scores: no table beside it is compared."""
+    best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": max(0.0, accuracy - 10),
+            "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0}  # fmt: skip
     return {
         "suite": "s",
         "method": method,
@@ -28,7 +28,9 @@ def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=Non
         "scenario": {"id": scenario, "visits": 100, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"},
         "partition_sha256": f"{seed:064x}",
         "official_moment": "global",
-        "summary": {"global": {"best": best, "last": {"accuracy": accuracy - 1}}} if status == "finished" else {},
+        "summary": {"global": {"best": best, "last": {"accuracy": max(0.0, accuracy - 1)}}}
+        if status == "finished"
+        else {},
         "costs": COSTS,
         "peak_memory_bytes": 10,
         "git_commit": "c0ffee",
@@ -42,12 +44,18 @@ def id_of(run: dict) -> str:
     return run_id(run["method"], run.get("config_identity", run["config"]), run["scenario"], run["seed"])
 
 
+def save(ledger: Ledger, run: dict, **more) -> Path:
+    """Save a run under its id; its folder."""
+    ledger.save(id_of(run), run, **more)
+    return ledger.runs / id_of(run)
+
+
 def folder_with(folder: Path, *records: dict) -> Path:
     """Records alone."""
     ledger = Ledger(folder)
     with ledger.lock():
         for one in records:
-            ledger.save(id_of(one), one)
+            save(ledger, one)
     return folder
 
 

@@ -9,7 +9,6 @@ import typer
 import typer.main
 
 from pfl_bench.errors import RequestError, one_line
-from pfl_bench.text import printable
 
 app = typer.Typer(
     help="Benchmark suite for personalized federated learning.",
@@ -149,5 +148,5 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _refuse(message: str, status: int = 2) -> int:
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return status

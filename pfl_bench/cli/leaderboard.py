@@ -22,7 +22,7 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
         if name not in EVERY_FORMAT:
             raise unknown("format", name, EVERY_FORMAT)
     folder = out / (load_suite(suite).name if suite.endswith(".toml") else suite)
-    if not os.path.isdir(folder / "runs"):  # noqa: PTH112: Path's own fails for a name too long to be one
+    if not os.path.isdir(folder / "runs"):  # noqa: PTH112 (Path's own fails where the name is too long)
         there = sorted(path.parent.name for path in out.glob("*/runs"))
         named = ", ".join(there[:MOST_SUITES]) + (" ..." if len(there) > MOST_SUITES else "")
         raise RequestError(

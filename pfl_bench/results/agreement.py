@@ -31,13 +31,13 @@ _PERCENT_OF_RUN = ("validation_accuracy",)
 def check_request(folder: str, document: Fields) -> None:
     """Unreadable unless ``run.json`` has the id that its own content gives, and lies in the folder of that name.
 
-    The name of a folder that is being written or replaced is ``.<id>.new`` or ``.<id>.old``.
+    A folder that is being written or replaced is called ``.<id>.`` and an ending.
     """
     method, scenario = document["method"], document["scenario"]["id"]
     for kind, name, form in (("method", method, METHOD), ("scenario", scenario, SCENARIO)):
         if not isinstance(name, str) or not form.fullmatch(name):
             raise Unreadable(f"{_quoted(name)} is no name of a {kind}")
-    name = re.sub(r"\.(new|old)$", "", folder[1:]) if folder.startswith(".") else folder
+    name = folder[1:].rpartition(".")[0] if folder.startswith(".") else folder
     if document.get("id", name) != name:
         raise Unreadable(f"run.json is of the run {_quoted(document['id'])}: a copy, or renamed")
     config = document.get("config") or {}

@@ -20,6 +20,8 @@ import filelock
 
 from pfl_bench.errors import RequestError, one_line
 
+from .escapes import for_csv
+from .files import write_text
 from .record import RUN, SCHEMA, Record, find_record
 
 CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
@@ -100,11 +102,9 @@ class Ledger:
         place = self.folder / "partitions" / f"{sha256[:12]}.csv"
         if place.exists():
             return
-        beside = place.with_suffix(".new")
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(_csv(rows), encoding="utf-8")
-            beside.replace(place)
+            write_text(place, _csv(rows))
 
     def save(
         self,
@@ -158,7 +158,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: for_csv(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue()
 
 

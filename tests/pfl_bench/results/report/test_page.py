@@ -15,7 +15,7 @@ from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from pfl_bench.results.report.runs import embedded
-from tests.ledgers import folder_with, full_folder, history_rows, record
+from tests.ledgers import folder_with, full_folder, history_rows, record, save
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -114,7 +114,7 @@ def test_unfinished_runs_are_marked_and_not_averaged(tmp_path):
 
     ledger = Ledger(folder)
     with ledger.lock():
-        ledger.save("going", record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
+        save(ledger, record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
     page = render(collect(folder))
     assert "Not finished yet: 1 of the runs." in page
     traces = data_of(page)["figures"]["curves-visits"]["sc-v1"]["data"]
