@@ -17,6 +17,7 @@ def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=Non
     """A ``run.json`` as the runner writes it, but for ``visits`` among the scores: no table beside it is compared."""
     best = {"accuracy": accuracy, "client_mean": accuracy, "client_std": 1.0, "worst_decile": max(0.0, accuracy - 10),
             "client_min": 5.0, "loss": 0.5, "validation_accuracy": 60.0}  # fmt: skip
+    last = {"accuracy": max(0.0, accuracy - 1)}
     return {
         "suite": "s",
         "method": method,
@@ -28,9 +29,7 @@ def record(method="fedavg", seed=0, accuracy=50.0, status="finished", config=Non
         "scenario": {"id": scenario, "visits": 100, "local_steps": 5, "budget_scale": 0.1, "precision": "fp32"},
         "partition_sha256": f"{seed:064x}",
         "official_moment": "global",
-        "summary": {"global": {"best": best, "last": {"accuracy": max(0.0, accuracy - 1)}}}
-        if status == "finished"
-        else {},
+        "summary": {"global": {"best": best, "last": last}} if status == "finished" else {},
         "costs": COSTS,
         "peak_memory_bytes": 10,
         "git_commit": "c0ffee",

@@ -53,6 +53,14 @@ def as_scalars(value: Any) -> Fields:
     return cleaned(fields)
 
 
+def as_amounts(value: Any) -> Fields:
+    """An object of figures, none of them below zero; what is unknown is None."""
+    amounts = {name: number(item) for name, item in as_object(value).items()}
+    if any(amount is not None and amount < 0 for amount in amounts.values()):
+        raise TypeError
+    return amounts
+
+
 def cleaned(value: Any) -> Any:
     """A value with every text in it as every table may show it."""
     if isinstance(value, str):

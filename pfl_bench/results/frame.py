@@ -30,11 +30,11 @@ def read_runs(folder: Path) -> pd.DataFrame:
 def finished_runs(folder: Path) -> pd.DataFrame:
     """The finished ones of ``read_runs``; what was left out is told on stderr. RequestError if there is none."""
     runs, problems = scan_runs(folder)
-    for line in left_out(problems, str(folder)):
-        print(line, file=sys.stderr)
     runs = runs[runs["status"] == "finished"]
     if runs.empty:
-        raise RequestError(f"there is no finished run in {folder}")
+        raise RequestError(". ".join([f"there is no finished run in {folder}", *left_out(problems)]))
+    for line in left_out(problems, str(folder)):
+        print(line, file=sys.stderr)
     return runs
 
 

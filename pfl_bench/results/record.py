@@ -12,7 +12,7 @@ from pfl_bench.spec.identity import as_written
 from pfl_bench.text import shortened
 
 from .agreement import check_figures, check_request, check_tables
-from .fields import Fields, Figure, as_figure, as_object, as_scalars, as_shown, as_text, cleaned
+from .fields import Fields, Figure, as_amounts, as_figure, as_object, as_scalars, as_shown, as_text, cleaned
 from .fields import number as number
 from .files import Unreadable as Unreadable
 from .files import read_json
@@ -158,7 +158,7 @@ def _typed(run_id: str, document: Fields) -> Record:
             str(moment): Picked(as_object(as_object(picked).get("best")), as_object(as_object(picked).get("last")))
             for moment, picked in as_object(document.get("summary")).items()
         },
-        costs=as_object(document.get("costs")),
+        costs=as_amounts(document.get("costs")),
         config=cleaned(as_written(str(document["method"]), as_object(document.get("config")))),
         data_facts=as_object(document.get("data_facts")),
         sources={str(role): str(sha256) for role, sha256 in as_object(document.get("sources")).items()},

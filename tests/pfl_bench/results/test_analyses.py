@@ -67,8 +67,7 @@ def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys, monkeypatch):
     for path in damaged.glob("runs/*/*.csv"):
         path.write_text("moment,moment\n1\n")
     cases = {(): "give one suite's", (str(tmp_path),): "has no folder 'runs'", (str(unfinished),): "no finished run"}
-    if analysis is not claims:  # which needs no table of a run
-        cases[str(damaged),] = "no run in" if analysis is embeddings else ".csv: it"
+    cases[str(damaged),] = "history.csv lacks the column visits"
     for words, said in cases.items():
         monkeypatch.setattr("sys.argv", ["analysis", *words])
         with pytest.raises(SystemExit) as stop:
