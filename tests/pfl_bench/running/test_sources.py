@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import METHODS, Plugin, load_plugin
-from pfl_bench.running.sources import Sources, label, shipped_hashes
+from pfl_bench.running.sources import Sources, label, shipped_hashes, unseen
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.suite import load_suite
 
@@ -92,3 +92,9 @@ def test_an_imported_file_counts_as_it_was_when_it_was_first_seen(tmp_path, monk
 
 def test_a_file_that_is_not_there_has_no_hash(tmp_path):
     assert Sources().sha256(tmp_path / "nothing.py") == ""
+
+
+def test_what_nobody_hashed_is_said_where_there_is_a_plug_in():
+    assert unseen({"method:methods/fedavg.py": "a", "model:models/mlp.py": "b", "rule:partitions/iid.py'": "c"}) == {}
+    (said,) = unseen({"method:mine.py": "a", "model:models/mlp.py": "b"}).values()
+    assert "environment variables" in said
