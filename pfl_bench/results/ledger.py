@@ -22,7 +22,7 @@ from pfl_bench.errors import RequestError, one_line
 
 from .escapes import for_csv
 from .files import write_text
-from .record import RUN, SCHEMA, Record, find_record
+from .record import RUN, SCHEMA, Record, Unreadable, find_record, read_record
 
 CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
 
@@ -84,6 +84,15 @@ class Ledger:
     def record(self, run_id: str) -> Record | None:
         """A run's ``run.json``, or None if there is none that can be read."""
         return find_record(self.runs / run_id)
+
+    def unbelievable(self, run_id: str) -> str:
+        """Why there is a ``run.json`` that cannot be used; "" if it can, or if there is none."""
+        place = self.runs / run_id
+        try:
+            read_record(place)
+        except Unreadable as error:
+            return str(error) if (place / RUN).exists() else ""
+        return ""
 
     def checkpoint(self, run_id: str) -> bytes | None:
         """The last checkpoint of an unfinished run."""

@@ -37,9 +37,9 @@ def folder(tmp_path) -> Path:
 
 
 def printed(table: pd.DataFrame, width: int = 140) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = Console(file=(file := io.StringIO()), width=width)
     print_leaderboard(console, table, set(table["scenario"]))
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 def test_a_suites_file_names_the_folder_that_run_wrote(cli, folder, tmp_path):
