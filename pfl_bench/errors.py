@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pfl_bench.text import printable
+
 
 class RequestError(ValueError):
     """A wrong request. Its text is one line; the command line prints it and exits with status 2."""
@@ -35,7 +37,7 @@ LONGEST = 300
 def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line of bounded length."""
     try:
-        text = " ".join(str(error)[: 10 * LONGEST].split())
+        text = printable(" ".join(str(error)[: 10 * LONGEST].split()))
     except Exception:  # a method's own exception may be of any kind, and must not stop other runs
         text = "(its text cannot be had)"
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."

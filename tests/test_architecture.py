@@ -8,10 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"errors", "metrics", "registry", "seeds"}
+FOUNDATION = {"errors", "metrics", "registry", "seeds", "text"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
-    "errors": set(),
+    "text": set(),
+    "errors": {"text"},
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
@@ -20,7 +21,7 @@ MAY_IMPORT = {
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},
     "engine": FOUNDATION | {"spec", "data", "client"},
-    "results": {"errors", "metrics", "spec"},
+    "results": {"errors", "metrics", "spec", "text"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
     "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},

@@ -10,9 +10,10 @@ from pfl_bench.data.store import default_data_dir
 from pfl_bench.engine.events import Event
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.results.frame import read_runs
+from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.notes import left_out
 from pfl_bench.results.publish import write_tables
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.reuse import Standing, review
@@ -24,7 +25,7 @@ from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from .board import print_leaderboard
 from .progress import RunProgress
 from .request import RunRequest, Wanted
-from .terminal import make_console
+from .terminal import make_console, say
 
 
 def _plan(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], device: str) -> Plan:
@@ -66,17 +67,17 @@ def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]
                 "The same command goes on from there."
             )
             return 130
-        runs = read_runs(ledger.folder)
+        runs, problems = scan_runs(ledger.folder)
         table = leaderboard(runs)
-        print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
-        _report(console, plan, outcome, ledger)
-        try:
-            written = write_tables(ledger.folder, runs, table, ("csv",))
+        try:  # before anything is printed: a terminal that fails must not cost the tables
+            said = "Written: " + ", ".join(map(str, write_tables(ledger.folder, runs, table, ("csv",))))
         except OSError as error:
-            console.print(f"The tables could not be written to {ledger.folder}: {one_line(error)}", soft_wrap=True)
-            return 1
-    console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
-    return 1 if outcome.failed else 0
+            said = f"The tables could not be written to {ledger.folder}: {one_line(error)}"
+    print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
+    _report(console, plan, outcome, ledger)
+    for line in (*left_out(problems), said):
+        say(console, line)
+    return 1 if outcome.failed or not said.startswith("Written") else 0
 
 
 def _say_renewed(console: Console, standing: Standing) -> None:
@@ -86,16 +87,13 @@ def _say_renewed(console: Console, standing: Standing) -> None:
         reasons.setdefault(reason, []).append(run_id)
     for reason, ids in reasons.items():
         named = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-        console.print(
-            f"Computed anew, the old runs kept in aside/, because {reason} changed since: {named}",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+        say(console, f"Computed anew, the old runs kept in aside/, because {reason} changed since: {named}")
 
 
 def _report(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> None:
     if outcome.reused:
         console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
     for run_id, reason in outcome.failed.items():
-        console.print(f"Failed: {run_id}: {reason}", markup=False, soft_wrap=True)
+        say(console, f"Failed: {run_id}: {reason}")
         if (trace := ledger.error_file(run_id)) is not None:
-            console.print(f"  its traceback: {trace}", markup=False, soft_wrap=True)
+            say(console, f"  its traceback: {trace}")

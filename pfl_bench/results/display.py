@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from . import columns
-from .cells import Cell, Heading, interval, missing, number, real
+from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
 from .entries import entry_name
+from .mixtures import MARK, MIXED
 from .record import TROUBLES
 
 Row = Mapping[Any, Any]
@@ -33,13 +34,14 @@ def _accuracy(row: Row) -> Cell:
 
 
 def _runs(row: Row) -> Cell:
+    mark = f" {MARK}" if row[MIXED] else ""
     troubles = [f"{row[status]} {status}" for status in TROUBLES if row[status]]
-    return Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"]))
+    return Cell(", ".join([f"{row['seeds']}{mark}", *troubles]), float(row["seeds"]))
 
 
 def _versus_best(row: Row) -> Cell:
     if missing(row["p_versus_best"]):
-        return Cell(str(row["versus_best"] or ""))
+        return words(row["versus_best"])
     return Cell(f"{row['versus_best']} (p = {row['p_versus_best']:.2g})", real(row["p_versus_best"]))
 
 
@@ -65,10 +67,12 @@ VERSUS_BEST = Shown(
 )
 MOMENT = Shown(
     "moment", numeric=False, note="global: server model; received: before, adapted: after local adaptation",
-    cell=lambda row: Cell(str(row["moment"] or "")), keep=2,
+    cell=lambda row: words(row["moment"]), keep=2,
 )  # fmt: skip
 SEEDS = Shown("seeds", numeric=False, cell=_runs)
-RUNS = Shown("runs", note="finished runs, and what became of the others", cell=_runs)
+RUNS = Shown(
+    "runs", note=f"finished runs, and what became of the others; {MARK}: of different commits or machines", cell=_runs
+)
 PUBLISHED = Shown(
     "published", numeric=False, note="published figure (our difference, whether inside both spreads)",
     cell=_published, needed=lambda table: bool(table["published_mean"].notna().any()),

@@ -9,6 +9,7 @@ from pfl_bench.results.statistics.paired import LEVEL, accuracy_table, best_entr
 
 from .columns import BUDGET, keys_of, over_seeds
 from .entries import entries, variants
+from .mixtures import MIXED, mixture
 from .order import by_scenario
 from .record import TROUBLES
 from .references import COLUMNS as REFERENCE_COLUMNS
@@ -24,7 +25,7 @@ def table_columns() -> list[str]:
     """The columns of a leaderboard, in their order: the entry, its accuracy, its budget, means over seeds, its runs."""
     entry = ["scenario", "rank", "method", "variant", "seeds"]
     accuracy = ["accuracy_mean", "accuracy_std", "ci_low", "ci_high", *VERSUS_BEST]
-    last = ["reason", "config_hash", "runs"]
+    last = ["reason", "config_hash", "runs", MIXED]
     budget = ["moment", *keys_of(BUDGET)]
     return [*entry, *accuracy, *budget, *keys_of(over_seeds("mean")), *TROUBLES, *last]
 
@@ -85,6 +86,7 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
         "ci_high": high,
         "reason": "; ".join(dict.fromkeys(str(r) for r in group["reason"] if r)),
         "runs": " ".join(group["run_id"]),
+        MIXED: mixture(done),
         **{status: int((group["status"] == status).sum()) for status in TROUBLES},
     }
     averaged = keys_of(over_seeds("mean"))

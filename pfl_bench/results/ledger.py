@@ -20,7 +20,9 @@ import filelock
 
 from pfl_bench.errors import RequestError, one_line
 
-from .record import RUN, SCHEMA, Record, find_record
+from .escapes import for_csv
+from .files import write_text
+from .record import RUN, SCHEMA, Record, Unreadable, find_record, read_record
 
 CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
 
@@ -83,6 +85,15 @@ class Ledger:
         """A run's ``run.json``, or None if there is none that can be read."""
         return find_record(self.runs / run_id)
 
+    def unbelievable(self, run_id: str) -> str:
+        """Why there is a ``run.json`` that cannot be used; "" if it can, or if there is none."""
+        place = self.runs / run_id
+        try:
+            read_record(place)
+        except Unreadable as error:
+            return str(error) if (place / RUN).exists() else ""
+        return ""
+
     def checkpoint(self, run_id: str) -> bytes | None:
         """The last checkpoint of an unfinished run."""
         try:
@@ -100,11 +111,9 @@ class Ledger:
         place = self.folder / "partitions" / f"{sha256[:12]}.csv"
         if place.exists():
             return
-        beside = place.with_suffix(".new")
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(_csv(rows), encoding="utf-8")
-            beside.replace(place)
+            write_text(place, _csv(rows))
 
     def save(
         self,
@@ -158,7 +167,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: for_csv(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue()
 
 

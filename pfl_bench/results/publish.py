@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from pfl_bench.errors import RequestError
+
 from . import PAGE
-from .frame import Problem, scan_runs
+from .files import write_text
+from .frame import scan_runs
 from .leaderboard import leaderboard
+from .notes import Problem, left_out
 from .render import FORMATS, to_csv
 
 
@@ -20,21 +24,19 @@ def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats:
         from pfl_bench.results.report.page import render
 
         texts[f"leaderboard.{PAGE}"] = render(collect(folder))
-    written = []
-    for name, text in texts.items():
-        beside = folder / f".{name}.new"
-        try:
-            beside.write_text(text, encoding="utf-8")
-            written.append(beside.replace(folder / name))
-        finally:
-            beside.unlink(missing_ok=True)
-    return written
+    return [write_text(folder / name, text) for name, text in texts.items()]
 
 
 def write_leaderboard(
     folder: Path, formats: tuple[str, ...] = ("csv",)
 ) -> tuple[pd.DataFrame, list[Path], list[Problem]]:
-    """Aggregate a ledger and write its tables into its folder: the leaderboard, the files, and what was left out."""
+    """Aggregate a ledger and write its tables into its folder: the leaderboard, the files, and what was left out.
+
+    RequestError, and nothing is written, if there is no readable run: the tables of the last time stay.
+    """
     runs, problems = scan_runs(folder)
+    if runs.empty:
+        said = "; ".join(left_out(problems)) or "it is empty"
+        raise RequestError(f"--suite: there is no readable run in {folder / 'runs'}; nothing was written. {said}")
     table = leaderboard(runs)
     return table, write_tables(folder, runs, table, formats), problems

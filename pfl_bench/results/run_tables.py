@@ -11,7 +11,9 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
-from .frame import Problem
+from .agreement import MOST_TABLE_BYTES
+from .files import Unreadable, read_text
+from .notes import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
@@ -38,11 +40,11 @@ def read_table(
     for position, run_id in enumerate(runs["run_id"]):
         path = folder / "runs" / str(run_id) / f"{name}.csv"
         try:
-            header, _, body = path.read_text(encoding="utf-8").partition("\n")
+            header, _, body = read_text(path, MOST_TABLE_BYTES).partition("\n")
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError):
-            problems.append(Problem(f"runs/{run_id}/{name}.csv", "it cannot be read as text"))
+        except Unreadable as error:
+            problems.append(Problem(f"runs/{run_id}/{name}.csv", str(error)))
             continue
         if body and not body.endswith("\n"):
             body += "\n"
@@ -122,7 +124,8 @@ def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
         return None
     try:
-        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=[*HOLDINGS, "group"])
+        text = read_text(folder / "partitions" / f"{sha256[:12]}.csv", MOST_TABLE_BYTES)
+        rows = pd.read_csv(io.StringIO(text), usecols=[*HOLDINGS, "group"])
     except (OSError, ValueError):
         return None
     figures = rows[HOLDINGS].apply(pd.to_numeric, errors="coerce").dropna().astype(int)

@@ -43,6 +43,8 @@ def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, 
     standing = Standing(fresh=fresh)
     for run in runs:
         record = ledger.record(run.id)
+        if record is None and (why := ledger.unbelievable(run.id)):
+            standing.renewed[run.id] = f"its record ({why})"
         if record is None or record.status == "failed":
             continue
         why = request_of(record, run) or mismatch(record, bases[run.id]) or selection_of(record, run)

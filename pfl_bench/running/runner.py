@@ -24,9 +24,9 @@ from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
 from .job import Job, make_job
-from .provenance import git_commit
+from .provenance import commit
 from .reuse import Basis, Standing, review
-from .sources import Sources
+from .sources import Sources, unseen
 
 
 @dataclass(frozen=True)
@@ -226,6 +226,7 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "suite": plan.suite,
         "method": run.method,
         "config": run.config.model_dump(mode="json"),
+        "config_identity": run.config_identity,
         "config_hash": run.config_hash,
         "scenario": run.scenario.identity(),
         "seed": run.seed,
@@ -234,6 +235,7 @@ def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
         "data_facts": dict(basis.facts),
         "method_source_sha256": next(sha for key, sha in basis.sources.items() if key.startswith("method:")),
         "sources": basis.sources,
-        "git_commit": git_commit(),
+        **unseen(basis.sources),
+        **commit().as_record(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

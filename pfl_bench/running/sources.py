@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,18 @@ SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_be
 
 REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "dataset": DATASETS}
 _KEPT = "__pfl_bench_text__"
+
+
+UNSEEN = (
+    "environment variables and files that a plug-in reads when it runs, and what it imports from installed packages, "
+    "are not part of its sources: runs that differ in them alone are taken for equal"
+)
+
+
+def unseen(sources: Mapping[str, str]) -> dict[str, str]:
+    """What ``run.json`` says of what nobody hashed, where a source is not one of the package's."""
+    own = all(key.partition(":")[2].rstrip("'").startswith(tuple(f"{s}/" for s in SHELVES.values())) for key in sources)
+    return {} if own else {"sources_unseen": UNSEEN}
 
 
 class Sources:

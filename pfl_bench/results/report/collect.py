@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from pfl_bench.results.entries import entries
-from pfl_bench.results.frame import Problem, scan_runs
+from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.notes import Problem
 from pfl_bench.results.run_tables import of_official_moment, read_history, read_partition, read_table
 
 CLIENTS = ("client", "test_correct", "test_samples")

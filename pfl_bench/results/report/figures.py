@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfl_bench.results.escapes import for_plotly
 from pfl_bench.results.palette import GREY, Palette
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.gaps import gap_line
@@ -160,7 +161,8 @@ def _figure(traces: list[dict[str, Any]], x_title: str, y_title: str) -> Figure:
         "xaxis": {"title": {"text": x_title}, "automargin": True},
         "yaxis": {"title": {"text": y_title}, "automargin": True},
     }
-    return {"data": traces, "layout": {**{name: dict(axis) for name, axis in axes.items()}, "height": 420}}
+    shown: Figure = for_plotly({"data": traces, "layout": {**axes, "height": 420}})
+    return shown
 
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from pfl_bench.results.statistics.paired import (
     compare_with,
 )
 from pfl_bench.results.statistics.ranks import Ranking, ranking
+from pfl_bench.text import printable
 
 from . import figures, tables
 from .collect import Results, finished
@@ -54,7 +55,7 @@ def render(results: Results) -> str:
     scripts = [_asset("report.js"), get_plotlyjs()]
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_finalize,
     )  # fmt: skip
     return environment.get_template("page.html.jinja").render(
         title=results.title,
@@ -74,6 +75,11 @@ def render(results: Results) -> str:
         policy=_policy(scripts),
         data=Markup(embedded(data)),
     )  # fmt: skip
+
+
+def _finalize(value: Any) -> Any:
+    """What is shown has nothing hidden in it; our own style and scripts are as they are."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _grouped(runs: pd.DataFrame) -> pd.DataFrame:

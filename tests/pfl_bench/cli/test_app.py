@@ -128,14 +128,14 @@ def test_a_full_disk_fails_the_run_with_its_reason(cli, tiny, monkeypatch):
 
 
 def test_tables_that_cannot_be_written_are_still_printed(cli, tiny, monkeypatch, tmp_path):
-    write = Path.write_text
+    opened = Path.open
 
-    def full(self, data, **kwargs):
+    def full(self, *arguments, **kwargs):
         if "leaderboard" in self.name:
             raise OSError(28, "No space left on device")
-        return write(self, data, **kwargs)
+        return opened(self, *arguments, **kwargs)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "open", full)
     status, out, _ = run_tiny(cli, tiny, "--seeds", "0")
     assert status == 1
     assert "20 client visits x 10 local steps" in out and "could not be written" in out

@@ -8,9 +8,10 @@ import pytest
 from pfl_bench.errors import RequestError
 from pfl_bench.results.ledger import Ledger, check_writable
 from pfl_bench.results.record import Unreadable, read_record
-from tests.ledgers import record
+from tests.ledgers import id_of, record
 
 RECORD = record(value=float("nan"))
+A, B = id_of(RECORD), id_of(record("b"))
 UNFINISHED = record(status="unfinished")
 
 
@@ -21,33 +22,33 @@ def ledger(tmp_path):
 
 def test_a_run_is_one_folder_of_text(ledger):
     with ledger.lock():
-        ledger.save("a", RECORD, history=[{"x": 1, "y": "p,q"}], tables={"clients": [{"c": 0}]})
-    folder = ledger.runs / "a"
+        ledger.save(A, RECORD, history=[{"x": 1, "y": "p,q"}], tables={"clients": [{"c": 0}]})
+    folder = ledger.runs / A
     assert sorted(p.name for p in folder.iterdir()) == ["clients.csv", "history.csv", "run.json"]
     assert (folder / "history.csv").read_text() == 'x,y\n1,"p,q"\n'
     assert json.loads((folder / "run.json").read_text())["value"] is None, "JSON has no NaN"
-    assert ledger.is_final("a") and not ledger.is_final("b")
+    assert ledger.is_final(A) and not ledger.is_final("b")
 
 
 def test_result_replaces_checkpoint(ledger):
     with ledger.lock():
-        ledger.save("a", UNFINISHED, checkpoint=b"123")
-        assert ledger.checkpoint("a") == b"123" and not ledger.is_final("a")
-        ledger.save("a", RECORD)
-        assert ledger.checkpoint("a") is None and ledger.is_final("a")
-    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+        ledger.save(A, UNFINISHED, checkpoint=b"123")
+        assert ledger.checkpoint(A) == b"123" and not ledger.is_final(A)
+        ledger.save(A, RECORD)
+        assert ledger.checkpoint(A) is None and ledger.is_final(A)
+    assert [p.name for p in ledger.runs.iterdir()] == [A]
 
 
 @pytest.mark.parametrize("status", ["failed", "unfinished"])
 def test_failed_and_unfinished_runs_are_repeated(ledger, status):
     with ledger.lock():
-        ledger.save("a", record(status=status), error="trace")
-    assert not ledger.is_final("a")
+        ledger.save(A, record(status=status), error="trace")
+    assert not ledger.is_final(A)
 
 
 def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
     with ledger.lock():
-        ledger.save("a", UNFINISHED, checkpoint=b"old")
+        ledger.save(A, UNFINISHED, checkpoint=b"old")
         write = Path.write_bytes
 
         def full(self, data):
@@ -56,19 +57,20 @@ def test_a_full_disk_leaves_what_was_there(ledger, monkeypatch):
 
         monkeypatch.setattr(Path, "write_bytes", full)
         with pytest.raises(OSError, match="No space left"):
-            ledger.save("a", UNFINISHED, checkpoint=b"new")
-    assert ledger.checkpoint("a") == b"old"
-    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+            ledger.save(A, UNFINISHED, checkpoint=b"new")
+    assert ledger.checkpoint(A) == b"old"
+    assert [p.name for p in ledger.runs.iterdir()] == [A]
 
 
 @pytest.mark.parametrize("moment", ["before run.json", "after run.json", "old moved away", "old not removed"])
 def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
     with ledger.lock():
-        ledger.save("a", UNFINISHED, checkpoint=b"old")
-        ledger.save("b", RECORD)
-    new, old, place = (ledger.runs / name for name in (".a.new", ".a.old", "a"))
-    shutil.copytree(ledger.runs / "b", new)
-    (new / "run.json").write_text((new / "run.json").read_text().replace('"id": "b"', '"id": "a"'))
+        ledger.save(A, UNFINISHED, checkpoint=b"old")
+        ledger.save(B, record("b"))
+    new, old, place = (ledger.runs / name for name in (f".{A}.new", f".{A}.old", A))
+    shutil.copytree(place, new)
+    finished = {"schema": 1, "id": A, **record()}
+    (new / "run.json").write_text(json.dumps(finished))
     if moment == "before run.json":
         (new / "run.json").write_text('{"schema": 1, "sta')
     elif moment == "old moved away":
@@ -78,7 +80,7 @@ def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
         new.rename(place)
     with ledger.lock():
         pass
-    assert sorted(p.name for p in ledger.runs.iterdir()) == ["a", "b"]
+    assert sorted(p.name for p in ledger.runs.iterdir()) == sorted([A, B])
     status = read_record(place).status
     assert status == ("unfinished" if moment in ("before run.json", "after run.json") else "finished")
 
@@ -86,9 +88,9 @@ def test_a_driver_killed_while_writing_leaves_one_whole_run(ledger, moment):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}', '{"status": "finished"}'])
 def test_damaged_records_do_not_count(ledger, text):
     with ledger.lock():
-        ledger.save("a", RECORD)
-    (ledger.runs / "a" / "run.json").write_text(text)
-    assert not ledger.is_final("a")
+        ledger.save(A, RECORD)
+    (ledger.runs / A / "run.json").write_text(text)
+    assert not ledger.is_final(A)
 
 
 def _hold(folder, ready, done):
@@ -123,25 +125,25 @@ def test_unwritable_places_are_refused(tmp_path):
 
 def test_a_run_on_something_else_is_kept_aside_once_its_successor_is_there(ledger, monkeypatch):
     with ledger.lock():
-        ledger.save("a", RECORD)
-        before = (ledger.runs / "a" / "run.json").read_text()
+        ledger.save(A, RECORD)
+        before = (ledger.runs / A / "run.json").read_text()
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full")))
             with pytest.raises(OSError, match="full"):
-                ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
-        assert ledger.is_final("a") and not (ledger.folder / "aside").exists(), "nothing is lost by a full disk"
-        ledger.save("a", UNFINISHED, checkpoint=b"new", aside="the data")
-        ledger.save("a", RECORD, aside="the split")
+                ledger.save(A, UNFINISHED, checkpoint=b"new", aside="the data")
+        assert ledger.is_final(A) and not (ledger.folder / "aside").exists(), "nothing is lost by a full disk"
+        ledger.save(A, UNFINISHED, checkpoint=b"new", aside="the data")
+        ledger.save(A, RECORD, aside="the split")
     aside = ledger.folder / "aside"
-    assert sorted(p.name for p in aside.iterdir()) == ["a.1", "a.2"] and ledger.is_final("a")
-    assert (aside / "a.1" / "run.json").read_text() == before
-    assert json.loads((aside / "a.2" / "aside.json").read_text()) == {"computed_on_other": "the split"}
+    assert sorted(p.name for p in aside.iterdir()) == [f"{A}.1", f"{A}.2"] and ledger.is_final(A)
+    assert (aside / f"{A}.1" / "run.json").read_text() == before
+    assert json.loads((aside / f"{A}.2" / "aside.json").read_text()) == {"computed_on_other": "the split"}
 
 
 def test_a_run_copied_under_another_name_does_not_count(ledger):
     with ledger.lock():
-        ledger.save("a", RECORD)
-    shutil.copytree(ledger.runs / "a", ledger.runs / "a copy")
-    with pytest.raises(Unreadable, match="run.json is of the run 'a': a copy, or renamed"):
-        read_record(ledger.runs / "a copy")
-    assert ledger.is_final("a") and not ledger.is_final("a copy")
+        ledger.save(A, RECORD)
+    shutil.copytree(ledger.runs / A, ledger.runs / f"{A} copy")
+    with pytest.raises(Unreadable, match=f"run.json is of the run '{A}': a copy, or renamed"):
+        read_record(ledger.runs / f"{A} copy")
+    assert ledger.is_final(A) and not ledger.is_final(f"{A} copy")

@@ -335,7 +335,9 @@ def test_a_record_of_another_run_under_this_name_is_not_reused(run):
     path = Path("r/t/runs") / before["id"] / "run.json"
     path.write_text(json.dumps({**before, "seed": 3}))
     now, out = run()
-    assert now["seed"] == 0 and "because the seed changed since" in " ".join(out.split())
+    assert now["seed"] == 0 and "its record (what it says of itself is the run fedavg-s3-" in " ".join(out.split())
+    (kept,) = Path("r/t/aside").iterdir()
+    assert json.loads((kept / "run.json").read_text())["seed"] == 3, "what was edited is not thrown away"
 
 
 def test_a_checkpoint_beside_a_record_that_cannot_be_read_is_not_gone_on_from(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import METHODS, Plugin, load_plugin
-from pfl_bench.running.sources import Sources, label, shipped_hashes
+from pfl_bench.running.sources import Sources, label, shipped_hashes, unseen
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.suite import load_suite
 
@@ -103,3 +103,9 @@ def test_packages_of_another_environment_that_this_one_builds_upon_are_no_helper
     monkeypatch.syspath_prepend(tmp_path / packages)
     __import__(name)
     assert Sources().helpers(tmp_path / "own.py") == []
+
+
+def test_what_nobody_hashed_is_said_where_there_is_a_plug_in():
+    assert unseen({"method:methods/fedavg.py": "a", "model:models/mlp.py": "b", "rule:partitions/iid.py'": "c"}) == {}
+    (said,) = unseen({"method:mine.py": "a", "model:models/mlp.py": "b"}).values()
+    assert "environment variables" in said

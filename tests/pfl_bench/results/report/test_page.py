@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,7 +16,7 @@ from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from pfl_bench.results.report.runs import embedded
-from tests.ledgers import folder_with, full_folder, history_rows, record
+from tests.ledgers import folder_with, full_folder, history_rows, record, save
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -95,11 +96,24 @@ def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
 
 
 def test_hostile_names_stay_text(tmp_path):
-    runs = [record(HOSTILE, seed, scenario=HOSTILE, reason=HOSTILE, config={HOSTILE: HOSTILE}) for seed in range(2)]
-    page = render(collect(folder_with(tmp_path / "x", *runs)))
-    assert "<img" not in page.split("<script>")[0] and not tags_of(page, "img")
-    assert len(tags_of(page, "script")) == 3
-    assert data_of(page)["runs"]["values"]["config"][0] == json.dumps({HOSTILE: HOSTILE})
+    """Methods and scenarios are called so only in frames that were not read from a folder."""
+    folder = folder_with(tmp_path / "x", *hostile_runs())
+    results = collect(folder)
+    assert HOSTILE in results.runs["entry"].iloc[0]
+    other = results.runs.assign(scenario=HOSTILE, method=HOSTILE, entry=HOSTILE)
+    for one in (results, replace(results, runs=other)):
+        page = render(one)
+        assert "<img" not in page.split("<script>")[0] and not tags_of(page, "img")
+        assert len(tags_of(page, "script")) == 3
+        assert data_of(page)["runs"]["values"]["config"][-1] == json.dumps({HOSTILE: HOSTILE})
+        shown = json.dumps(data_of(page)["figures"])
+        assert "name" in shown and not re.search(r'"(name|text)": "[^"]*<', shown), "Plotly reads tags in names"
+
+
+def hostile_runs(text: str = HOSTILE) -> list[dict]:
+    """Two variants, named after hyper-parameters of this text."""
+    configs = [{text: text}, {text: "<a href=x>y</a>"}]
+    return [record("fedavg", seed, reason=text, config=own, backend=text) for own in configs for seed in range(2)]
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "a&b", "\u2028", 'quote " and \\'])
@@ -114,7 +128,7 @@ def test_unfinished_runs_are_marked_and_not_averaged(tmp_path):
 
     ledger = Ledger(folder)
     with ledger.lock():
-        ledger.save("going", record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
+        save(ledger, record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
     page = render(collect(folder))
     assert "Not finished yet: 1 of the runs." in page
     traces = data_of(page)["figures"]["curves-visits"]["sc-v1"]["data"]
@@ -165,7 +179,7 @@ def test_a_hostile_folder_gives_a_page_and_stays_as_it_is(tmp_path):
     where = {problem.where for problem in results.problems}
     left_out = [names[0], names[1], names[2], names[5], "notes.txt", "empty"]
     assert {f"runs/{name}" for name in left_out} <= where
-    assert {f"runs/{names[6]}/history.csv", f"runs/{names[7]}/clients.csv"} <= where
+    assert {f"runs/{names[k]}" for k in (4, 6, 7, 8, 9)} <= where, "what its name or its tables contradict is no run"
     for problem in results.problems:
         assert f"<code>{problem.where}</code>" in page
     assert "/bin/bash" not in page and len(tags_of(page, "script")) == 3 and not tags_of(page, "img")
