@@ -32,7 +32,7 @@ class Strata:
 
 
 def strata_of(kind: StrataKind, dataset: ArrayDataset, least: int = 0) -> Strata:
-    """The strata of a kind. ``least`` > 0: those with fewer training samples, or without a test sample, take no part."""
+    """The strata of a kind. ``least`` > 0: those with fewer training samples, or no test sample, take no part."""
     if kind == "groups" and (dataset.train_groups is None or dataset.test_groups is None):
         raise RequestError(f"{dataset.name} has no natural groups; use another partition rule")
     train, test = {

@@ -118,7 +118,7 @@ class Partition:
     def load(cls, path: Path) -> "Partition":
         """Import what ``save`` wrote; RequestError if it is no partition or its hash does not match."""
         parts, novel, recorded = read_exported(path, SPLITS)
-        partition = cls(**parts, novel=novel)
+        partition = cls(parts["train"], parts["validation"], parts["test"], novel)
         if partition.sha256() != recorded:
             raise RequestError(f"partition: {path} does not match the hash {shown(recorded[:12])} it carries")
         return partition
@@ -170,6 +170,6 @@ def make_partition(
         parts, small = held_out_within(parts, dataset.validation_share, seed)
         refuse_too_small(parts, "min_samples" in type(config).model_fields, dataset, strata)
         notes += small
-    partition = Partition(**parts, novel=novel, notes=notes)
+    partition = Partition(parts["train"], parts["validation"], parts["test"], novel, notes)
     partition.check(dataset)
     return partition

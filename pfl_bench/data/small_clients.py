@@ -1,4 +1,4 @@
-"""Natural clients with few samples: validation within the client, groups left out, and what is too small to take part."""
+"""Natural clients with few samples: validation within the client, groups left out, and what is too small."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def held_out_within(parts: Parts, share: float, seed: int) -> tuple[Parts, Notes
     small = 0
     for client, (train, validation) in enumerate(zip(parts["train"], parts["validation"], strict=True)):
         number = len(train) + len(validation)
-        if number < 2 or len(train) and len(validation):
+        if number < 2 or (len(train) and len(validation)):
             continue
         small += 1
         rng = numpy_generator(seed, "partition", "within client", client)
