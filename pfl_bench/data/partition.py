@@ -110,6 +110,14 @@ class Partition:
                 rows.append({"client": client, "novel": novel, "group": group, "label": int(label), **each})
         return rows
 
+    def untrained(self, dataset: ArrayDataset) -> tuple[int, int]:
+        """How many clients hold test samples of classes they have no training sample of, and how many such samples."""
+        missing = [
+            int((~np.isin(dataset.test_labels[test], dataset.train_labels[train])).sum())
+            for train, test in zip(self.train, self.test, strict=True)
+        ]
+        return sum(number > 0 for number in missing), sum(missing)
+
     def save(self, path: Path) -> None:
         """Export to an ``.npz`` (index arrays, client sizes, the hash)."""
         write_exported(path, {split: getattr(self, split) for split in SPLITS}, self.novel, self.sha256())
