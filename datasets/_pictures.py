@@ -11,7 +11,7 @@ import numpy as np
 from pfl_bench.api import RequestError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".pgm", ".ppm"}
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 GREY = ("1", "L")
 GREY_WITH_ALPHA = ("LA", "La")
 COLOUR = ("RGB", "P", "CMYK", "YCbCr")
