@@ -35,7 +35,7 @@ def read_picture(path: Path) -> Picture:
     camera's MPO the first is the picture), 32-bit values, more pixels than Pillow takes for safe. PNG's checksums are
     compared; in the other formats a flipped bit cannot be told from another picture.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not path.is_file():  # a pipe would be waited for
         raise RequestError(f"imagefolder: {path} is no file")
@@ -54,7 +54,8 @@ def read_picture(path: Path) -> Picture:
     except RequestError:
         raise
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead to
-        reason = " ".join(str(error).split())[:200]
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its content is of no known format" if unknown else " ".join(str(error).split())[:200]
         raise RequestError(f"imagefolder: {path} is not a readable picture: {reason}") from error
 
 

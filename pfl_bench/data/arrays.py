@@ -53,7 +53,7 @@ def checked_numbers(name: str, key: str, values: np.ndarray, count: int, limit: 
     if values.ndim != 1 or values.dtype.kind not in "iu":
         advice = _TO_CLASSES.get(values.dtype.kind)
         if values.ndim == 2:
-            advice = "y.ravel()" if values.shape[1] == 1 else "y.argmax(axis=1) for one-hot rows"
+            advice = "y.ravel()" if 1 in values.shape else "y.argmax(axis=1) for one-hot rows"
         raise RequestError(
             f"{name}: {key} must be whole numbers of shape [N], found {values.dtype} {_shape(values)}"
             f"{f'; convert with {advice}' if advice else ''}"

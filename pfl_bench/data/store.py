@@ -5,6 +5,7 @@ A source is a function ``DataRequest -> ArrayDataset``. What it fetches is store
 
 import json
 import os
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -100,13 +101,24 @@ def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
         if not zipfile.is_zipfile(path):
             raise RequestError(f"{name}: {path} is not a readable .npz: it is no zip archive, or cut short")
         with np.load(path, allow_pickle=False) as archive:
-            if len(set(archive.files)) < len(archive.files):
-                raise RequestError(f"{name}: {path} is not a readable .npz: it holds an array twice")
+            if len(set(archive.files)) != _announced(path):
+                raise RequestError(f"{name}: {path} is not a readable .npz: its list of arrays is damaged")
             return {key: archive[key] for key in archive.files}
     except RequestError:
         raise
     except Exception as error:  # what numpy, zipfile and zlib raise for damaged bytes has no common base
-        raise RequestError(f"{name}: {path} is not a readable .npz: {one_line(error)}") from error
+        pickled = isinstance(error, ValueError) and "pickle" in str(error)  # numpy's text advises to trust the file
+        reason = "it holds Python objects, which are not read" if pickled else one_line(error)
+        raise RequestError(f"{name}: {path} is not a readable .npz: {reason}") from error
+
+
+def _announced(path: Path) -> int:
+    """How many members a zip archive says it has at its end; a damaged list of them may be read as a shorter one."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 22))
+        tail = file.read()
+    (number,) = struct.unpack_from("<H", tail, tail.rfind(b"PK\5\6") + 10)
+    return int(number)
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
@@ -147,5 +159,11 @@ def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Array
             raise RequestError(
                 f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
             ) from error
-        write_npz(path, arrays)
-    return read_npz(path, name)
+        try:
+            write_npz(path, arrays)
+        except OSError as error:
+            raise RequestError(f"{name}: {path} could not be written: {one_line(error)}") from error
+    try:
+        return read_npz(path, name)
+    except RequestError as error:
+        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {name}'") from error

@@ -155,7 +155,7 @@ def partition(holdings: pd.DataFrame) -> Figure:
     absent = holdings[(holdings["train"] == 0) & (holdings["test"] > 0)]
     if len(absent):
         figure["layout"]["title"] = {
-            "text": f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are also tested on classes "
+            "text": f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are tested on classes "
             f"they have no training sample of ({absent['test'].sum()} of {holdings['test'].sum()} test samples)",
             "font": {"size": 13},
         }
