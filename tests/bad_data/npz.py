@@ -49,6 +49,11 @@ def right(arrays: dict[str, np.ndarray]) -> str:
     return make_dataset("right", arrays, groups="groups").sha256
 
 
+def save(path: Path, arrays: dict[str, np.ndarray], compressed: bool) -> None:
+    """Write an ``.npz``."""
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)  # type: ignore[arg-type]
+
+
 def case_of(folder: Path, arrays: dict[str, np.ndarray], wanted: str | None = None) -> Case:
     """A whole file of these arrays."""
     np.savez(folder / "x.npz", **arrays)  # type: ignore[arg-type]
@@ -58,7 +63,7 @@ def case_of(folder: Path, arrays: dict[str, np.ndarray], wanted: str | None = No
 @kind
 def damaged(r: random.Random, folder: Path) -> Case:
     arrays, path = base(r), folder / "x.npz"
-    r.choice([np.savez, np.savez_compressed])(path, **arrays)
+    save(path, arrays, r.random() < 0.5)
     path.write_bytes(damage(path.read_bytes(), r))
     return Case(lambda: read(f"npz:{path}"), right(arrays))
 
@@ -66,9 +71,9 @@ def damaged(r: random.Random, folder: Path) -> Case:
 @kind
 def damaged_directory_of_the_archive(r: random.Random, folder: Path) -> Case:
     arrays, path = base(r), folder / "x.npz"
-    r.choice([np.savez, np.savez_compressed])(path, **arrays)
+    save(path, arrays, r.random() < 0.5)
     data = bytearray(path.read_bytes())
-    places = [i for mark in (b"PK\1\2", b"PK\3\4", b"PK\5\6") for i in range(len(data)) if data[i : i + 4] == mark]
+    places = [i for mark in (b"PK\1\2", b"PK\3\4", b"PK\5\6") for i in range(len(data)) if data.startswith(mark, i)]
     for _ in range(r.choice([1, 2, 5])):
         place = r.choice(places) + r.randrange(4, 46)
         if place < len(data):

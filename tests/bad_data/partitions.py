@@ -1,7 +1,6 @@
 """Exported partitions: damaged, foreign, and with indices that cannot be."""
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +89,8 @@ def indices_that_cannot_be(r: random.Random, folder: Path) -> Case:
         parts = parts[:-1]
     else:
         parts = [*parts, parts[own][:0]]
-    changed = replace(partition, **{split: tuple(parts)})
-    changed.save(path)
+    changed = {name: getattr(partition, name) for name in ("train", "validation", "test")} | {split: tuple(parts)}
+    Partition(**changed, novel=partition.novel).save(path)
     return _case(path, dataset, partition)
 
 
