@@ -1,7 +1,7 @@
 """Tuning a suite's methods: ``python -m pfl_bench.cli.tune quick --trials 8``.
 
-Runs the trials on one scenario at a seed that the suite does not publish, records them under ``<out>/<suite>-tuning``,
-and prints the choices as TOML.
+Runs the trials on one scenario at seeds that the suite does not publish, records them under ``<out>/<suite>-tuning``,
+and prints the choices as TOML. The default is among a method's trials; a choice at an edge widens the grid.
 """
 
 import sys
@@ -16,7 +16,7 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
-from pfl_bench.spec.suite import load_suite, means_all, parse_names, select_scenarios
+from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
 
 def main(
@@ -24,7 +24,7 @@ def main(
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
     trials: Annotated[int, typer.Option(min=1)] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Not one of the suite's own.")] = 1000,
+    seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
     out: Path = Path("results"),
     budget_scale: Annotated[float, typer.Option(help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
@@ -43,12 +43,12 @@ def main(
         if executor not in EXECUTORS:
             raise unknown("executor", executor, EXECUTORS)
         from pfl_bench.running.executors.choice import choose_executor  # loads torch
-        from pfl_bench.running.tuning import plan_trials, tune
+        from pfl_bench.running.tuning.trials import plan_trials, tune
 
         from .progress import RunProgress
 
         names = METHODS.loaded(names) if means_all(asked) else names
-        planned = plan_trials(loaded, scenario, names, trials, seed)
+        planned = plan_trials(loaded, scenario, names, trials, parse_seeds(seeds))
         chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
     except RequestError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -154,8 +154,16 @@ def _own_file(module: str) -> Iterator[Path]:
     """A loaded module's file, if it is neither Python's, nor an installed package's, nor this package's."""
     file = None if module.split(".")[0] == "pfl_bench" else getattr(sys.modules.get(module), "__file__", None)
     path = Path(file).resolve() if isinstance(file, str) else None
-    if path is not None and path.is_file() and not any(path.is_relative_to(place) for place in _installed()):
+    if path is not None and path.is_file() and not _is_installed(path):
         yield path
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file is Python's or of an installed package, of this environment or of one that it builds upon."""
+    return not _PACKAGES.isdisjoint(path.parts) or any(path.is_relative_to(place) for place in _installed())
+
+
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 @cache
