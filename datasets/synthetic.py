@@ -1,5 +1,7 @@
 """``synthetic[:classes=10,channels=1,side=8,n=600]``: noisy class prototypes, for tests. Not for results."""
 
+import re
+
 import numpy as np
 
 from pfl_bench.api import (
@@ -13,6 +15,7 @@ from pfl_bench.api import (
 )
 
 DEFAULTS = {"classes": 10, "channels": 1, "side": 8, "n": 600}
+MOST_VALUES = 10**8
 NOISE = 40.0  # standard deviation in grey levels
 
 
@@ -22,9 +25,13 @@ def load(request: DataRequest) -> ArrayDataset:
     options = dict(DEFAULTS)
     for part in filter(None, request.argument.split(",")):
         key, _, value = part.partition("=")
-        if key not in options or not value.isdigit() or int(value) < 1:
-            raise RequestError(f"synthetic: option {part!r} must be one of {', '.join(DEFAULTS)} = a positive number")
+        if key not in options or not re.fullmatch("[1-9][0-9]{0,6}", value):
+            raise RequestError(
+                f"synthetic: option {part[:80]!r} must be one of {', '.join(DEFAULTS)} = a positive number"
+            )
         options[key] = int(value)
+    if (values := options["n"] * options["side"] ** 2 * options["channels"]) > MOST_VALUES:
+        raise RequestError(f"synthetic: n * side * side * channels is {values}; the most allowed is {MOST_VALUES}")
     classes, n = options["classes"], options["n"]
     rng = numpy_generator("synthetic", *options.values())
     shape = (options["side"], options["side"], options["channels"])

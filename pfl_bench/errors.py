@@ -22,6 +22,17 @@ class DivergedError(Exception):
     """A run produced NaN or infinity. It is recorded as diverged."""
 
 
+def shown(value: object, most: int = 80) -> str:
+    """A value as Python writes it, cut to a bounded length; control characters are written out."""
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[:most]!r}... ({len(value)} characters)"
+    try:
+        text = repr(value)
+    except Exception:
+        return f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """Build the error for a name that does not exist: the nearest name first, then all of them."""
     names = sorted(known)

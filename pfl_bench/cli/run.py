@@ -16,6 +16,7 @@ from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.notes import left_out
 from pfl_bench.results.publish import write_tables
 from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.notes import notes_of
 from pfl_bench.running.reuse import Standing, review
 from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, resolve_device
 from pfl_bench.running.tracking import Tracking
@@ -48,6 +49,8 @@ def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]
     device = "cuda" if on_cluster else resolve_device(request.device)
     executor = choose_executor(request.executor, request.workers, request.address, device)
     plan = _plan(request, wanted, plugins, device)
+    for note in notes_of(plan):
+        console.print(f"Note: {note}", markup=False, soft_wrap=True)
     ledger = Ledger(request.out / plan.suite)
     with closing(Tracking.open(request.trackers, ledger.folder)) as tracking, ledger.lock():
         try:

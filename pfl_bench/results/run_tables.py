@@ -17,7 +17,7 @@ from .notes import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
-HOLDINGS = ["client", "novel", "label", "train"]
+HOLDINGS = ["client", "novel", "label", "train", "test"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -119,8 +119,8 @@ def _labelled(parts: list[pd.DataFrame], runs: pd.DataFrame, wanted: list[str], 
 
 
 def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
-    """Who holds what: the recorded rows of a partition (client, novel, label, train: whole numbers; group: as it was
-    written); None if there are none."""
+    """Who holds what: the recorded rows of a partition (client, novel, label, train, test: whole numbers; group: as it
+    was written); None if there are none."""
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
         return None
     try:

@@ -143,7 +143,7 @@ def novel_clients(gaps: pd.DataFrame, palette: Palette) -> Figure:
 
 
 def partition(holdings: pd.DataFrame) -> Figure:
-    """Training samples per client and class."""
+    """Training samples per client and class; who must be tested on classes it never sees is counted in the title."""
     counts = holdings.pivot_table(index="client", columns="label", values="train", aggfunc="sum", fill_value=0)
     trace = {
         "type": "heatmap", "x": counts.columns.tolist(), "y": counts.index.tolist(),
@@ -153,6 +153,13 @@ def partition(holdings: pd.DataFrame) -> Figure:
     }  # fmt: skip
     figure = _figure([trace], "class", "client")
     figure["layout"]["yaxis"]["autorange"] = "reversed"
+    absent = holdings[(holdings["train"] == 0) & (holdings["test"] > 0)]
+    if len(absent):
+        figure["layout"]["title"] = {
+            "text": f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are tested on classes "
+            f"they have no training sample of ({absent['test'].sum()} of {holdings['test'].sum()} test samples)",
+            "font": {"size": 13},
+        }
     return figure
 
 

@@ -56,7 +56,7 @@ def test_where_nothing_may_be_left_out_the_first_problem_is_refused(folder):
 def test_a_partition_with_its_groups(tmp_path):
     folder = full_folder(tmp_path, seeds=1, clients=2)
     rows = read_partition(folder, f"{0:064x}")
-    assert rows.columns.tolist() == ["client", "novel", "label", "train", "group"] and len(rows) == 6
+    assert rows.columns.tolist() == ["client", "novel", "label", "train", "test", "group"] and len(rows) == 6
     assert read_partition(folder, "../../etc") is None and read_partition(folder, "f" * 64) is None
     place = folder / "partitions" / f"{0:012x}.csv"
     pd.read_csv(place).assign(group="north").to_csv(place, index=False)

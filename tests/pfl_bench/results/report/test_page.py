@@ -8,11 +8,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects
 import pytest
 
 from pfl_bench.results.comparison import compare
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.report import figures
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from pfl_bench.results.report.runs import embedded
@@ -86,6 +88,15 @@ def test_figures_say_what_the_runs_say(folder, page):
     assert np.array(heat["z"])[2].tolist() == [20, 21, 22]
     novel = figures["novel"]["sc-v1"]["data"][0]
     assert len(novel["x"]) == 3 * 8, "only the rows with all labelled samples"
+
+
+def test_the_partition_picture_counts_who_is_tested_on_classes_it_never_sees():
+    holdings = pd.DataFrame(
+        [(0, 0, 5, 1), (0, 1, 0, 2), (1, 0, 7, 3), (1, 1, 4, 0)], columns=["client", "label", "train", "test"]
+    )
+    title = figures.partition(holdings)["layout"]["title"]["text"]
+    assert title.startswith("1 of 2 clients") and "(2 of 6 test samples)" in title
+    assert "title" not in figures.partition(holdings[holdings["train"] > 0])["layout"]
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
