@@ -150,7 +150,7 @@ def execute(
     wanted = [run for run in plan.runs if run.id not in standing.reused]
     aside = dict(standing.renewed)
     jobs = [
-        make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
+        make_job(run, plan.partition(run), plan.options, plan.plugins, plan.bases[run.id].sources).going_on_from(
             ledger.checkpoint(run.id) if run.id in standing.resumable else None
         )
         for run in wanted

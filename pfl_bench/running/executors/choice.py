@@ -16,7 +16,7 @@ def choose_executor(name: str, workers: int | None = None, address: str | None =
     if name == "ray":
         from .ray import RayExecutor, connect, import_ray
 
-        import_ray()
+        import_ray(address)
         if address is not None:
             connect(address, workers)  # now, while nothing is written yet
         return RayExecutor(workers, address, device)
