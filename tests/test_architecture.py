@@ -8,14 +8,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"errors", "metrics", "registry", "seeds"}
+FOUNDATION = {"errors", "global_state", "metrics", "registry", "seeds"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
     "errors": set(),
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
-    "registry": {"errors", "shelves"},
+    "global_state": set(),
+    "trial": {"errors"},
+    "registry": {"errors", "global_state", "shelves", "trial"},
     "spec": {"errors", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},

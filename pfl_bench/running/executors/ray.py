@@ -17,7 +17,7 @@ from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
 from pfl_bench.running.guard import guarded
-from pfl_bench.running.job import Job
+from pfl_bench.running.job import MOST_DETAILS, Job
 
 from .local_ray import Session, prepare_environment, start
 
@@ -176,10 +176,9 @@ def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], limit: int) -> Iterato
                 del streams[stream]
                 deaths[position] += 1
                 if deaths[position] > WORKER_DEATHS:
-                    yield (
-                        position,
-                        Failure(f"its worker died {deaths[position]} times: {one_line(error)}", str(error)),
-                    )
+                    method = current[position].method
+                    reason = f"{method}: its worker died {deaths[position]} times ({type(error).__name__})"
+                    yield position, Failure(reason, str(error)[-MOST_DETAILS:])
                 else:
                     waiting.insert(0, position)
                 continue
