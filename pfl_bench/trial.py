@@ -1,5 +1,6 @@
 """Trying something out in a fork of this process, to see that it returns at all and leaves the process usable."""
 
+import faulthandler
 import os
 import select
 import signal
@@ -66,6 +67,7 @@ def _try(work: Callable[[], object], pipe: int) -> None:
     """In the fork. Never returns."""
     said = "+"
     try:
+        faulthandler.disable()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)

@@ -43,8 +43,11 @@ class View:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    def __getstate__(self) -> NoReturn:
         raise TypeError("a federation cannot be copied; what a method keeps belongs into its State")
+
+    def __reduce__(self) -> NoReturn:
+        self.__getstate__()
 
     # Where the run is: no slots but properties, which object.__setattr__ cannot set either
 

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Generator, Sequence
+from copy import deepcopy
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +45,9 @@ def _watched(job: Job, dataset: ArrayDataset, before: State, shared: bool) -> Ge
     if wrong:
         yield Failure(wrong, wrong)
         return
-    own = _copied(dataset) if job.brings_code and shared else dataset
+    own = dataset
+    if job.brings_code and shared:  # PyTorch writes through numpy's read-only flag, also into Ray's store
+        own, job = deepcopy(dataset), replace(job, partition=deepcopy(job.partition))
     hashes = _hashes(own, job.partition) if job.brings_code else {}
     for event in run_job(job, own):
         if isinstance(event, RunResult):
@@ -76,18 +78,9 @@ def _edited(job: Job) -> str:
     return f"{', '.join(files)} changed since the run was planned; the same command runs it as it is now"
 
 
-def _arrays(dataset: ArrayDataset) -> dict[str, np.ndarray]:
-    found = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
-    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
-
-
-def _copied(dataset: ArrayDataset) -> ArrayDataset:
-    """The same data in memory of its own: PyTorch writes through numpy's read-only flag, also into Ray's store."""
-    copies: dict[str, Any] = {name: array.copy() for name, array in _arrays(dataset).items()}
-    return replace(dataset, **copies)
-
-
 def _hashes(dataset: ArrayDataset, partition: Partition) -> dict[str, str]:
     """Hashes of what is not a run's to change, by name."""
-    found = {name.replace("_", " "): hashlib.sha256(array.data) for name, array in _arrays(dataset).items()}
-    return {**{name: digest.hexdigest() for name, digest in found.items()}, "the split": partition.sha256()}
+    values = {field.name.replace("_", " "): getattr(dataset, field.name) for field in fields(dataset)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    found = {name: hashlib.sha256(array.data).hexdigest() for name, array in arrays.items()}
+    return {**found, "the split": partition.sha256()}
