@@ -1,7 +1,8 @@
 """A run among others: it ends in an event whatever its method does, and leaves what all runs share as it was."""
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
 
@@ -11,10 +12,30 @@ from pfl_bench import global_state
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.errors import RequestError, one_line
 from pfl_bench.global_state import State
 
 from .job import Job, as_a_worker, failure, run_job
 from .sources import Sources
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """For what data sources, partition rules and client models do before anything runs: no exits, no lasting settings.
+
+    RequestError for either.
+    """
+    before = global_state.read()
+    try:
+        yield
+        if changes := global_state.changed(before, random_numbers=False):
+            raise RequestError(f"a data set, partition rule or client model changes {', '.join(changes)}")
+    except SystemExit as error:
+        raise RequestError(
+            f"a data set, partition rule or client model ends the program ({one_line(error)})"
+        ) from error
+    finally:
+        global_state.restore(before)
 
 
 def guarded(

@@ -23,6 +23,7 @@ from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
+from .guard import harmless
 from .job import Job, make_job
 from .provenance import git_commit
 from .reuse import Basis, Standing, review
@@ -97,6 +98,7 @@ def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> 
     return make_partition(spec.rule, spec.parameters, dataset, scenario.clients, seed, scenario.novel)
 
 
+@harmless()
 def make_plan(
     suite: str,
     runs: Sequence[RunSpec],

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from pfl_bench import global_state
 from pfl_bench.engine.events import Failure, RunResult
@@ -15,6 +16,7 @@ from pfl_bench.spec.options import Options
 from pfl_bench.testing.kit import fingerprint
 from pfl_bench.testing.setup import tiny_setup
 from tests.conftest import PLUGINS
+from tests.pfl_bench.cli.test_app import SUITE
 
 SETUP = tiny_setup()
 
@@ -142,3 +144,29 @@ def test_a_shipped_file_of_another_text_is_not_run_either():
     """As where a worker's package is not the driver's."""
     job = make_job(SETUP.spec("fedavg"), SETUP.partition, Options(), (), {"method:methods/fedavg.py": "0" * 64})
     assert last(job).reason.startswith("method:methods/fedavg.py changed since the run was planned")
+
+
+RULE = """
+import numpy, torch
+from pfl_bench.api import RuleConfig, register_partition
+@register_partition("{name}", config=RuleConfig)
+def shares(config, counts, clients, rng):
+    {harm}
+    return numpy.full((clients, len(counts)), 1 / clients)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "message"),
+    [
+        ("exits", "exit()", "ends the program (SystemExit"),
+        ("sets", "torch.set_default_dtype(torch.float64)", "changes torch's default type"),
+    ],
+)
+def test_a_rule_that_exits_or_sets_something_is_refused(cli, tmp_path, name, harm, message):
+    (tmp_path / "rule.py").write_text(RULE.format(name=name, harm=harm))
+    (tmp_path / "tiny.toml").write_text(SUITE.replace('rule = "classes", classes = 2', f'rule = "{name}"'))
+    status, _, error = cli("run", "--suite", "tiny.toml", "--plugin", "rule.py", "--executor", "serial")
+    assert status == 2 and error.count("\n") == 1 and message in error
+    assert not (tmp_path / "results").exists()
+    assert torch.get_default_dtype() == torch.float32
