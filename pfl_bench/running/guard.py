@@ -50,11 +50,11 @@ def guarded(
         before = global_state.read()
         try:
             yield from _watched(job, dataset, before, shared)
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # exit() and exceptions of any kind end this run and no other
-            if isinstance(error, KeyboardInterrupt) and not alone:
+        except KeyboardInterrupt as error:
+            if not alone:
                 raise
+            yield failure(job.method, error)
+        except Exception as error:  # a plug-in that cannot be loaded here
             yield failure(job.method, error)
         finally:
             global_state.restore(before)

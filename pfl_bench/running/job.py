@@ -114,5 +114,7 @@ def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
                 if isinstance(event, RunResult):
                     event.facts.update(versions=versions(), hardware=hardware())
                 yield event
-        except Exception as error:
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # exit() and exceptions of any kind end this run and no other
             yield failure(job.method, error)
