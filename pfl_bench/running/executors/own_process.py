@@ -6,6 +6,7 @@ A separation, not a prison: what such a process may do to files and to other pro
 import faulthandler
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -118,7 +119,7 @@ def _serve(theirs: Connection, job: Job, dataset: ArrayDataset, environment: Map
         for name in os.environ.keys() - environment.keys():
             del os.environ[name]
         os.environ.update(environment)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(Path(crash).parent,), daemon=True).start()
         faulthandler.enable(os.open(crash, os.O_WRONLY | os.O_CREAT), all_threads=False)
         for event in guarded(job, dataset, alone=True, shared=False):
             theirs.send(event)
@@ -130,10 +131,12 @@ def _serve(theirs: Connection, job: Job, dataset: ArrayDataset, environment: Map
         os._exit(status)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
+    """Even if the driver was killed; its folder goes too."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        shutil.rmtree(folder, ignore_errors=True)
         if hasattr(os, "killpg"):
             os.killpg(0, signal.SIGKILL)
         os._exit(1)
