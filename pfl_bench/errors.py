@@ -49,7 +49,7 @@ def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line of bounded length."""
     try:
         text = printable(" ".join(str(error)[: 10 * LONGEST].split()))
-    except Exception:  # a method's own exception may be of any kind, and must not stop other runs
+    except BaseException:  # a method's own exception may be of any kind, and must not stop other runs
         text = "(its text cannot be had)"
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

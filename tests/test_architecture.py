@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"errors", "metrics", "registry", "seeds", "text"}
+FOUNDATION = {"errors", "global_state", "metrics", "registry", "seeds", "text"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
     "text": set(),
@@ -16,7 +16,9 @@ MAY_IMPORT = {
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
-    "registry": {"errors", "shelves"},
+    "global_state": set(),
+    "trial": {"errors"},
+    "registry": {"errors", "global_state", "shelves", "trial"},
     "spec": {"errors", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},

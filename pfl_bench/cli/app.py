@@ -44,6 +44,9 @@ def run(
     plugin: Plugins = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
     track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="To debug a plug-in: serial, without a process of its own.")
+    ] = False,
 ) -> int:
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
     from pfl_bench.registry import load_plugins
@@ -53,7 +56,7 @@ def run(
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, state, precision,
         budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
-        tuple(name.strip() for name in track.split(",") if name.strip()),
+        tuple(name.strip() for name in track.split(",") if name.strip()), in_process,
     )  # fmt: skip
     plugins = load_plugins(request.plugins)
     wanted = read_request(request)

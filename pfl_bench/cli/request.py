@@ -48,6 +48,7 @@ class RunRequest:
     plugins: tuple[Path, ...]
     fresh: bool
     trackers: tuple[str, ...] = ()
+    in_process: bool = False
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]
         warnings.warn(f"method {name!r} is left out, it could not be loaded: {reason}", stacklevel=1)
     on_cluster = request.address is not None and request.device == "cuda"  # this machine may have none
     device = "cuda" if on_cluster else resolve_device(request.device)
-    executor = choose_executor(request.executor, request.workers, request.address, device)
+    executor = choose_executor(request.executor, request.workers, request.address, device, request.in_process)
     plan = _plan(request, wanted, plugins, device)
     for note in notes_of(plan):
         console.print(f"Note: {note}", markup=False, soft_wrap=True)

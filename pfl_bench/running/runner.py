@@ -23,6 +23,7 @@ from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
+from .guard import harmless
 from .job import Job, make_job
 from .provenance import commit
 from .reuse import Basis, Standing, review
@@ -97,6 +98,7 @@ def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> 
     return make_partition(spec.rule, spec.parameters, dataset, scenario.clients, seed, scenario.novel)
 
 
+@harmless()
 def make_plan(
     suite: str,
     runs: Sequence[RunSpec],
@@ -150,7 +152,7 @@ def execute(
     wanted = [run for run in plan.runs if run.id not in standing.reused]
     aside = dict(standing.renewed)
     jobs = [
-        make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
+        make_job(run, plan.partition(run), plan.options, plan.plugins, plan.bases[run.id].sources).going_on_from(
             ledger.checkpoint(run.id) if run.id in standing.resumable else None
         )
         for run in wanted

@@ -1,5 +1,6 @@
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +64,9 @@ def test_serial_streams_progress_checkpoints_and_results():
 def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     """The run goes on from its checkpoint in a new worker; one that always kills its worker fails alone."""
     (tmp_path / "mortal.py").write_text(MORTAL)
-    plugins = (read_plugin(tmp_path / "mortal.py"), read_plugin(PLUGINS / "fedmedian.py"))
+    plugins = tuple(
+        read_plugin(p) for p in (tmp_path / "mortal.py", *map(PLUGINS.joinpath, ("fedmedian.py", "harmful.py")))
+    )
     for plugin in plugins:
         load_plugin(plugin)
     setup = tiny_setup()
@@ -73,20 +76,27 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "a"), "lives": 1}),
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "b"), "lives": 99}),
         make_job(setup.spec("fedmedian"), setup.partition, options, plugins),
+        make_job(setup.spec("harmful", deed="images"), setup.partition, options, plugins),
+        make_job(setup.spec("harmful", deed="exit"), setup.partition, options, plugins),
+        make_job(setup.spec("fedavg"), setup.partition, options, plugins),
     ]
     results, updates = outcomes(RayExecutor(workers=2), jobs, setup)
     resumed = [e.visits for p, e in updates if p == 0 and isinstance(e, Progress)]
     assert resumed == [5, 5, 10, 12], "visit 5 is reported again on resuming, and not trained again"
     assert results[0].status == "finished"
-    assert isinstance(results[1], Failure) and "its worker died 4 times" in results[1].reason
+    assert isinstance(results[1], Failure) and results[1].reason.startswith("mortal: its worker died 4 times")
     assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
-    undisturbed, _ = outcomes(SerialExecutor(), [replace(jobs[0], config={**jobs[0].config, "lives": 0})], setup)
+    assert isinstance(results[3], Failure) and "harmful wrote into train images" in results[3].reason
+    assert isinstance(results[4], Failure) and "SystemExit" in results[4].reason
+    serial = [replace(jobs[0], config={**jobs[0].config, "lives": 0}), jobs[5]]
+    undisturbed, _ = outcomes(SerialExecutor(), serial, setup)
     assert fingerprint(results[0]) == fingerprint(undisturbed[0])
+    assert fingerprint(results[5]) == fingerprint(undisturbed[1]), "the store's images are as they were"
 
 
 def test_the_data_set_is_shared_and_not_copied():
     """A worker's arrays are read-only views into the object store."""
-    from pfl_bench.running.executors.ray import _publish, connect
+    from pfl_bench.running.executors.ray import _publish, _sessions, connect, disconnect
 
     setup = tiny_setup("synthetic:n=4000,side=32")  # small objects would travel inside the task
     job = make_job(setup.spec("fedavg"), setup.partition, Options())
@@ -101,8 +111,37 @@ def test_the_data_set_is_shared_and_not_copied():
         assert len(published) == 1
         owned, writeable, size = ray.get(ray.remote(look).remote(published[setup.scenario.dataset]))
         assert (owned, writeable, size) == (False, False, setup.dataset.train_images.nbytes)
+        (session,) = _sessions
+        listening = addresses_listened_at(session.folder)
+        assert listening and all(address in ("127.0.0.1", "::1") for address in listening), "nobody else can join"
     finally:
-        ray.shutdown()
+        disconnect(ray)
+    assert not session.folder.exists(), "its sockets and logs are gone with it"
+
+
+def addresses_listened_at(folder: Path) -> set[str]:
+    """Where the processes of a local Ray with this folder, their children and this process accept TCP connections."""
+    psutil = pytest.importorskip("ray._private.utils").psutil
+
+    processes = [p for p in psutil.process_iter() if any(str(folder) in word for word in p.cmdline())]
+    processes += [psutil.Process(), *(child for p in list(processes) for child in p.children(recursive=True))]
+    found = [c for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return {connection.laddr.ip.removeprefix("::ffff:") for connection in found}
+
+
+def test_folders_of_drivers_that_were_killed_are_removed(monkeypatch, tmp_path):
+    from pfl_bench.running.executors.local_ray import PREFIX, Session
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left, foreign = tmp_path / f"{PREFIX}left", tmp_path / f"{PREFIX}foreign"
+    left.mkdir()
+    foreign.mkdir()
+    (left / "lock").touch()
+    going_on, another = Session.open(), Session.open()
+    assert going_on.folder.exists() and foreign.exists() and not left.exists()
+    going_on.close()
+    another.close()
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 def test_addresses_are_checked_at_once():
