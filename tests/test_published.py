@@ -11,7 +11,8 @@ from pfl_bench.registry import METHODS
 from pfl_bench.results.analyses import claims, communication, embeddings, novel
 from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
-from pfl_bench.results.render import FORMATS, to_csv
+from pfl_bench.results.publish import table_text
+from pfl_bench.results.render import to_csv
 from pfl_bench.running.tuning import TRIALS_FILE, choose, plan_trials
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.scenario import at_edition
@@ -66,7 +67,7 @@ def test_trials_are_those_of_the_suite_and_it_has_the_best(folder):
 )
 def test_tables_are_what_the_runs_give(table):
     runs = scan_runs(table.parent)[0]
-    assert table.read_text(encoding="utf-8") == FORMATS[table.suffix[1:]](leaderboard(runs))
+    assert table.read_text(encoding="utf-8") == table_text(table.suffix[1:], runs, leaderboard(runs))
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
 
 

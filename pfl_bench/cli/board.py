@@ -7,6 +7,7 @@ from rich.console import Console
 
 from pfl_bench.results.comparable import plain
 from pfl_bench.results.display import Shown, text_columns, texts, titles
+from pfl_bench.results.overall import Overall
 
 from .terminal import print_rows
 
@@ -24,6 +25,13 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
         for method, reason in dict.fromkeys(zip(part["method"], part["reason"], strict=True)):
             if reason:
                 console.print(f"  {method}: {reason}", markup=False, soft_wrap=True)
+
+
+def print_overall(console: Console, found: Overall) -> None:
+    """What may be said over all scenarios, and what was left out for it."""
+    print_rows(console, "Over all scenarios", found.headings(), found.rows(), found.headings()[1:])
+    for note in found.notes:
+        console.print(f"  {note}", markup=False, soft_wrap=True)
 
 
 def _fitting(part: pd.DataFrame, every: Sequence[Shown], width: int) -> list[Shown]:

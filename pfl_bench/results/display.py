@@ -37,6 +37,12 @@ def _runs(row: Row) -> Cell:
     return Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"]))
 
 
+def _interval(row: Row) -> Cell:
+    """Untold where there are seeds for one, but it would span all percentages."""
+    shown = interval(row["ci_low"], row["ci_high"])
+    return Cell("untold") if not shown.text and row["seeds"] > 1 else shown
+
+
 def _versus_best(row: Row) -> Cell:
     if missing(row["p_versus_best"]):
         return Cell(str(row["versus_best"] or ""))
@@ -57,11 +63,13 @@ RANK = Shown("rank", cell=lambda row: number(row["rank"], 0))
 METHOD = Shown("method", numeric=False, cell=lambda row: Cell(entry_name(row["method"], row["variant"])))
 SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"]))
 ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
-INTERVAL = Shown(
-    "95 % interval", note="Student's t, over seeds", cell=lambda row: interval(row["ci_low"], row["ci_high"]), keep=4
-)
+INTERVAL = Shown("95 % interval", note="Student's t, over seeds, given this one data set", cell=_interval, keep=4)
+TEST_ERROR = Shown(
+    "test error", note="standard error of a run's accuracy on its test samples, points; more seeds make it no smaller",
+    cell=lambda row: number(row["test_error"], 2), needed=lambda table: "test_error" in table,
+)  # fmt: skip
 VERSUS_BEST = Shown(
-    "against the best", numeric=False, note="Wilcoxon signed-rank over seeds, Holm-corrected", cell=_versus_best
+    "against the best", numeric=False, note="95 % confidence set of the best: sign flips over seeds", cell=_versus_best
 )
 MOMENT = Shown(
     "moment", numeric=False, note="global: server model; received: before, adapted: after local adaptation",
@@ -82,7 +90,7 @@ def text_columns(table: pd.DataFrame) -> list[Shown]:
 
 def report_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of the report's leaderboard; its first one names the rows."""
-    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, VERSUS_BEST]
+    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, TEST_ERROR, VERSUS_BEST]
     return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED])
 
 
@@ -122,7 +130,8 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def marks(table: pd.DataFrame) -> list[set[str]]:
-    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if not significantly worse."""
+    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if the confidence set of
+    the best holds it and could have excluded it."""
     ranks = sorted(set(table["rank"].dropna()))
     found = []
     for rank, verdict in zip(table["rank"], table["versus_best"], strict=True):

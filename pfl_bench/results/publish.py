@@ -7,12 +7,19 @@ import pandas as pd
 from . import PAGE
 from .frame import Problem, scan_runs
 from .leaderboard import leaderboard
+from .overall import overall, several_scenarios, to_markdown
 from .render import FORMATS, to_csv
+
+
+def table_text(name: str, runs: pd.DataFrame, table: pd.DataFrame) -> str:
+    """The leaderboard in one of ``FORMATS``; Markdown also says what may be said over all scenarios."""
+    text = FORMATS[name](table)
+    return text + "\n" + to_markdown(overall(runs)) if name == "md" and several_scenarios(table) else text
 
 
 def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:
     """Write ``leaderboard.<format>`` and ``runs.csv``. An OSError (a full disk) leaves no half file."""
-    texts = {f"leaderboard.{name}": FORMATS[name](table) for name in formats if name != PAGE} | {
+    texts = {f"leaderboard.{name}": table_text(name, runs, table) for name in formats if name != PAGE} | {
         "runs.csv": to_csv(runs)
     }
     if PAGE in formats:

@@ -7,7 +7,13 @@ import pandas as pd
 from .comparable import UNSHOWN
 from .display import ACCURACY, marks, text_columns, texts, titles, untested
 
-LEGEND = "Bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
+LEGEND = (
+    "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
+    " (sign flips over seeds)"
+)
+CONDITIONAL = (
+    "Intervals and † are over seeds, given this one data set; other test samples would move accuracies besides"
+)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -29,7 +35,9 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
-    notes = [note for note in (f"{LEGEND}." if tested else "", untested(part)) if note]
+    several = (part["seeds"] > 1).any()
+    told = (f"{LEGEND}." if tested else "", f"{CONDITIONAL}." if several else "", untested(part))
+    notes = [note for note in told if note]
     return [line for note in notes for line in (note, "")]
 
 
@@ -48,7 +56,7 @@ def to_latex(table: pd.DataFrame) -> str:
         shown = text_columns(part)
         accuracy = shown.index(ACCURACY)
         lines += [
-            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, untested(part)) if note),
+            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, CONDITIONAL, untested(part)) if note),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
             r"\toprule",
             " & ".join(column.title.translate(_TEX) for column in shown) + r" \\",
