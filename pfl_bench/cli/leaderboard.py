@@ -21,16 +21,19 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
         there = sorted(path.parent.name for path in out.glob("*/runs")) or ["(none)"]
         raise RequestError(f"--suite: no runs in {folder}; suites with runs in {out}: {', '.join(there)}")
     check_writable(folder)
-    from pfl_bench.results.frame import read_runs  # loads pandas and scipy
+    from pfl_bench.results.frame import scan_runs  # loads pandas and scipy
+    from pfl_bench.results.leaderboard import leaderboard
     from pfl_bench.results.overall import overall, several_scenarios
-    from pfl_bench.results.publish import write_leaderboard
+    from pfl_bench.results.publish import write_tables
 
     from .board import print_leaderboard, print_overall
 
-    table, written, problems = write_leaderboard(folder, wanted)
+    runs, problems = scan_runs(folder)
+    table = leaderboard(runs)
+    written = write_tables(folder, runs, table, wanted)
     print_leaderboard(console, table, set(table["scenario"]))
     if several_scenarios(table):
-        print_overall(console, overall(read_runs(folder)))
+        print_overall(console, overall(runs))
     for problem in problems:
         console.print(f"Left out: {problem.where}: {problem.why}", markup=False, soft_wrap=True)
     console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)

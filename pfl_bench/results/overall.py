@@ -1,4 +1,4 @@
-"""What may be said over all scenarios of a suite: the same words and figures on the page, in Markdown and in the terminal.
+"""What may be said over all scenarios of a suite: the same on the page, in Markdown and in the terminal.
 
 Everything rests on one edition per scenario and on what all entries have in common (``statistics.common``); what was
 left out for that is told beside it.
@@ -34,7 +34,8 @@ class Overall:
         """What the figures rest on, in a sentence."""
         editions = sorted(set(self.shared.editions.values()))
         kinds = f", each in one edition ({', '.join(editions)})" if editions and editions != ["full"] else ""
-        return f"Scenarios: {len(self.shared.editions)}{kinds}; methods that took part in all of them: {len(self.aggregates)}."
+        those = f"methods that took part in all of them: {len(self.aggregates)}"
+        return f"Scenarios: {len(self.shared.editions)}{kinds}; {those}."
 
     @property
     def verdict(self) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from pfl_bench.results.leaderboard import KEYS, leaderboard
-from pfl_bench.results.palette import Palette
 from pfl_bench.results.overall import overall
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains, sampling_errors
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
 from pfl_bench.results.statistics.gaps import gaps

@@ -8,8 +8,8 @@ import pandas as pd
 
 from pfl_bench.results.cells import Cell, Heading, interval, number
 from pfl_bench.results.display import ACCURACY, marks, report_columns
-from pfl_bench.results.statistics.clients import BASELINES
 from pfl_bench.results.overall import Overall
+from pfl_bench.results.statistics.clients import BASELINES
 from pfl_bench.results.statistics.paired import Comparison
 
 

@@ -31,7 +31,7 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
 def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Per entry: runs, scenarios, interquartile mean of accuracy, probability to beat a reference.
 
-    All figures of a column speak of the same scenarios and seeds (``common.common``); what is not among them has no row.
+    All figures of a column speak of the same scenarios and seeds (``common.common``); what else there is has no row.
     Every scenario weighs alike, however many seeds it has.
     """
     shared = common(runs).runs

@@ -1,12 +1,12 @@
 """Which entries of a scenario may be its best: a 95 % confidence set, from sign flips over seeds.
 
-The best of many is chosen on the data it would be tested on, so nothing is tested against it. Instead: while the entries
-that are left are not all alike, the worst of them is left out (the model confidence set of Hansen, Lunde and Nason 2011,
+The best of many is chosen on the data it would be tested on, so nothing is tested against it. Instead, while those
+that are left are not all alike, the worst of them goes (the model confidence set of Hansen, Lunde and Nason 2011,
 Econometrica 79(2), with their range statistic and its elimination rule). The statistic is the greatest of all pairs'
-mean differences over seeds; what it is among equals comes from flipping the signs of whole seeds, every pair's at once
-(Westfall and Young 1993, max-T; Romano and Wolf 2005, JASA 100, step-down), exact where the seeds' differences are
-symmetric about 0. So all entries that are truly best are in the set in at least 95 % of cases, however many there are
-(simulated in the tests), and few seeds suffice, however many entries there are.
+mean differences over seeds. What it is among equals comes from flipping the signs of whole seeds, every pair's at once
+(max-T of Westfall and Young 1993; step-down as Romano and Wolf 2005, JASA 100): exact where the seeds' differences
+are symmetric about 0, and close to it for skewed ones (the tests simulate it). So all entries that are truly best are
+in the set in 95 % of cases, however many there are, and the seeds that it takes do not depend on their number.
 """
 
 import itertools
@@ -58,7 +58,7 @@ def confidence_set(table: pd.DataFrame) -> dict[str, Standing]:
         if most < needed
     }
     family = [place for place, name in enumerate(names) if name not in found]
-    p_values = _eliminate(values[:, family])
+    p_values = _eliminate(values[:, family]) if family else []
     found |= {names[place]: Standing(p) for place, p in zip(family, p_values, strict=True)}
     return {name: found[name] for name in names}
 
@@ -77,7 +77,7 @@ def _eliminate(values: np.ndarray) -> list[float]:
     statistics = _statistics(values)
     p_values, left, reached = np.ones(count), np.arange(count), 0.0
     while len(left) > 1:
-        own = statistics[np.ix_(range(len(statistics)), left, left)]
+        own = statistics[:, left][:, :, left]
         greatest = own.max(axis=(1, 2))
         reached = max(reached, float(np.mean(greatest >= greatest[0])))
         behind = own[0].max(axis=0)

@@ -7,6 +7,7 @@ told apart (``cifar10-v1 [data abc123]``): repetitions of one scenario, which mu
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 FULL = "full"
@@ -56,8 +57,8 @@ def common(runs: pd.DataFrame) -> Common:
             left_out.append(f"{base}: seeds {rest}, which not all methods have")
         whole.append(part[part["seed"].isin(shared)])
     balanced = pd.concat(whole).drop(columns=["_base", "_edition"])
-    bases = {base: split_edition(scenario)[1] for base, scenario in chosen.items() if base in set(kept.index)}
-    return Common(balanced, bases, tuple(left_out))
+    editions = dict(split_edition(str(scenario)) for scenario in balanced["scenario"].unique())
+    return Common(balanced, editions, tuple(left_out))
 
 
 def complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -65,16 +66,20 @@ def complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     While a cell is missing, the block or the entry goes that lacks the largest share (of equals, a block).
     """
-    there, gone = table.notna(), []
-    while not there.to_numpy().all():
-        blocks, entries = 1 - there.mean(axis=1), 1 - there.mean(axis=0)
-        if blocks.max() >= entries.max():
-            gone.append(f"{blocks.idxmax()}: {int(there.loc[blocks.idxmax()].sum())} of {there.shape[1]} methods")
-            there = there.drop(index=blocks.idxmax())
+    there = table.notna().to_numpy()
+    rows, columns, gone = np.arange(len(there)), np.arange(there.shape[1]), []
+    while not there[np.ix_(rows, columns)].all():
+        left = there[np.ix_(rows, columns)]
+        blocks, entries = left.mean(axis=1), left.mean(axis=0)
+        if blocks.min() <= entries.min():
+            least = int(blocks.argmin())
+            gone.append(f"{table.index[rows[least]]}: {left[least].sum()} of {len(columns)} methods")
+            rows = np.delete(rows, least)
         else:
-            gone.append(f"{entries.idxmax()}: in {int(there[entries.idxmax()].sum())} of {there.shape[0]}")
-            there = there.drop(columns=entries.idxmax())
-    return table.loc[there.index, there.columns], gone
+            least = int(entries.argmin())
+            gone.append(f"{table.columns[columns[least]]}: in {left[:, least].sum()} of {len(rows)}")
+            columns = np.delete(columns, least)
+    return table.iloc[rows, columns], gone
 
 
 def _editions(done: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
