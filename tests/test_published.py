@@ -67,7 +67,7 @@ def test_trials_are_those_of_the_suite_and_it_has_the_best(folder):
 )
 def test_tables_are_what_the_runs_give(table):
     runs = scan_runs(table.parent)[0]
-    assert table.read_text(encoding="utf-8") == table_text(table.suffix[1:], runs, leaderboard(runs))
+    assert table.read_text(encoding="utf-8") == table_text(table.suffix[1:], table.parent, runs, leaderboard(runs))
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
 
 

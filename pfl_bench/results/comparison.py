@@ -118,7 +118,7 @@ def _unpaired(side: str, finished: pd.DataFrame, others: pd.DataFrame) -> list[s
     by_reason: dict[str, list[int]] = {}
     for seed in finished.index:
         if status.get(seed) != "finished":
-            by_reason.setdefault(status.get(seed, "not there"), []).append(seed)
+            by_reason.setdefault(status.get(seed, "no like"), []).append(seed)
     other = "after" if side == "before" else "before"
     return [f"{side}, seeds {_listed(pd.Index(seeds))}: {why} {other}" for why, seeds in by_reason.items()]
 

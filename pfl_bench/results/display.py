@@ -13,6 +13,7 @@ from .entries import entry_name
 from .record import TROUBLES
 
 Row = Mapping[Any, Any]
+NONE = pd.Series(dtype=float)
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"
 ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
 INTERVAL = Shown("95 % interval", note="Student's t, over seeds, given this one data set", cell=_interval, keep=4)
 TEST_ERROR = Shown(
-    "test error", note="standard error of a run's accuracy on its test samples, points; more seeds make it no smaller",
-    cell=lambda row: number(row["test_error"], 2), needed=lambda table: "test_error" in table,
-)  # fmt: skip
+    "test error",
+    note="standard error of a run's accuracy on its test samples, points; more seeds make it no smaller",
+    cell=lambda row: number(row["test_error"], 2),
+    needed=lambda table: bool(table.get("test_error", NONE).notna().any()),
+)
 VERSUS_BEST = Shown(
     "against the best", numeric=False, note="95 % confidence set of the best: sign flips over seeds", cell=_versus_best
 )
@@ -138,6 +141,16 @@ def marks(table: pd.DataFrame) -> list[set[str]]:
         place = "" if pd.isna(rank) else {0: "best", 1: "second"}.get(ranks.index(rank), "")
         found.append({place, "tie" if verdict == "not significantly different" else ""} - {""})
     return found
+
+
+def given_the_data(part: pd.DataFrame) -> str:
+    """What the intervals and tests of a scenario's table rest on, and the error that its test samples leave."""
+    told = "Intervals and † are over seeds, given this one data set. " if (part["seeds"] > 1).any() else ""
+    errors = part.get("test_error", NONE).dropna()
+    if len(errors):
+        ends = dict.fromkeys(f"{error:.2f}" for error in (errors.min(), errors.max()))
+        told += f"The test samples alone leave a run's accuracy a standard error of {' to '.join(ends)} points."
+    return told.strip()
 
 
 def untested(table: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pfl_bench.results.statistics.best import LEVEL, Standing, confidence_set
+from pfl_bench.results.statistics.clients import sampling_errors
 from pfl_bench.results.statistics.paired import accuracy_table, best_entry, student_interval
 
 from .columns import BUDGET, keys_of, over_seeds
@@ -55,6 +56,14 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
     return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
+
+
+def with_test_error(table: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard with ``test_error``: the standard error, in points, that the test samples of a run leave to its
+    accuracy, mean over the runs of a row. ``clients``: as ``run_tables.read_clients`` reads them."""
+    errors = sampling_errors(clients)
+    own = [errors[errors.index.isin(runs.split(" "))].mean() for runs in table["runs"]]
+    return table.assign(test_error=pd.Series(own, index=table.index, dtype=float))
 
 
 def versus_best(runs: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from .cells import number
 from .entries import entries
 from .statistics.aggregates import aggregate
-from .statistics.common import Common, common
+from .statistics.common import Common, common, split_edition
 from .statistics.paired import reference_of
 from .statistics.ranks import Ranking, ranking
 
@@ -90,8 +90,8 @@ def overall(runs: pd.DataFrame) -> Overall:
 
 
 def several_scenarios(table: pd.DataFrame) -> bool:
-    """Whether there is anything to say over all of them: a leaderboard has a second scenario or edition."""
-    return bool(table["scenario"].nunique() > 1)
+    """Whether there is anything to say over all of them: a leaderboard has more than editions of one scenario."""
+    return len({split_edition(str(scenario))[0] for scenario in table["scenario"]}) > 1
 
 
 def to_markdown(found: Overall) -> str:

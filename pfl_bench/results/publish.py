@@ -6,20 +6,24 @@ import pandas as pd
 
 from . import PAGE
 from .frame import Problem, scan_runs
-from .leaderboard import leaderboard
+from .leaderboard import leaderboard, with_test_error
 from .overall import overall, several_scenarios, to_markdown
 from .render import FORMATS, to_csv
+from .run_tables import read_clients
 
 
-def table_text(name: str, runs: pd.DataFrame, table: pd.DataFrame) -> str:
-    """The leaderboard in one of ``FORMATS``; Markdown also says what may be said over all scenarios."""
-    text = FORMATS[name](table)
+def table_text(name: str, folder: Path, runs: pd.DataFrame, table: pd.DataFrame) -> str:
+    """The leaderboard of a folder in one of ``FORMATS``. What is made to be read has the error of the test samples, and
+    Markdown what may be said over all scenarios."""
+    if name == "csv":
+        return to_csv(table)
+    text = FORMATS[name](with_test_error(table, read_clients(folder, runs)[0]))
     return text + "\n" + to_markdown(overall(runs)) if name == "md" and several_scenarios(table) else text
 
 
 def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats: tuple[str, ...]) -> list[Path]:
     """Write ``leaderboard.<format>`` and ``runs.csv``. An OSError (a full disk) leaves no half file."""
-    texts = {f"leaderboard.{name}": table_text(name, runs, table) for name in formats if name != PAGE} | {
+    texts = {f"leaderboard.{name}": table_text(name, folder, runs, table) for name in formats if name != PAGE} | {
         "runs.csv": to_csv(runs)
     }
     if PAGE in formats:

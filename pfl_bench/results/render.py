@@ -5,14 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from .comparable import UNSHOWN
-from .display import ACCURACY, marks, text_columns, texts, titles, untested
+from .display import ACCURACY, given_the_data, marks, text_columns, texts, titles, untested
 
 LEGEND = (
     "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
     " (sign flips over seeds)"
-)
-CONDITIONAL = (
-    "Intervals and † are over seeds, given this one data set; other test samples would move accuracies besides"
 )
 
 
@@ -35,9 +32,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
-    several = (part["seeds"] > 1).any()
-    told = (f"{LEGEND}." if tested else "", f"{CONDITIONAL}." if several else "", untested(part))
-    notes = [note for note in told if note]
+    notes = [note for note in (f"{LEGEND}." if tested else "", given_the_data(part), untested(part)) if note]
     return [line for note in notes for line in (note, "")]
 
 
@@ -56,7 +51,7 @@ def to_latex(table: pd.DataFrame) -> str:
         shown = text_columns(part)
         accuracy = shown.index(ACCURACY)
         lines += [
-            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, CONDITIONAL, untested(part)) if note),
+            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, given_the_data(part), untested(part)) if note),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
             r"\toprule",
             " & ".join(column.title.translate(_TEX) for column in shown) + r" \\",

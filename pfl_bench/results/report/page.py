@@ -10,10 +10,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pfl_bench.results.leaderboard import KEYS, leaderboard
+from pfl_bench.results.leaderboard import KEYS, leaderboard, with_test_error
 from pfl_bench.results.overall import overall
 from pfl_bench.results.palette import Palette
-from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains, sampling_errors
+from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
 from pfl_bench.results.statistics.gaps import gaps
 from pfl_bench.results.statistics.paired import Comparison, accuracy_table, compare_with, reference_of
@@ -80,9 +80,7 @@ def _board(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
     names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
     first = table.assign(run_id=table["runs"].str.split(" ").str[0])
-    board = first.join(names, on="run_id").drop(columns="run_id")
-    errors = sampling_errors(finished(results).clients)
-    return board.merge(errors, on=["scenario", "entry"], how="left") if len(errors) else board
+    return with_test_error(first.join(names, on="run_id").drop(columns="run_id"), results.clients)
 
 
 def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:

@@ -102,15 +102,14 @@ def client_error(gains: np.ndarray, samples: np.ndarray) -> float:
     return float(errors.mean())
 
 
-def sampling_errors(clients: pd.DataFrame) -> pd.DataFrame:
-    """Per scenario and entry ``test_error``: the standard error, in points, of a run's pooled accuracy on its clients'
-    test samples, were they drawn anew: 100 sqrt(sum n p (1 - p)) / sum n over clients, mean over seeds."""
+def sampling_errors(clients: pd.DataFrame) -> pd.Series:
+    """By ``run_id``: the standard error, in points, of a run's pooled accuracy on its clients' test samples, were these
+    drawn anew for the same clients: 100 sqrt(sum n p (1 - p)) / sum n, as a stratified sample has it."""
     rows = with_accuracy(clients)
-    share = rows["accuracy"] / 100
+    share = rows["accuracy"].astype(float) / 100
     rows = rows.assign(_variance=rows["test_samples"] * share * (1 - share))
-    sums = rows.groupby(["scenario", "entry", "seed"], sort=False)[["_variance", "test_samples"]].sum()
-    errors = (100 * np.sqrt(sums["_variance"].astype(float)) / sums["test_samples"]).rename("test_error")
-    return errors.groupby(["scenario", "entry"], sort=False).mean().reset_index()
+    sums = rows.groupby("run_id", sort=False)[["_variance", "test_samples"]].sum().astype(float)
+    return 100 * np.sqrt(sums["_variance"]) / sums["test_samples"]
 
 
 def _share_worse(accuracy: pd.Series, baseline: pd.Series | None) -> float:

@@ -73,6 +73,5 @@ def test_the_error_of_clients_is_that_of_one_seed():
 
 
 def test_the_error_of_test_samples_is_the_binomial_one_within_clients():
-    rows = frame(a=[5, 10, 0], b=[5, 5, 5])
-    errors = sampling_errors(pd.concat([rows, rows.assign(seed=1)])).set_index("entry")["test_error"]
+    errors = sampling_errors(frame(a=[5, 10, 0], b=[5, 5, 5]).assign(run_id=lambda rows: rows["entry"]))
     assert errors.to_dict() == pytest.approx({"a": 100 * np.sqrt(2.5) / 30, "b": 100 * np.sqrt(7.5) / 30})
