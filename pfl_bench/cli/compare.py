@@ -56,8 +56,8 @@ def compare_folders(before: Path, after: Path) -> int:
         + (f"; {unjudged} could not be judged" if unjudged else "")
         + " (paired t test over seeds, Holm-corrected)."
     )
-    if all(cell.verdict in ("new", "gone") for cell in moved):
-        console.print("Nothing was compared: the folders have no cell in common.")
+    if not any(cell.seeds for cell in moved) and not worse:
+        console.print("Nothing was compared: the folders have no run in common on equal data and splits.")
         return 1
     return 1 if worse else 0
 

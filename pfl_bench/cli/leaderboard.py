@@ -29,13 +29,19 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
             f"--suite: no runs in {shortened(str(folder), 200)}; suites with runs in {out}: {named or '(none)'}"
         )
     check_writable(folder)
-    from pfl_bench.results.notes import left_out  # these load pandas and scipy
-    from pfl_bench.results.publish import write_leaderboard
+    from pfl_bench.results.leaderboard import leaderboard  # these load pandas and scipy
+    from pfl_bench.results.notes import left_out
+    from pfl_bench.results.overall import overall, several_scenarios
+    from pfl_bench.results.publish import readable_runs, write_tables
 
-    from .board import print_leaderboard
+    from .board import print_leaderboard, print_overall
 
-    table, written, problems = write_leaderboard(folder, wanted)
+    runs, problems = readable_runs(folder)
+    table = leaderboard(runs)
+    written = write_tables(folder, runs, table, wanted)
     print_leaderboard(console, table, set(table["scenario"]))
+    if several_scenarios(table):
+        print_overall(console, overall(runs))
     for line in left_out(problems):
         say(console, line)
     say(console, "Written: " + ", ".join(str(path) for path in written))

@@ -7,12 +7,15 @@ import pandas as pd
 from pfl_bench.text import printable
 
 from .comparable import UNSHOWN
-from .display import ACCURACY, marks, text_columns, texts, titles, untested
+from .display import ACCURACY, given_the_data, marks, text_columns, texts, titles, untested
 from .escapes import for_csv, for_latex, for_markdown
 from .mixtures import MIXED
 from .notes import mixed
 
-LEGEND = "Bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
+LEGEND = (
+    "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
+    " (sign flips over seeds)"
+)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -40,7 +43,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
     notes = [f"{LEGEND}."] if tested else []
-    notes += [for_markdown(note) for note in (untested(part), *mixed(part)) if note]
+    notes += [for_markdown(note) for note in (given_the_data(part), untested(part), *mixed(part)) if note]
     return [line for note in notes for line in (note, "")]
 
 
@@ -55,7 +58,11 @@ def to_latex(table: pd.DataFrame) -> str:
         shown = text_columns(part)
         accuracy = shown.index(ACCURACY)
         lines += [
-            *(f"% {printable(note)}" for note in (title, LEGEND, untested(part), *mixed(part)) if note),
+            *(
+                f"% {printable(note)}"
+                for note in (title, LEGEND, given_the_data(part), untested(part), *mixed(part))
+                if note
+            ),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
             r"\toprule",
             " & ".join(for_latex(column.title) for column in shown) + r" \\",

@@ -17,6 +17,7 @@ from .notes import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
+CLIENTS = ("client", "test_correct", "test_samples")
 HOLDINGS = ["client", "novel", "label", "train", "test"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
@@ -75,6 +76,12 @@ def read_history(folder: Path, runs: pd.DataFrame) -> Found:
     """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``)."""
     history, problems = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
     return of_official_moment(history, runs).dropna(subset=["visits", "accuracy"]), problems
+
+
+def read_clients(folder: Path, runs: pd.DataFrame) -> Found:
+    """The clients' test results of every run at its official moment and its selected evaluation: ``CLIENTS``."""
+    clients, problems = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
+    return of_official_moment(clients[clients["selection"] == "best"], runs), problems
 
 
 def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

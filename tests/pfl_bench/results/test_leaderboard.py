@@ -99,14 +99,31 @@ def test_files_are_written_and_rebuilt_identically(tmp_path):
 def test_interval_holds_the_mean_and_ignores_order(values):
     array = np.asarray(values)
     low, high = confidence_interval(array)
-    assert low - 1e-9 <= array.mean() <= high + 1e-9
-    assert confidence_interval(array[::-1]) == pytest.approx((low, high))
+    assert np.isnan(low) or low - 1e-9 <= array.mean() <= high + 1e-9
+    assert confidence_interval(array[::-1]) == pytest.approx((low, high), nan_ok=True)
+
+
+def test_an_interval_that_tells_nothing_is_untold(tmp_path):
+    """Two seeds twenty points apart: Student's t would say 0 to 100."""
+    table = leaderboard(read_runs(folder_with(tmp_path, record(seed=0, accuracy=60.0), record(seed=1, accuracy=80.0))))
+    assert table["ci_low"].isna().all() and table["ci_high"].isna().all()
+    assert "| untold |" in to_markdown(table)
+    assert confidence_interval(np.array([90.0, 92.0])) == pytest.approx((78.2938, 100), abs=1e-3)
 
 
 def test_interval_covers_the_truth_in_95_of_100_cases():
     rng = np.random.default_rng(0)
     hits = [low <= 50 <= high for low, high in (confidence_interval(rng.normal(50, 3, 3)) for _ in range(4000))]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(("seeds", "marked"), [(5, False), (6, True)])
+def test_a_dagger_that_could_not_have_failed_is_not_printed(tmp_path, seeds, marked):
+    """Two methods that are hardly apart: with six seeds one could have been excluded, with five it could not."""
+    runs = [record(m, s, 50 + (s * 7 + k) % 5) for k, m in enumerate("abc") for s in range(seeds)]
+    markdown = to_markdown(leaderboard(read_runs(folder_with(tmp_path, *runs))))
+    assert (" †" in markdown.split("\n\n")[1]) == marked and ("it takes 6" in markdown) != marked
+    assert "given this one data set" in markdown
 
 
 def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
@@ -117,14 +134,14 @@ def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
     assert verdicts == {"a": "best", "b": "not significantly different", "c": "worse"}
     assert [sorted(m) for m in marks(table)] == [["best"], ["second", "tie"], []]
     markdown, latex = to_markdown(table), to_latex(table)
-    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "Wilcoxon" in markdown
+    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "confidence set" in markdown
     assert r"\textbf{" in latex and r"\underline{" in latex and r"$^\dagger$" in latex
 
 
 def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
     assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
-    assert "Not tested against the best: 1 common seeds; a test of 1 needs 6." in to_markdown(table)
+    assert "Not tested against the best: 1 common seeds; it takes 6." in to_markdown(table)
 
 
 def test_what_was_left_out_is_named(tmp_path):
