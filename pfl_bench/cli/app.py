@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 import typer.main
 
+from pfl_bench.engine.stop import exit_status
 from pfl_bench.errors import RequestError, one_line
 
 app = typer.Typer(
@@ -134,8 +135,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return _refuse(str(error))
     except typer.Exit as stop:
         return stop.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
+    except (KeyboardInterrupt, typer.Abort) as error:  # the parser turns the one into the other
+        cause = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+        return exit_status(cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt())
     except BrokenPipeError:
         return 0
     except OSError as error:

@@ -7,16 +7,20 @@ cluster needs no shared disk. A data set is put into the object store once; work
 import importlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
-from pfl_bench.running.job import Job, run_job
+from pfl_bench.running.executors.ray_stop import run_until_told, tell
+from pfl_bench.running.job import Job
 
 WORKER_DEATHS = 3
 RUNS_PER_GPU = 4
@@ -62,7 +66,7 @@ class RayExecutor:
         gpus = self._gpus(ray)
         share = min(1.0, gpus / self._limit(ray)) if gpus else 0
         cores = min(1.0, float(ray.cluster_resources().get("CPU", 1)) / self._limit(ray))
-        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0)(run_job)
+        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0)(run_until_told)
 
 
 def import_ray() -> Any:
@@ -89,12 +93,16 @@ def connect(address: str | None, workers: int | None) -> Any:
     # "local": a Ray of our own even where another run's is going, which would take ours along when it ends
     own = {"address": "local", "num_cpus": workers, "include_dashboard": False}
     start: dict[str, Any] = {"address": address} if address else own
+    heard = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **start)
     except Exception as error:
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, heard)  # Ray's own would exit with status 15 and say nothing
     return ray
 
 
@@ -120,7 +128,11 @@ def _drive(ray: Any, remote: Any, jobs: Sequence[Job], published: dict[str, Any]
     current = list(jobs)
     deaths = [0] * len(jobs)
     streams: dict[Any, int] = {}
+    told = False
     while waiting or streams:
+        if stop.asked() and not told:
+            tell(ray)
+            waiting, told = [], True
         while waiting and len(streams) < limit:
             position = waiting.pop(0)
             job = current[position]
@@ -136,6 +148,8 @@ def _drive(ray: Any, remote: Any, jobs: Sequence[Job], published: dict[str, Any]
             except ray.exceptions.RayError as error:
                 del streams[stream]
                 deaths[position] += 1
+                if stop.asked():
+                    continue
                 if deaths[position] > WORKER_DEATHS:
                     yield (
                         position,
