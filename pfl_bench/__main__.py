@@ -10,11 +10,16 @@ def main() -> None:
     Ctrl-C, SIGTERM and SIGHUP.
     """
     from pfl_bench.cli import signals
+    from pfl_bench.engine.stop import exit_status, name_of
 
     signals.install()
-    from pfl_bench.cli.app import run_command_line
+    try:
+        from pfl_bench.cli.app import run_command_line
 
-    status = run_command_line(sys.argv[1:])
+        status = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt as interruption:  # while the program is loaded
+        status = exit_status(interruption)
+        signals.say(f"{name_of(interruption)}; the same command starts again\n".encode())
     signals.ignore()
     sys.exit(status)
 

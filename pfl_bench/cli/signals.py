@@ -74,16 +74,17 @@ def _hear(number: int, _: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
     if _course.lines is not None and not _course.asked and not _course.raised:
         _course.asked = True
-        _say(_course.lines[0])
+        say(_course.lines[0])
         stop.ask(_course.number)
     elif not _course.raised:
         _course.raised = True
         raise stop.Stopped(_course.number)
     else:
-        _say(_course.lines[1] if _course.lines is not None else b"")
+        say(_course.lines[1] if _course.lines is not None else b"")
         os._exit(128 + _course.number)
 
 
-def _say(line: bytes) -> None:
+def say(line: bytes) -> None:
+    """To stderr, whatever state the program is in."""
     with suppress(OSError):  # without the buffers that the interrupted code may be using; the terminal may be gone
         os.write(2, line)

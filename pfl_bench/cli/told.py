@@ -1,11 +1,10 @@
 """What ``run`` says besides the table: before the first run, when it is interrupted, and at the end."""
 
-import signal
 from collections.abc import Collection, Mapping
 
 from rich.console import Console
 
-from pfl_bench.engine.stop import Stopped
+from pfl_bench.engine.stop import name_of
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.provenance import git_commit
 from pfl_bench.running.reuse import Standing
@@ -51,20 +50,16 @@ def say_interrupted(
     interruption: KeyboardInterrupt,
 ) -> None:
     """What is kept, and how to go on."""
-    number = interruption.number if isinstance(interruption, Stopped) else signal.SIGINT
-    how = "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"
     done = len(standing.reused) + len(ended)
     rest = [run.id for run in plan.runs if run.id not in standing.reused and run.id not in ended]
     records = [ledger.record(run_id) for run_id in rest] + [ledger.begun(run_id) for run_id in rest]
     begun = sum(record is not None and record.status == "unfinished" for record in records)
     kept = f"{done} of {len(plan.runs)} runs are finished and kept in {ledger.folder}"
     if standing.fresh:
-        others = (
-            "what was there of the others is kept too. The same command repeats all, without --fresh what is missing."
-        )
+        others = "what there was of the others is kept. The same command repeats all, without --fresh what is missing."
     else:
         others = f"{begun} more have a checkpoint. The same command goes on from there."
-    _say(console, f"\n{how}: {kept}; {others}")
+    _say(console, f"\n{name_of(interruption)}: {kept}; {others}")
     _say_moved(console, ledger)
 
 

@@ -48,3 +48,9 @@ def hear(*numbers: int) -> None:
 def exit_status(interruption: KeyboardInterrupt) -> int:
     """What a shell expects of a program that a signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
     return 128 + (interruption.number if isinstance(interruption, Stopped) else signal.SIGINT)
+
+
+def name_of(interruption: KeyboardInterrupt) -> str:
+    """What happened, in words."""
+    number = exit_status(interruption) - 128
+    return "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"

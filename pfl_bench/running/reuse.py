@@ -65,7 +65,7 @@ def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, 
 
 
 def _differs(record: Record | None, run: RunSpec, basis: Basis) -> str:
-    """In what a record is not of this run as it would be computed now; "" if in nothing, or if it is of a failed run."""
+    """In what a record is not of this run as it would be computed now; "" if in nothing, or if the run failed."""
     if record is None or record.status == "failed":
         return ""
     return request_of(record, run) or mismatch(record, basis)

@@ -145,3 +145,115 @@ def test_a_run_copied_under_another_name_does_not_count(ledger):
     with pytest.raises(Unreadable, match="run.json is of the run 'a': a copy, or renamed"):
         read_record(ledger.runs / "a copy")
     assert ledger.is_final("a") and not ledger.is_final("a copy")
+
+
+@pytest.mark.parametrize("status", ["unfinished", "failed"])
+def test_a_final_run_gives_way_to_a_final_one_only(ledger, status):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+        ledger.save("a", record(status=status), checkpoint=b"1", error="trace")
+        assert ledger.is_final("a") and ledger.begun("a").status == status
+        assert ledger.checkpoint("a") == b"1" and ledger.error_file("a").read_text() == "trace"
+    with ledger.lock():
+        assert ledger.begun("a") is not None, "the next driver still has it"
+        ledger.save("a", record(seed=1))
+    assert ledger.record("a").seed == 1
+    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+
+
+KINDS = ["a file", "a foreign folder", "a dangling link", "a link to a folder", "ours, cut off"]
+
+
+def put(path: Path, kind: str) -> None:
+    if kind == "a file":
+        path.write_text("mine")
+    elif kind == "a dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    elif kind == "a link to a folder":
+        (path.parent.parent.parent / "elsewhere").mkdir(exist_ok=True)
+        path.symlink_to(path.parent.parent.parent / "elsewhere")
+    else:
+        path.mkdir()
+        (path / ("run.json" if kind == "ours, cut off" else "thesis.tex")).write_text("mine")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["a", ".a.new", ".a.old", ".a.next"])
+@pytest.mark.parametrize("there", [False, True], ids=["alone", "beside a finished run"])
+def test_what_stands_in_the_way_costs_no_run(ledger, name, kind, there):
+    """In version 1 each of these kept its run from being finished for ever."""
+    if there and name == "a":
+        return
+    with ledger.lock():
+        if there:
+            ledger.save("a", RECORD)
+    put(ledger.runs / name, kind)
+    with ledger.lock():
+        assert ledger.is_final("a") == there
+        ledger.save("a", UNFINISHED, checkpoint=b"1")
+        assert ledger.checkpoint("a") == b"1"
+        ledger.save("a", record(seed=1))
+    assert ledger.record("a").seed == 1
+    assert [p.name for p in ledger.runs.iterdir()] == ["a"]
+    if kind == "ours, cut off":
+        assert not ledger.aside.exists() and not ledger.moved
+    else:
+        (kept,) = ledger.aside.iterdir()
+        assert kept.name == f"{name}.1" and f"runs/{name} stood in the way" in ledger.moved[0]
+        assert kept.is_symlink() or "mine" in (kept if kept.is_file() else kept / "thesis.tex").read_text()
+
+
+def test_notes_in_a_run_s_folder_are_not_deleted_with_it(ledger):
+    with ledger.lock():
+        ledger.save("a", UNFINISHED, checkpoint=b"1")
+        (ledger.runs / "a" / "notes.md").write_text("mine")
+        ledger.save("a", RECORD)
+    assert ledger.is_final("a") and (ledger.aside / "a.1" / "notes.md").read_text() == "mine"
+
+
+def test_a_driver_killed_between_two_renames_beside_something_foreign(ledger):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+    (ledger.runs / "a").rename(ledger.runs / ".a.old")
+    put(ledger.runs / "a", "a file")
+    with ledger.lock():
+        assert ledger.is_final("a")
+    assert (ledger.aside / "a.1").read_text() == "mine"
+
+
+def test_a_second_driver_is_refused_though_the_lock_s_file_was_removed(ledger):
+    with ledger.lock():
+        (ledger.folder / ".lock").unlink()
+        with pytest.raises(RequestError, match="another run is writing to"), Ledger(ledger.folder).lock():
+            pass
+        ledger.save("a", RECORD)
+        assert (ledger.folder / ".lock").exists(), "whoever looks for the file finds it again"
+    with Ledger(ledger.folder).lock():
+        pass
+
+
+def test_where_folders_cannot_be_locked_the_file_is_looked_at_before_every_write(ledger, monkeypatch):
+    """As on NFS."""
+    monkeypatch.setattr("pfl_bench.results.lock.fcntl", None)
+    other = Ledger(ledger.folder)
+    with ledger.lock():
+        (ledger.folder / ".lock").unlink()
+        with other.lock():
+            other.save("b", RECORD)
+            with pytest.raises(RequestError, match="another run is writing to"):
+                ledger.save("a", RECORD)
+        ledger.save("a", RECORD)
+    assert ledger.is_final("a") and ledger.is_final("b")
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_anew_unless_it_is_another_driver_s_by_then(ledger):
+    with ledger.lock():
+        ledger.save("a", RECORD)
+        shutil.rmtree(ledger.folder)
+        ledger.save("b", RECORD)
+        assert ledger.is_final("b") and not ledger.is_final("a")
+        with pytest.raises(RequestError, match="another run is writing to"), Ledger(ledger.folder).lock():
+            pass
+        shutil.rmtree(ledger.folder)
+        with Ledger(ledger.folder).lock(), pytest.raises(RequestError, match="another run is writing to"):
+            ledger.save("c", RECORD)
