@@ -17,7 +17,8 @@ def main() -> None:
         from pfl_bench.cli.app import run_command_line
 
         status = run_command_line(sys.argv[1:])
-    except KeyboardInterrupt as interruption:  # while the program is loaded
+    except KeyboardInterrupt as error:  # while the program is loaded
+        interruption = signals.named(error)
         status = exit_status(interruption)
         signals.say(f"{name_of(interruption)}; the same command starts again\n".encode())
     signals.ignore()

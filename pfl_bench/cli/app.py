@@ -13,6 +13,8 @@ import typer.main
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.errors import RequestError, one_line
 
+from .signals import named
+
 
 class _Interrupted(BaseException):
     """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
@@ -157,8 +159,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except _Interrupted as error:
-        told = f"{name_of(error.interruption)}; the same command starts again"
-        return _refuse(told, exit_status(error.interruption), kind="")
+        interruption = named(error.interruption)
+        told = f"{name_of(interruption)}; the same command starts again"
+        return _refuse(told, exit_status(interruption), kind="")
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:

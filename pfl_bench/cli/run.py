@@ -26,7 +26,7 @@ from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from .board import print_leaderboard
 from .progress import RunProgress
 from .request import RunRequest, Wanted
-from .signals import patiently
+from .signals import named, patiently
 from .terminal import make_console
 from .told import say_interrupted, say_outcome, say_standing
 
@@ -58,7 +58,8 @@ def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]
         try:
             outcome = _compute(console, plan, ledger, executor, standing, tracking, ended)
             return _conclude(console, plan, outcome, ledger)
-        except KeyboardInterrupt as interruption:
+        except KeyboardInterrupt as error:
+            interruption = named(error)
             with suppress(OSError):  # the terminal may be gone
                 say_interrupted(console, plan, ledger, standing, ended, interruption)
             return exit_status(interruption)

@@ -84,6 +84,11 @@ def _hear(number: int, _: FrameType | None) -> None:
         os._exit(128 + _course.number)
 
 
+def named(interruption: KeyboardInterrupt) -> KeyboardInterrupt:
+    """With the signal that it is about; libraries (Ray) raise one of their own instead of ours."""
+    return interruption if _course.number is None else stop.Stopped(_course.number)
+
+
 def say(line: bytes) -> None:
     """To stderr, whatever state the program is in."""
     with suppress(OSError):  # without the buffers that the interrupted code may be using; the terminal may be gone
