@@ -1,10 +1,11 @@
 """Kill drivers at random moments, go on with the same command, and compare: ``python -m tests.benchmarks.kills``.
 
-Not part of the suite: 30 kills take some minutes. Each starts a tiny suite in a folder of its own, kills its driver after a
-random time (SIGINT, twice within 50 ms, SIGTERM, SIGHUP or SIGKILL), perhaps once more on the way, and then lets the
-same command finish. It must exit with 0, repeat no finished run, and write the table and the clients' scores of an
-undisturbed suite, bit for bit; a signal that can be heard must end the driver with its status, how to go on, and
-without a traceback. Prints what was tried and what was wrong; exits with 1 if anything was.
+Not part of the suite: 30 kills take some minutes. A tiny suite is started in a folder of its own, its driver killed
+after a random time (by SIGINT, two of them within 50 ms, SIGTERM, SIGHUP or SIGKILL), perhaps more than once, and then
+the same command finishes it. It must exit with 0, repeat no finished run, and write the table and the clients' scores
+of an undisturbed suite, bit for bit. A signal that can be heard must end the driver with its status, how to go on, and
+no traceback. Prints what was tried and what was wrong; exits with 1 if anything was. A driver that was faster than its
+signal does not count.
 """
 
 import argparse
@@ -48,7 +49,6 @@ program.main()
 
 WAYS = ["INT", "INT+INT", "TERM", "HUP", "KILL"]
 STATUS = {"INT": 130, "INT+INT": 130, "TERM": 143, "HUP": 129, "KILL": -9}
-TIMED = ["train_seconds", "eval_seconds", "seconds", "peak_memory_bytes", "time", "hours"]
 
 
 def start(folder: Path, executor: str) -> subprocess.Popen:
@@ -67,32 +67,35 @@ def finished(folder: Path) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in records if '"status": "finished"' in p.read_text()}
 
 
+def begun(folder: Path) -> int:
+    """How many runs have a checkpoint."""
+    return len(list((folder / "results/kills/runs").glob("*/checkpoint.bin")))
+
+
 def scores(folder: Path) -> dict[str, bytes]:
     """What must be equal bit by bit: the leaderboard without times, and every run's clients."""
     home = folder / "results/kills"
     table = pd.read_csv(home / "leaderboard.csv", dtype=str)
-    kept = table[[column for column in table if not re.search("second|hour|memory|time", column)]]
+    kept = table[[name for name in map(str, table) if not re.search("second|hour|memory|time", name)]]
     clients = {p.parent.name: p.read_bytes() for p in sorted(home.glob("runs/[!.]*/clients.csv"))}
     return {"leaderboard": kept.to_csv().encode(), **clients}
 
 
-def kill(folder: Path, executor: str, way: str, wait: float) -> list[str]:
-    """Start a driver, kill it after ``wait`` seconds; what was wrong with its end."""
+def kill(folder: Path, executor: str, way: str, wait: float) -> list[str] | None:
+    """Start a driver, kill it after ``wait`` seconds. What was wrong with its end; None if it was through before."""
     driver = start(folder, executor)
     try:
         output, _ = driver.communicate(timeout=wait)
-        return [] if driver.returncode == 0 else [f"it ended by itself with {driver.returncode}: {output[-300:]}"]
     except subprocess.TimeoutExpired:
-        pass
-    for position, name in enumerate(way.split("+")):
-        time.sleep(0.04 if position else 0)
-        driver.send_signal(getattr(signal, f"SIG{name}"))
-    output, _ = driver.communicate(timeout=120)
-    if way == "KILL" or driver.returncode == 0:  # 0: it was through
-        return []
+        for position, name in enumerate(way.split("+")):
+            time.sleep(0.04 if position else 0)
+            driver.send_signal(getattr(signal, f"SIG{name}"))
+        output, _ = driver.communicate(timeout=120)
+    if driver.returncode == 0:
+        return None
     wrong = [] if driver.returncode == STATUS[way] else [f"status {driver.returncode} after {way}"]
     wrong += ["a traceback"] if "Traceback" in output else []
-    wrong += [] if "he same command" in output else ["not said how to go on"]
+    wrong += [] if "he same command" in output or way == "KILL" else ["not said how to go on"]
     return [f"{one}: {output[-1500:]}" for one in wrong]
 
 
@@ -137,15 +140,21 @@ def main() -> int:
                 length[executor] = time.monotonic() - began
         expected = scores(whole)
         for executor, times in (("serial", asked.serial), ("ray", asked.ray)):
-            done = 0
+            done = tried = 0
             while done < times:
-                folder, wrong = prepare(Path(place) / f"{executor}-{done}"), []
+                tried += 1
+                folder, wrong = prepare(Path(place) / f"{executor}-{tried}"), []
                 for _ in range(min(draw.choice([1, 1, 2, 3]), times - done)):
                     way = WAYS[done % len(WAYS)]
-                    wrong += kill(folder, executor, way, draw.uniform(0.1, 1.0) * length[executor])
-                    counts[f"{executor} {way}"] += 1
+                    found = kill(folder, executor, way, draw.uniform(0.1, 1.0) * length[executor])
+                    if found is None:
+                        length[executor] *= 0.9
+                        break
+                    wrong += found
                     done += 1
-                    print(f"{executor} {way}: {len(finished(folder))} finished so far", flush=True)
+                    counts[f"{executor} {way}"] += 1
+                    print(f"{folder.name} {way}: {len(finished(folder))} finished, {begun(folder)} begun", flush=True)
+                    counts["with a checkpoint"] += begun(folder) > 0
                 wrong += go_on(folder, executor, expected)
                 counts["wrong"] += len(wrong)
                 for one in wrong:
