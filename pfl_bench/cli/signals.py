@@ -25,6 +25,7 @@ class _Course:
     """How far the ending of this process has come."""
 
     def __init__(self) -> None:
+        self.process = 0
         self.number: int | None = None  # of the first signal
         self.since = 0.0
         self.asked = self.raised = False
@@ -36,6 +37,7 @@ _course = _Course()
 
 def install() -> None:
     """Hear the signals from now on, for the whole program. One that is ignored, as under nohup, stays ignored."""
+    _course.process = os.getpid()
     for number in NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _hear)
@@ -63,6 +65,10 @@ def patiently(stopping: str, leaving: str) -> Iterator[None]:
 
 
 def _hear(number: int, _: FrameType | None) -> None:
+    if os.getpid() != _course.process:  # a fork of the program: what ends others ends it
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     alarm = number == getattr(signal, "SIGALRM", None)
     now = time.monotonic()
     if _course.number is None:
