@@ -10,7 +10,6 @@ def main() -> None:
     Ctrl-C, SIGTERM and SIGHUP.
     """
     from pfl_bench.cli import signals
-    from pfl_bench.engine.stop import exit_status, name_of
 
     signals.install()
     try:
@@ -18,9 +17,8 @@ def main() -> None:
 
         status = run_command_line(sys.argv[1:])
     except KeyboardInterrupt as error:  # while the program is loaded
-        interruption = signals.named(error)
-        status = exit_status(interruption)
-        signals.say(f"{name_of(interruption)}; the same command starts again\n".encode())
+        status, line = signals.ending(error)
+        signals.say(f"{line}\n".encode())
     signals.ignore()
     sys.exit(status)
 

@@ -10,10 +10,9 @@ import typer
 import typer.core
 import typer.main
 
-from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.errors import RequestError, one_line
 
-from .signals import named
+from .signals import ending
 
 
 class _Interrupted(BaseException):
@@ -159,9 +158,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except _Interrupted as error:
-        interruption = named(error.interruption)
-        told = f"{name_of(interruption)}; the same command starts again"
-        return _refuse(told, exit_status(interruption), kind="")
+        status, line = ending(error.interruption)
+        return _refuse(line, status, kind="")
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:

@@ -95,6 +95,12 @@ def named(interruption: KeyboardInterrupt) -> KeyboardInterrupt:
     return interruption if _course.number is None else stop.Stopped(_course.number)
 
 
+def ending(error: KeyboardInterrupt) -> tuple[int, str]:
+    """Exit status and line of a program that was interrupted while nothing was computed."""
+    interruption = named(error)
+    return stop.exit_status(interruption), f"{stop.name_of(interruption)}; the same command starts again"
+
+
 def say(line: bytes) -> None:
     """To stderr, whatever state the program is in."""
     with suppress(OSError):  # without the buffers that the interrupted code may be using; the terminal may be gone
