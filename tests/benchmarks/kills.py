@@ -38,12 +38,11 @@ batch_size = 8
 eval_every = 20
 """
 DRIVER = """
-from functools import partial
-import sys
-import pfl_bench.__main__ as program
-from pfl_bench.cli import run
-run.Options = partial(run.Options, checkpoint_seconds=0.3)
-program.main()
+from pfl_bench.__main__ import main
+from pfl_bench.spec.options import Options
+device, backend, _, *others = Options.__init__.__defaults__
+Options.__init__.__defaults__ = (device, backend, 0.3, *others)
+main()
 """
 """The program, but with checkpoints as often as so short runs need them."""
 
