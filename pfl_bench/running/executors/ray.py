@@ -100,6 +100,10 @@ def connect(address: str | None, workers: int | None) -> Any:
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
+    except SystemExit as error:
+        if error.code == signal.SIGTERM:
+            raise stop.Stopped(signal.SIGTERM) from error
+        raise
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, heard)  # Ray's own would exit with status 15 and say nothing
