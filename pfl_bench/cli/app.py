@@ -2,15 +2,38 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 import typer.main
 
 from pfl_bench.errors import RequestError, one_line
 
+from .signals import ending
+
+
+class _Interrupted(BaseException):
+    """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
+
+    def __init__(self, interruption: KeyboardInterrupt) -> None:
+        super().__init__(interruption)
+        self.interruption = interruption
+
+
+class _Commands(typer.core.TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            raise _Interrupted(interruption) from interruption
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Benchmark suite for personalized federated learning.",
     add_completion=False,
     no_args_is_help=True,
@@ -137,6 +160,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return _refuse(str(error))
     except typer.Exit as stop:
         return stop.exit_code
+    except _Interrupted as error:
+        status, line = ending(error.interruption)
+        return _refuse(line, status, kind="")
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
@@ -150,6 +176,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _refuse(message: str, status: int = 2) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+def _refuse(message: str, status: int = 2, kind: str = "error: ") -> int:
+    with suppress(OSError):  # the terminal may be gone
+        print(f"{kind}{' '.join(message.split())}", file=sys.stderr)
     return status

@@ -38,7 +38,8 @@ class Record:
 
     ``scenario`` and ``config`` are as they were hashed; ``moment`` is the method's official one; ``costs`` counts
     bytes, gradients, samples and seconds; ``sources`` maps a role (``method``, ``model``, ...) to the SHA-256 of what
-    filled it (older runs have none). What a run does not say is None or empty.
+    filled it (older runs have none). ``begun_under``: commit, torch version and device of earlier pieces of a resumed
+    run that were computed under others than the last. What a run does not say is None or empty.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Record:
     time: str | None
     peak_memory_bytes: Figure
     client_model_size: Figure
+    begun_under: tuple[Fields, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -166,6 +168,7 @@ def _typed(run_id: str, document: Fields) -> Record:
         hardware=as_scalars(document.get("hardware")),
         peak_memory_bytes=number(document.get("peak_memory_bytes")),
         client_model_size=number(document.get("client_model_size")),
+        begun_under=tuple(as_object(piece) for piece in document.get("begun_under", ())),
         **{name: as_text(document.get(name)) for name in _TEXTS},
     )
 

@@ -19,12 +19,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunResult
 from pfl_bench.errors import one_line
 from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import MOST_DETAILS, Job
 
 EXIT_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 
 
 def run_in_own_process(job: Job, dataset: ArrayDataset) -> Generator[Event, None, None]:
@@ -46,7 +48,7 @@ def run_in_own_process(job: Job, dataset: ArrayDataset) -> Generator[Event, None
                 over = isinstance(event, RunResult | Failure)
                 if over:
                     break
-            if not over:
+            if not over and not stop.asked():
                 yield _ended(job.method, process, crash)
         finally:
             _kill(process)
@@ -63,9 +65,16 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 def _received(ours: Connection, process: BaseProcess, method: str) -> Generator[Event, None, None]:
-    """What the process sends until it ends."""
+    """What the process sends until it ends; asked to stop, it is told so, and sends a last checkpoint."""
+    told = False
     while True:
-        ready = wait([ours, process.sentinel])
+        ready = wait([ours, process.sentinel], timeout=LOOK_SECONDS)
+        if stop.asked() and not told and process.pid is not None:
+            told = True
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+        if not ready:
+            continue
         if ours not in ready and not ours.poll():
             return
         try:
@@ -114,6 +123,7 @@ def _serve(theirs: Connection, job: Job, dataset: ArrayDataset, environment: Map
     """The process: sends a run's events and ends at once, whatever threads are left."""
     status = 1
     try:
+        stop.hear(signal.SIGTERM)
         if hasattr(os, "setsid"):
             os.setsid()  # a group of its own: Ctrl-C is for the driver, which kills the group
         for name in os.environ.keys() - environment.keys():

@@ -7,19 +7,22 @@ cluster needs no shared disk. A data set is put into the object store once; work
 import importlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
-from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import MOST_DETAILS, Job
 
 from .local_ray import Session, prepare_environment, start
+from .ray_stop import run_until_told, tell
 
 WORKER_DEATHS = 3
 RUNS_PER_GPU = 4
@@ -91,7 +94,7 @@ def _run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     os.close(nowhere)
-    yield from guarded(job, dataset, alone=True)
+    yield from run_until_told(job, dataset)
 
 
 def import_ray(address: str | None = None) -> Any:
@@ -113,6 +116,7 @@ def connect(address: str | None, workers: int | None) -> Any:
         return ray
     if address is not None:
         check_address(address)
+    heard = signal.getsignal(signal.SIGTERM)
     try:
         if address is not None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
@@ -124,6 +128,13 @@ def connect(address: str | None, workers: int | None) -> Any:
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
+    except SystemExit as error:
+        if error.code == signal.SIGTERM:
+            raise stop.Stopped(signal.SIGTERM) from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, heard)  # Ray's own would exit with status 15 and say nothing
     return ray
 
 
@@ -160,7 +171,11 @@ def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], limit: int) -> Iterato
     current = list(jobs)
     deaths = [0] * len(jobs)
     streams: dict[Any, int] = {}
+    told = False
     while waiting or streams:
+        if stop.asked() and not told:
+            tell(ray)
+            waiting, told = [], True
         while waiting and len(streams) < limit:
             position = waiting.pop(0)
             streams[submit(current[position])] = position
@@ -175,6 +190,8 @@ def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], limit: int) -> Iterato
             except ray.exceptions.RayError as error:
                 del streams[stream]
                 deaths[position] += 1
+                if stop.asked():
+                    continue
                 if deaths[position] > WORKER_DEATHS:
                     method = current[position].method
                     reason = f"{method}: its worker died {deaths[position]} times ({type(error).__name__})"

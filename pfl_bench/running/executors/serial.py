@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.engine import stop
 from pfl_bench.running.executors import Update
 from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import Job
@@ -21,6 +22,8 @@ class SerialExecutor:
     def execute(self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> Iterator[Update]:
         """Run the jobs in order."""
         for position, job in enumerate(jobs):
+            if stop.asked():
+                return
             run = run_in_own_process if self.apart and job.brings_code else guarded
             with closing(run(job, datasets[job.scenario.dataset])) as events:
                 for event in events:

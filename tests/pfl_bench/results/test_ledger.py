@@ -11,7 +11,8 @@ from pfl_bench.results.record import Unreadable, read_record
 from tests.ledgers import id_of, record
 
 RECORD = record(value=float("nan"))
-A, B = id_of(RECORD), id_of(record("b"))
+OTHER = record("b")
+A, B = id_of(RECORD), id_of(OTHER)
 UNFINISHED = record(status="unfinished")
 
 
@@ -147,3 +148,115 @@ def test_a_run_copied_under_another_name_does_not_count(ledger):
     with pytest.raises(Unreadable, match=f"run.json is of the run '{A}': a copy, or renamed"):
         read_record(ledger.runs / f"{A} copy")
     assert ledger.is_final(A) and not ledger.is_final(f"{A} copy")
+
+
+@pytest.mark.parametrize("status", ["unfinished", "failed"])
+def test_a_final_run_gives_way_to_a_final_one_only(ledger, status):
+    with ledger.lock():
+        ledger.save(A, RECORD)
+        ledger.save(A, record(status=status), checkpoint=b"1", error="trace")
+        assert ledger.is_final(A) and ledger.begun(A).status == status
+        assert ledger.checkpoint(A) == b"1" and ledger.error_file(A).read_text() == "trace"
+    with ledger.lock():
+        assert ledger.begun(A) is not None, "the next driver still has it"
+        ledger.save(A, record(reason="newer"))
+    assert ledger.record(A).reason == "newer"
+    assert [p.name for p in ledger.runs.iterdir()] == [A]
+
+
+KINDS = ["a file", "a foreign folder", "a dangling link", "a link to a folder", "ours, cut off"]
+
+
+def put(path: Path, kind: str) -> None:
+    if kind == "a file":
+        path.write_text("mine")
+    elif kind == "a dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    elif kind == "a link to a folder":
+        (path.parent.parent.parent / "elsewhere").mkdir(exist_ok=True)
+        path.symlink_to(path.parent.parent.parent / "elsewhere")
+    else:
+        path.mkdir()
+        (path / ("run.json" if kind == "ours, cut off" else "thesis.tex")).write_text("mine")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", [A, f".{A}.new", f".{A}.old", f".{A}.next"])
+@pytest.mark.parametrize("there", [False, True], ids=["alone", "beside a finished run"])
+def test_what_stands_in_the_way_costs_no_run(ledger, name, kind, there):
+    """In version 1 each of these kept its run from being finished for ever."""
+    if there and name == A:
+        return
+    with ledger.lock():
+        if there:
+            ledger.save(A, RECORD)
+    put(ledger.runs / name, kind)
+    with ledger.lock():
+        assert ledger.is_final(A) == there
+        ledger.save(A, UNFINISHED, checkpoint=b"1")
+        assert ledger.checkpoint(A) == b"1"
+        ledger.save(A, record(reason="newer"))
+    assert ledger.record(A).reason == "newer"
+    assert [p.name for p in ledger.runs.iterdir()] == [A]
+    if kind == "ours, cut off":
+        assert not ledger.aside.exists() and not ledger.moved
+    else:
+        (kept,) = ledger.aside.iterdir()
+        assert kept.name == f"{name}.1" and f"runs/{name} stood in the way" in ledger.moved[0]
+        assert kept.is_symlink() or "mine" in (kept if kept.is_file() else kept / "thesis.tex").read_text()
+
+
+def test_notes_in_a_run_s_folder_are_not_deleted_with_it(ledger):
+    with ledger.lock():
+        ledger.save(A, UNFINISHED, checkpoint=b"1")
+        (ledger.runs / A / "notes.md").write_text("mine")
+        ledger.save(A, RECORD)
+    assert ledger.is_final(A) and (ledger.aside / f"{A}.1" / "notes.md").read_text() == "mine"
+
+
+def test_a_driver_killed_between_two_renames_beside_something_foreign(ledger):
+    with ledger.lock():
+        ledger.save(A, RECORD)
+    (ledger.runs / A).rename(ledger.runs / f".{A}.old")
+    put(ledger.runs / A, "a file")
+    with ledger.lock():
+        assert ledger.is_final(A)
+    assert (ledger.aside / f"{A}.1").read_text() == "mine"
+
+
+def test_a_second_driver_is_refused_though_the_lock_s_file_was_removed(ledger):
+    with ledger.lock():
+        (ledger.folder / ".lock").unlink()
+        with pytest.raises(RequestError, match="another run is writing to"), Ledger(ledger.folder).lock():
+            pass
+        ledger.save(A, RECORD)
+        assert (ledger.folder / ".lock").exists(), "whoever looks for the file finds it again"
+    with Ledger(ledger.folder).lock():
+        pass
+
+
+def test_where_folders_cannot_be_locked_the_file_is_looked_at_before_every_write(ledger, monkeypatch):
+    """As on NFS."""
+    monkeypatch.setattr("pfl_bench.results.lock.fcntl", None)
+    other = Ledger(ledger.folder)
+    with ledger.lock():
+        (ledger.folder / ".lock").unlink()
+        with other.lock():
+            other.save(B, OTHER)
+            with pytest.raises(RequestError, match="another run is writing to"):
+                ledger.save(A, RECORD)
+        ledger.save(A, RECORD)
+    assert ledger.is_final(A) and ledger.is_final(B)
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_anew_unless_it_is_another_driver_s_by_then(ledger):
+    with ledger.lock():
+        ledger.save(A, RECORD)
+        shutil.rmtree(ledger.folder)
+        ledger.save(B, OTHER)
+        assert ledger.is_final(B) and not ledger.is_final(A)
+        with pytest.raises(RequestError, match="another run is writing to"), Ledger(ledger.folder).lock():
+            pass
+        shutil.rmtree(ledger.folder)
+        with Ledger(ledger.folder).lock(), pytest.raises(RequestError, match="another run is writing to"):
+            ledger.save(B, OTHER)

@@ -1,13 +1,18 @@
+import os
+import signal
 import socket
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
+from pfl_bench.engine.stop import Stopped, ask, forget
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import load_plugin, read_plugin
-from pfl_bench.running.executors.ray import RayExecutor, check_address
+from pfl_bench.running.executors.ray import RayExecutor, check_address, connect
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
@@ -199,3 +204,37 @@ def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RequestError, match="needs the package 'ray'; use --executor serial"):
         import_ray()
+
+
+@pytest.mark.parametrize("terminated", [False, True], ids=["in peace", "terminated while it starts"])
+def test_sigterm_stays_ours_although_ray_takes_it(monkeypatch, terminated):
+    class Ray:
+        def is_initialized(self):
+            return False
+
+        def init(self, **_):
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as Ray does
+            if terminated:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("pfl_bench.running.executors.ray.import_ray", Ray)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) if terminated else nullcontext() as told:
+        connect(None, 1)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not terminated or told.value.number == signal.SIGTERM
+
+
+def test_ray_s_workers_leave_checkpoints_when_the_driver_is_asked_to_stop():
+    setup = tiny_setup()
+    job = make_job(setup.but(visits=3000).spec("fedavg"), setup.partition, Options())
+    updates = RayExecutor(workers=2).execute([job, job, job], {setup.scenario.dataset: setup.dataset})
+    try:
+        next(updates)
+        ask(signal.SIGTERM)
+        rest = list(updates)
+    finally:
+        forget()
+    assert {p for p, e in rest if isinstance(e, Checkpoint)} <= {0, 1}, "the third is not started"
+    assert any(isinstance(e, Checkpoint) for _, e in rest)
+    assert not any(isinstance(e, RunResult | Failure) for _, e in rest)
