@@ -8,8 +8,9 @@ from typing import Any
 from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunResult
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS
+from pfl_bench.results.fields import Fields
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.results.record import Fields, Record
+from pfl_bench.results.record import Record
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
 

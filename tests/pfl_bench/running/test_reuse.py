@@ -416,7 +416,7 @@ def test_a_run_begun_under_another_commit_says_so(tmp_path, monkeypatch, capsys)
 
     def go_on(commit, executor):
         monkeypatch.setattr("pfl_bench.running.keeping.commit", lambda: Commit(commit))
-        monkeypatch.setattr("pfl_bench.cli.told.git_commit", lambda: commit)
+        monkeypatch.setattr("pfl_bench.cli.told.commit", lambda: Commit(commit))
         standing = review(plan.runs, plan.bases, ledger)
         say_standing(Console(width=200), standing, ledger)
         execute(plan, ledger, executor, lambda run, event: None, standing)
