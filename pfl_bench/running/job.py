@@ -95,14 +95,16 @@ def failure(method: str, error: BaseException) -> Failure:
 @contextmanager
 def as_a_worker() -> Iterator[None]:
     """PyTorch's settings for runs: one thread, so that results do not depend on how many workers share the machine."""
-    threads = torch.get_num_threads()
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32
     torch.set_num_threads(1)
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    cudnn.deterministic = True
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before[0])
+        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[1:]
 
 
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:

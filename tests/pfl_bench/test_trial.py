@@ -1,5 +1,6 @@
 """A plug-in file that does harm when it is loaded is refused in one line, and this process goes on."""
 
+import signal
 import sys
 import threading
 
@@ -28,6 +29,14 @@ HARM = {
     "print('x' * 1_000_000)\nthis is no Python": "could not be loaded, line 2: SyntaxError",
     "while True: print('x' * 1000)": "does not return within 1 seconds",
 }
+
+
+@pytest.fixture(autouse=True)
+def an_interruptible_process():
+    """A shell's background jobs are born with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("text", HARM)

@@ -293,7 +293,7 @@ def ray_is_running() -> bool:
 REFUSALS = [
     (["run", "--methods", "fedavgg"], "did you mean 'fedavg'"),
     (["run", "--methods", ""], "empty entry"),
-    (["run", "--scenarios", "digits-classes2-n21-v1"], "did you mean 'digits-classes2-n20-v1'"),
+    (["run", "--scenarios", "digits-classes2-n21-v1"], "did you mean 'digits-classes2-n20-v2'"),
     (["run", "--suite", "quik"], "did you mean 'quick'"),
     (["run", "--suite", "none.toml"], "cannot be read"),
     (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
