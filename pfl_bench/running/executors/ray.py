@@ -129,6 +129,7 @@ def connect(address: str | None, workers: int | None) -> Any:
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
     except SystemExit as error:
+        _close_sessions()
         if error.code == signal.SIGTERM:
             raise stop.Stopped(signal.SIGTERM) from error
         raise

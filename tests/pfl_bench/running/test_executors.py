@@ -5,6 +5,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -209,6 +210,11 @@ def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
 @pytest.mark.parametrize("terminated", [False, True], ids=["in peace", "terminated while it starts"])
 def test_sigterm_stays_ours_although_ray_takes_it(monkeypatch, terminated):
     class Ray:
+        util = SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1")
+
+        def __init__(self, address):
+            assert address is None
+
         def is_initialized(self):
             return False
 
