@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pfl_bench.text import printable
+from pfl_bench.text import printable, shortened
 
 
 class RequestError(ValueError):
@@ -51,7 +51,7 @@ def one_line(error: BaseException) -> str:
         text = printable(" ".join(str(error)[: 10 * LONGEST].split()))
     except BaseException:  # a method's own exception may be of any kind, and must not stop other runs
         text = "(its text cannot be had)"
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    text = shortened(text, LONGEST)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

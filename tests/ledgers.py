@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pfl_bench.results.agreement import run_id
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.spec.identity import digest
+from pfl_bench.spec.identity import digest, run_id
 
 COSTS = {"bytes_down": 2_000_000, "bytes_up": 1_000_000, "local_steps": 500, "samples": 4000, "adapt_steps": 0,
          "train_seconds": 1.5, "eval_seconds": 0.5}  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.store import default_data_dir, load_dataset, record_hash
 
-from .terminal import make_console
+from .terminal import make_console, say
 
 
 def prepare_dataset(name: str, data_dir: Path | None) -> int:
@@ -28,7 +28,7 @@ def _describe(name: str, dataset: ArrayDataset) -> None:
     channels, height, width = dataset.input_shape
     console = make_console()
     for note in dataset.notes:
-        console.print(f"Note: {name}: {note}", markup=False, soft_wrap=True)
+        say(console, f"Note: {name}: {note}")
     console.print(
         f"{name}: {len(dataset.train_labels)} train and {len(dataset.test_labels)} test images, "
         f"{height}x{width}x{channels}, {dataset.classes} classes, SHA-256 {dataset.sha256}",

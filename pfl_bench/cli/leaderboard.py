@@ -29,20 +29,17 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
             f"--suite: no runs in {shortened(str(folder), 200)}; suites with runs in {out}: {named or '(none)'}"
         )
     check_writable(folder)
-    from pfl_bench.results.leaderboard import leaderboard  # these load pandas and scipy
-    from pfl_bench.results.notes import left_out
+    from pfl_bench.results.notes import left_out  # these load pandas and scipy
     from pfl_bench.results.overall import overall, several_scenarios
-    from pfl_bench.results.publish import readable_runs, write_tables
+    from pfl_bench.results.publish import publish
 
     from .board import print_leaderboard, print_overall
 
-    runs, problems = readable_runs(folder)
-    table = leaderboard(runs)
-    written = write_tables(folder, runs, table, wanted)
-    print_leaderboard(console, table, set(table["scenario"]))
-    if several_scenarios(table):
-        print_overall(console, overall(runs))
-    for line in left_out(problems):
+    done = publish(folder, wanted)
+    print_leaderboard(console, done.table, set(done.table["scenario"]))
+    if several_scenarios(done.table):
+        print_overall(console, overall(done.runs))
+    for line in left_out(done.problems):
         say(console, line)
-    say(console, "Written: " + ", ".join(str(path) for path in written))
+    say(console, "Written: " + ", ".join(str(path) for path in done.files))
     return 0

@@ -61,7 +61,8 @@ def say_interrupted(
         others = "what there was of the others is kept. The same command repeats all, without --fresh what is missing."
     else:
         others = f"{begun} more have a checkpoint. The same command goes on from there."
-    say(console, f"\n{name_of(interruption)}: {kept}; {others}")
+    console.print()
+    say(console, f"{name_of(interruption)}: {kept}; {others}")
     _say_moved(console, ledger)
 
 

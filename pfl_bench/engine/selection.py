@@ -13,7 +13,7 @@ Picks = dict[str, dict[str, Any]]
 """Test scores kept per ``<moment>/best`` and ``<moment>/last``; tensors and plain values, so it can be checkpointed."""
 
 
-def selectable(selected_from: float, began: int, visits: int, budget: int) -> bool:
+def is_selectable(selected_from: float, began: int, visits: int, budget: int) -> bool:
     """Whether the best evaluation may be the one after a round that took a run from ``began`` to ``visits`` visits.
 
     Only if that round began when the share ``selected_from`` of the budget was spent, and always at the budget's end.

@@ -27,7 +27,7 @@ from .moments import evaluate_moment
 from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
-from .selection import selectable, summarise
+from .selection import is_selectable, summarise
 
 Places = tuple[Place, ...]
 
@@ -148,7 +148,7 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     if not due:
         return None
     started = time.perf_counter()
-    itself = selectable(method.selected_from, visits, run.visits, scenario.visits)
+    itself = is_selectable(method.selected_from, visits, run.visits, scenario.visits)
     rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario, selectable=itself)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]

@@ -1,7 +1,8 @@
 """A run's folder must agree with itself: its name with what was asked, its result with the tables beside it.
 
-A run's id and its configuration's hash are computed again (``spec.run``), so that a copy or an edit, which would count
-as a further seed or a better result, is no run. Every reader goes through ``record.read_record``, and so through this.
+A run's id and its configuration's hash are computed again (``spec.identity``), so that a copy or an edit, which would
+count as a further seed or a better result, is no run. Every reader goes through ``record.read_record``, and so through
+this.
 """
 
 import csv
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from pfl_bench import metrics
-from pfl_bench.spec.identity import VERSION_1_METHODS, digest
+from pfl_bench.errors import shown
+from pfl_bench.spec.identity import VERSION_1_METHODS, config_hash, run_id
 from pfl_bench.text import shortened
 
 from .fields import Fields
 from .files import Unreadable, read_text
 
 MOST_TABLE_BYTES = 2**28
-DIGITS = 12
 METHOD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 SCENARIO = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,199}")
 _LATER_FIELDS, _VERSIONS = 8, 3
@@ -36,25 +37,17 @@ def check_request(folder: str, document: Fields) -> None:
     method, scenario = document["method"], document["scenario"]["id"]
     for kind, name, form in (("method", method, METHOD), ("scenario", scenario, SCENARIO)):
         if not isinstance(name, str) or not form.fullmatch(name):
-            raise Unreadable(f"{_quoted(name)} is no name of a {kind}")
+            raise Unreadable(f"{shown(name)} is no name of a {kind}")
     name = folder[1:].rpartition(".")[0] if folder.startswith(".") else folder
     if document.get("id", name) != name:
-        raise Unreadable(f"run.json is of the run {_quoted(document['id'])}: a copy, or renamed")
+        raise Unreadable(f"run.json is of the run {shown(document['id'])}: a copy, or renamed")
     config = document.get("config") or {}
-    content = next((c for c in _hashed(method, document, config) if _hash(method, c) == document["config_hash"]), None)
+    hashed = _hashed(method, document, config)
+    content = next((c for c in hashed if config_hash(method, c) == document["config_hash"]), None)
     if content is None:
-        raise Unreadable(f"its config_hash {_quoted(document['config_hash'])} is not that of its configuration")
+        raise Unreadable(f"its config_hash {shown(document['config_hash'])} is not that of its configuration")
     if name != (own := run_id(method, content, document["scenario"], document["seed"])):
         raise Unreadable(f"what it says of itself is the run {own}: edited, or copied")
-
-
-def run_id(method: str, identity: Fields, scenario: Fields, seed: Any) -> str:
-    """A run's id, from the parts that ``spec.run`` hashes."""
-    return f"{method}-s{seed}-{digest([method, identity, scenario, seed])[:DIGITS]}"
-
-
-def _hash(method: str, identity: Fields) -> str:
-    return digest([method, identity])[:DIGITS]
 
 
 def _hashed(method: str, document: Fields, config: Fields) -> Iterator[Fields]:
@@ -122,10 +115,10 @@ def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str
         for split, pairs in (("test", of_test), ("validation", {"validation_accuracy": "accuracy"})):
             row = found.get((moment, str(scores["visits"]), split))
             if row is None:
-                raise Unreadable(f"history.csv lacks the {split} of {where}, at {_quoted(scores['visits'])} visits")
+                raise Unreadable(f"history.csv lacks the {split} of {where}, at {shown(scores['visits'])} visits")
             for key, column in pairs.items():
                 if key in scores and column in at and not _equal(scores[key], row[at[column]]):
-                    said = f"{_quoted(scores[key])} in run.json and {_quoted(row[at[column]])} in history.csv"
+                    said = f"{shown(scores[key])} in run.json and {shown(row[at[column]])} in history.csv"
                     raise Unreadable(f"{where}.{key} is {said}")
 
 
@@ -146,7 +139,7 @@ def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str
         accuracy = 100 * correct / samples if samples else math.nan
         if not _equal(scores.get("accuracy"), accuracy):
             raise Unreadable(
-                f"{moment}.{selection}.accuracy is {_quoted(scores.get('accuracy'))} in run.json and {accuracy:.6g} "
+                f"{moment}.{selection}.accuracy is {shown(scores.get('accuracy'))} in run.json and {accuracy:.6g} "
                 "by clients.csv"
             )
 
@@ -180,8 +173,3 @@ def _equal(figure: Any, other: Any) -> bool:
     if math.isfinite(a) and math.isfinite(b):
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-6)
     return not math.isfinite(a) and not math.isfinite(b)
-
-
-def _quoted(value: Any) -> str:
-    """A value of bounded length, on one line."""
-    return shortened(repr(value), 60)

@@ -1,5 +1,6 @@
 """A suite's tables as files, each written beside its place and renamed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -38,22 +39,24 @@ def write_tables(folder: Path, runs: pd.DataFrame, table: pd.DataFrame, formats:
     return [write_text(folder / name, text) for name, text in texts.items()]
 
 
-def readable_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
-    """The runs of a folder, and what was left out; RequestError if there is none: the tables of the last time stay."""
+@dataclass(frozen=True)
+class Published:
+    """The runs of a folder, their leaderboard, the files that were written, and what was left out."""
+
+    runs: pd.DataFrame
+    table: pd.DataFrame
+    files: list[Path]
+    problems: list[Problem]
+
+
+def publish(folder: Path, formats: tuple[str, ...] = ("csv",)) -> Published:
+    """Aggregate a ledger and write its tables into its folder.
+
+    RequestError, and nothing is written, if there is no readable run: the tables of the last time stay.
+    """
     runs, problems = scan_runs(folder)
     if runs.empty:
         said = "; ".join(left_out(problems)) or "it is empty"
         raise RequestError(f"--suite: there is no readable run in {folder / 'runs'}; nothing was written. {said}")
-    return runs, problems
-
-
-def write_leaderboard(
-    folder: Path, formats: tuple[str, ...] = ("csv",)
-) -> tuple[pd.DataFrame, list[Path], list[Problem]]:
-    """Aggregate a ledger and write its tables into its folder: the leaderboard, the files, and what was left out.
-
-    RequestError, and nothing is written, if there is no readable run.
-    """
-    runs, problems = readable_runs(folder)
     table = leaderboard(runs)
-    return table, write_tables(folder, runs, table, formats), problems
+    return Published(runs, table, write_tables(folder, runs, table, formats), problems)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pfl_bench.engine.run_state import doubt
-from pfl_bench.engine.selection import selectable
+from pfl_bench.engine.selection import is_selectable
 from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences
@@ -90,7 +90,7 @@ def selection_of(record: Record, run: RunSpec) -> str:
     """Why what was selected of a finished run could not be selected now: it was of the method's warm start; "" else."""
     visits, budget = record.official.best.get("visits"), run.scenario.visits
     method = METHODS.get(run.method)(run.config)
-    if visits is None or selectable(method.selected_from, visits - run.config.cohort, visits, budget):
+    if visits is None or is_selectable(method.selected_from, visits - run.config.cohort, visits, budget):
         return ""
     return "which evaluations are selected from"
 

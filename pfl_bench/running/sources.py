@@ -8,6 +8,7 @@ or reads from its environment, is not seen.
 import ast
 import hashlib
 import importlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +50,7 @@ class Sources:
         for module in list(sys.modules.values()):
             file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
             if isinstance(file, str):
-                self._modules.setdefault(Path(file).name, []).append(module)
+                self._modules.setdefault(os.path.basename(file), []).append(module)  # noqa: PTH119 (thousands of files)
         self._found: dict[tuple[str, str], dict[str, str]] = {}
 
     def of(self, run: RunSpec) -> dict[str, str]:
@@ -112,20 +113,29 @@ class Sources:
         return sorted(found)
 
     def _imported(self, path: Path) -> Iterator[Path]:
-        try:
-            tree = ast.parse(self.text(path) or b"")
-        except (SyntaxError, ValueError):
-            return
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from _files(alias.name.split("."), path)
-                    yield from _loaded(alias.name.split("."))
-            elif isinstance(node, ast.ImportFrom):
-                module = node.module.split(".") if node.module else []
-                for alias in node.names:
-                    yield from _files([*module, alias.name], path, node.level)
-                    yield from _loaded([*module, alias.name]) if not node.level else ()
+        for parts, level in _imports(self.text(path) or b""):
+            yield from _files(list(parts), path, level)
+            yield from _loaded(list(parts)) if not level else ()
+
+
+@cache
+def _imports(text: bytes) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """What a source imports, as ``a.b.c`` in parts and the number of dots in front; nothing where it is no Python.
+
+    Kept by text: every run of a suite asks for the same few files, before and after.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ()
+    found: list[tuple[tuple[str, ...], int]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(tuple(alias.name.split(".")), 0) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = tuple(node.module.split(".")) if node.module else ()
+            found += [((*module, alias.name), node.level) for alias in node.names]
+    return tuple(found)
 
 
 def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:

@@ -55,6 +55,20 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+ID_DIGITS = 12
+"""Of a SHA-256, in a run's id and in the hash of a configuration."""
+
+
+def config_hash(method: str, identity: Mapping[str, Any]) -> str:
+    """Hash of a method's name and of what identifies its hyper-parameters (``config_identity``)."""
+    return digest([method, identity])[:ID_DIGITS]
+
+
+def run_id(method: str, identity: Mapping[str, Any], scenario: Mapping[str, Any], seed: int) -> str:
+    """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed, by their identities."""
+    return f"{method}-s{seed}-{digest([method, identity, scenario, seed])[:ID_DIGITS]}"
+
+
 def identifying(model: BaseModel, always: Container[str], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A model's fields as JSON, without those at their default, or at ``before``, that are not in ``always``."""
     fields, usual = type(model).model_fields, before or {}

@@ -12,7 +12,7 @@ from pfl_bench.errors import RequestError, first_problem, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
-from .identity import config_identity, digest
+from .identity import config_hash, config_identity, run_id
 from .scenario import Scenario
 from .suite import Overrides, Suite
 
@@ -36,13 +36,12 @@ class RunSpec:
     @cached_property
     def config_hash(self) -> str:
         """Hash of the method's name and hyper-parameters."""
-        return digest([self.method, self.config_identity])[:12]
+        return config_hash(self.method, self.config_identity)
 
     @cached_property
     def id(self) -> str:
         """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed."""
-        content = [self.method, self.config_identity, self.scenario.identity(), self.seed]
-        return f"{self.method}-s{self.seed}-{digest(content)[:12]}"
+        return run_id(self.method, self.config_identity, self.scenario.identity(), self.seed)
 
 
 def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodConfig:

@@ -17,8 +17,8 @@ RENDER = """
 import resource, sys, time
 from pathlib import Path
 started = time.perf_counter()
-from pfl_bench.results.publish import write_leaderboard
-write_leaderboard(Path(sys.argv[1]), ("csv", "md", "tex", "html"))
+from pfl_bench.results.publish import publish
+publish(Path(sys.argv[1]), ("csv", "md", "tex", "html"))
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

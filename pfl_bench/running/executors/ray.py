@@ -128,9 +128,9 @@ def connect(address: str | None, workers: int | None) -> Any:
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
-    except SystemExit as error:
+    except (SystemExit, KeyboardInterrupt) as error:
         _close_sessions()
-        if error.code == signal.SIGTERM:
+        if isinstance(error, SystemExit) and error.code == signal.SIGTERM:
             raise stop.Stopped(signal.SIGTERM) from error
         raise
     finally:

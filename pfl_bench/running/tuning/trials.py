@@ -11,7 +11,7 @@ import pandas as pd
 
 from pfl_bench.data.store import default_data_dir
 from pfl_bench.engine.events import Event
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
@@ -109,7 +109,7 @@ def plan_trials(
         default = make_config(method, fixed, "hyper-parameters").model_dump()
         for name in grid:
             if name not in default:
-                make_config(method, {name: grid[name][0]}, "search space")  # says which names there are
+                raise unknown(f"hyper-parameter of {method}", name, default)
         return Trials(method, scenario, tuple(seeds), grid, tuple(draw_points(grid, trials, default)), fixed)
 
     return [of(method) for method in methods]

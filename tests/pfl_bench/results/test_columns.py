@@ -6,7 +6,7 @@ from pfl_bench.results.columns import Column, catalogue, keys_of
 from pfl_bench.results.display import text_columns, texts
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.leaderboard import leaderboard
-from pfl_bench.results.publish import write_leaderboard
+from pfl_bench.results.publish import publish
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from tests.ledgers import COSTS, folder_with, record
@@ -24,7 +24,7 @@ def test_every_column_has_one_name_and_a_heading_where_it_is_shown():
 
 def _added_everywhere(folder, heading, key, text):
     """A column is in the runs, the leaderboard, the Markdown, the LaTeX and the page."""
-    write_leaderboard(folder, ("csv", "md", "tex", "html"))
+    publish(folder, ("csv", "md", "tex", "html"))
     assert key in pd.read_csv(folder / "runs.csv") and key in pd.read_csv(folder / "leaderboard.csv")
     for name, between in (("md", " | "), ("tex", " & ")):
         written = (folder / f"leaderboard.{name}").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pfl_bench.results.frame import read_runs, scan_runs
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
 from pfl_bench.results.notes import left_out
 from pfl_bench.results.order import natural_key
-from pfl_bench.results.publish import write_leaderboard
+from pfl_bench.results.publish import publish
 from pfl_bench.results.render import to_csv, to_latex, to_markdown
 from pfl_bench.results.statistics.paired import accuracy_table
 from pfl_bench.results.statistics.ranks import scenario_means
@@ -88,10 +88,10 @@ def test_renderings(tmp_path):
 
 def test_files_are_written_and_rebuilt_identically(tmp_path):
     folder_with(tmp_path, record(), record(seed=1, accuracy=55.0))
-    _, written, _ = write_leaderboard(tmp_path, ("csv", "md", "tex"))
+    written = publish(tmp_path, ("csv", "md", "tex")).files
     assert sorted(p.name for p in written) == ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "runs.csv"]
     texts = [p.read_text() for p in written]
-    assert texts == [p.read_text() for p in write_leaderboard(tmp_path, ("csv", "md", "tex"))[1]]
+    assert texts == [p.read_text() for p in publish(tmp_path, ("csv", "md", "tex")).files]
 
 
 @settings(deadline=None)

@@ -1,7 +1,7 @@
 from pfl_bench.cli.app import run_command_line
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.overall import overall, to_markdown
-from pfl_bench.results.publish import write_leaderboard
+from pfl_bench.results.publish import publish
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from tests.ledgers import folder_with, full_folder, record
@@ -23,7 +23,7 @@ LEFT_OUT = ("s0-v1: @0.1x counts for this scenario", "late: in 1 of 6")
 
 def test_what_was_left_out_is_told_on_the_page_in_markdown_and_in_the_terminal(tmp_path, capsys):
     folder = suite(tmp_path / "suite")
-    write_leaderboard(folder, ("md",))
+    publish(folder, ("md",))
     assert run_command_line(["leaderboard", "--suite", "suite", "--out", str(tmp_path)]) == 0
     texts = (
         render(collect(folder)).split('<script type="application/json"')[0],
@@ -49,7 +49,7 @@ def test_figures_are_over_what_is_common(tmp_path):
 
 def test_one_scenario_is_nothing_to_sum_up(tmp_path):
     folder = folder_with(tmp_path, record(), record("local"), record(scenario="sc-v1@0.5x"))
-    write_leaderboard(folder, ("md",))
+    publish(folder, ("md",))
     assert "Over all scenarios" not in (folder / "leaderboard.md").read_text(encoding="utf-8")
 
 
@@ -62,7 +62,7 @@ def test_nothing_in_common_is_said(tmp_path):
 def test_the_error_of_the_test_samples_stands_beside_the_tables(tmp_path):
     """Six clients of twenty samples each; an accuracy near 50 % has sqrt(.25 / 120), a bit less between clients."""
     folder = full_folder(tmp_path / "suite", seeds=2)
-    write_leaderboard(folder, ("md", "tex"))
+    publish(folder, ("md", "tex"))
     for name in ("md", "tex"):
         text = (folder / f"leaderboard.{name}").read_text(encoding="utf-8")
         assert "given this one data set. The test samples alone leave a run's accuracy a standard error of 4." in text
