@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .errors import RequestError, one_line, unknown
+from .errors import RequestError, one_line, shown, unknown
+from .files import check_name, read_text
 from .shelves import Offer, offers
 
 T = TypeVar("T")
@@ -51,7 +52,8 @@ class Registry(Generic[T]):
         ``origin`` is the defining module's name, where the object itself does not say it.
         """
         if not _NAME.fullmatch(name):
-            raise RequestError(f"{self.kind} name {name!r} must match {_NAME.pattern}")
+            raise RequestError(f"{self.kind} name {shown(name)} must match {_NAME.pattern}")
+        check_name(name, f"{self.kind} name")
 
         def enter(value: T) -> T:
             if name in self._entries:
@@ -163,10 +165,7 @@ class Plugin:
 
 def read_plugin(path: str | Path) -> Plugin:
     """Read a plug-in file; one that is missing or no text is a RequestError."""
-    try:
-        return Plugin(str(path), Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"plug-in {str(path)!r} cannot be read: {one_line(error)}") from error
+    return Plugin(str(path), read_text(Path(path), "plug-in"))
 
 
 def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:

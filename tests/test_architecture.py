@@ -8,19 +8,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"errors", "metrics", "registry", "seeds"}
+FOUNDATION = {"commands", "errors", "files", "metrics", "registry", "seeds"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
     "errors": set(),
+    "files": {"errors"},
+    "commands": {"errors", "files"},
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
-    "registry": {"errors", "shelves"},
-    "spec": {"errors", "registry"},
+    "registry": {"errors", "files", "shelves"},
+    "spec": {"errors", "files", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},
     "engine": FOUNDATION | {"spec", "data", "client"},
-    "results": {"errors", "metrics"},
+    "results": {"commands", "errors", "files", "metrics"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
     "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},
@@ -30,7 +32,8 @@ MAY_IMPORT = {
 }
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
 
-WITHOUT_TORCH = ("spec", "results", "registry", "cli.app", "cli.request", "cli.list", "cli.leaderboard", "cli.compare",
+WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.request", "cli.settings",
+                 "cli.list", "cli.leaderboard", "cli.compare",
                  "cli.check", "cli.data")  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 

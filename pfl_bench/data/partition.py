@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from pfl_bench.errors import RequestError, first_problem
+from pfl_bench.errors import RequestError
 from pfl_bench.registry import PARTITIONS
 from pfl_bench.seeds import numpy_generator
+from pfl_bench.spec.fields import read_fields
 
 from .dataset import ArrayDataset
 from .store import read_npz, write_npz
@@ -160,10 +161,12 @@ def make_partition(
     if not 0 <= novel < clients:
         raise RequestError(f"novel: {novel} clients left out of {clients}; at least one must train")
     rule: Rule = PARTITIONS.get(rule_name)
-    try:
-        config = rule.config(**parameters)
-    except ValidationError as error:
-        raise RequestError(f"partition rule {rule_name}: {first_problem(error)}") from error
+    config = read_fields(rule.config, parameters, f"partition rule {rule_name}: ")
+    if clients > (most := min(len(dataset.test_labels), len(dataset.train_labels) // 2)):
+        raise RequestError(
+            f"clients={clients}: at most {most}, because each needs two training samples and a test sample, and "
+            f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
+        )
     strata = _strata(rule.strata, dataset)
     counts = np.bincount(strata["train"], minlength=int(strata["train"].max()) + 1)
     rng = numpy_generator(seed, "partition", rule_name)

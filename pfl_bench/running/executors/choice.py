@@ -11,7 +11,7 @@ def choose_executor(name: str, workers: int | None = None, address: str | None =
         from .serial import SerialExecutor
 
         if address is not None:
-            raise RequestError("--address is for --executor ray")
+            raise RequestError("an address is for the executor ray")
         return SerialExecutor()
     if name == "ray":
         from .ray import RayExecutor, connect, import_ray

@@ -1,8 +1,9 @@
 import pytest
 
+from pfl_bench.cli.settings import read_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
-from pfl_bench.spec.run import RunSpec, make_config, parse_overrides, plan_runs
+from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from pfl_bench.spec.suite import Suite, load_suite
 
 SCENARIO = load_suite("quick").scenarios[0]
@@ -10,7 +11,7 @@ SCENARIO = load_suite("quick").scenarios[0]
 
 def typed(setting: str, methods: list[str]) -> dict:
     """A setting as ``run`` takes it: read, then checked."""
-    overrides = parse_overrides([setting], methods, METHODS.names())
+    overrides = read_settings([setting], methods, METHODS.names())
     for method, values in overrides.items():
         make_config(method, values, "--set")
     return overrides
