@@ -1,5 +1,7 @@
 """``synthetic[:classes=10,channels=1,side=8,n=600]``: noisy class prototypes, for tests. Not for results."""
 
+import re
+
 import numpy as np
 
 from pfl_bench.api import (
@@ -13,18 +15,30 @@ from pfl_bench.api import (
 )
 
 DEFAULTS = {"classes": 10, "channels": 1, "side": 8, "n": 600}
+MOST_PIXELS = 10**9
 NOISE = 40.0  # standard deviation in grey levels
+
+
+def read_options(argument: str) -> dict[str, int]:
+    """``classes=3,n=180`` as numbers, each option once; together no more than ``MOST_PIXELS``."""
+    options: dict[str, int] = {}
+    for part in argument.split(",") if argument else ():
+        key, _, value = part.partition("=")
+        if key not in DEFAULTS or not re.fullmatch("0*[1-9][0-9]{0,8}", value):
+            raise RequestError(f"synthetic: option {part!r} must be one of {', '.join(DEFAULTS)} = a positive number")
+        if key in options:
+            raise RequestError(f"synthetic: option {key!r} is given twice")
+        options[key] = int(value)
+    classes, channels, side, n = (DEFAULTS | options).values()
+    if max(classes, n) * channels * side**2 > MOST_PIXELS:
+        raise RequestError(f"synthetic: {argument!r} has more than {MOST_PIXELS} pixels; it is for tests")
+    return options
 
 
 @register_dataset("synthetic", source="generated", summary="Noisy class prototypes, for tests only")
 def load(request: DataRequest) -> ArrayDataset:
     """Draw ``n`` images with equal class shares from fixed seeds and hold out a fixed fifth as test."""
-    options = dict(DEFAULTS)
-    for part in filter(None, request.argument.split(",")):
-        key, _, value = part.partition("=")
-        if key not in options or not value.isdigit() or int(value) < 1:
-            raise RequestError(f"synthetic: option {part!r} must be one of {', '.join(DEFAULTS)} = a positive number")
-        options[key] = int(value)
+    options = DEFAULTS | read_options(request.argument)
     classes, n = options["classes"], options["n"]
     rng = numpy_generator("synthetic", *options.values())
     shape = (options["side"], options["side"], options["channels"])

@@ -11,6 +11,8 @@ from pfl_bench.commands import WRONG, exit_status
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 
+from .numbers import number, whole
+
 app = typer.Typer(
     help="Benchmark suite for personalized federated learning.",
     add_completion=False,
@@ -40,14 +42,16 @@ def run(
     out: Out = Path("results"),
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
     workers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Runs at a time; default: one per core.")
+        int | None, typer.Option(parser=whole(1, 10_000), metavar="N", help="Runs at a time; default: one per core.")
     ] = None,
     address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, loop, vmap or graph.")] = "auto",
     state: Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")] = "memory",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    budget_scale: Annotated[float, typer.Option(help="Multiply the client visits.")] = 1.0,
+    budget_scale: Annotated[
+        float, typer.Option(parser=number, metavar="NUMBER", help="Multiply the client visits.")
+    ] = 1.0,
     data_dir: DataDir = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")] = None,
     plugin: Plugins = None,

@@ -20,6 +20,7 @@ from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, means_all, parse_names, select_scenarios
 
 from .app import Out, run_program
+from .numbers import number, whole
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,10 +30,12 @@ def tune_suite(
     suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
-    trials: Annotated[int, typer.Option(min=1, max=10_000)] = 8,
-    seed: Annotated[int, typer.Option(min=0, max=10**9 - 1, help="Not one of the suite's own.")] = 1000,
+    trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N")] = 8,
+    seed: Annotated[
+        int, typer.Option(parser=whole(0, 10**9 - 1), metavar="N", help="Not one of the suite's own.")
+    ] = 1000,
     out: Out = Path("results"),
-    budget_scale: Annotated[float, typer.Option(help="As in `run`.")] = 1.0,
+    budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
 ) -> None:

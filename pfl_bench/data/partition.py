@@ -164,7 +164,7 @@ def make_partition(
     config = read_fields(rule.config, parameters, f"partition rule {rule_name}: ")
     if clients > (most := min(len(dataset.test_labels), len(dataset.train_labels) // 2)):
         raise RequestError(
-            f"clients={clients}: at most {most}, because each needs two training samples and a test sample, and "
+            f"clients={clients}: use fewer clients, at most {most}: each needs two training and one test sample, and "
             f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
         )
     strata = _strata(rule.strata, dataset)

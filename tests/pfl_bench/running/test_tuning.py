@@ -115,7 +115,7 @@ def test_tuning_runs_records_and_resumes(tmp_path):
         (["quick", "--trials", "x"], "Invalid value for '--trials'"),
         (["quick", "--trials", "0"], "Invalid value for '--trials'"),
         (["quick", "--nonsense"], "No such option: --nonsense"),
-        ([], "Missing argument 'SUITE'"),
+        ([], "Missing argument 'suite'"),
         (["quick", "quick"], "unexpected extra argument"),
         (["quick", "--seed", "2"], "is one of the suite's own"),
     ],
