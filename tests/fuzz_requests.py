@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS, LONGEST = 20, 1300
-"""What a refusal may take, and how long its line may be."""
+"""What a refusal may take of a processor's time, and how long its line may be."""
 
 ANALYSES = ("claims", "communication", "curves", "embeddings", "novel")
 PROGRAMS = (
@@ -328,15 +328,15 @@ def in_process(case: Case, folder: Path) -> list[str]:
     out, err, status = io.StringIO(), io.StringIO(), -1
     with _written(case, folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         before = _files(folder)
-        previous = signal.signal(signal.SIGALRM, _too_long)
-        signal.alarm(SECONDS)
+        previous = signal.signal(signal.SIGPROF, _too_long)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of this process: the machine may have other work
         try:
             status = call(case)
         except BaseException as error:
             print(f"Traceback: {type(error).__name__}: {error}"[:300], file=err)
         finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, previous)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, previous)
         found = faults(status, err.getvalue(), out.getvalue(), before, _files(folder))
     return [*found, err.getvalue()[:400]] if found else []
 
