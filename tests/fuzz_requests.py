@@ -35,8 +35,8 @@ SCENARIO = {
 }  # fmt: skip
 
 LONG = "x" * 10_000
-NO_NUMBERS = ["true", '"5"', "[]", "{}", "[[1]]", '""', "nan", "inf", "-inf", "[1]", '"١"']
-NO_COUNTS = [*NO_NUMBERS, "0", "-1", "2.5", "2.0", "1e3", str(10**20), "9" * 400, "-9" * 1]
+NO_NUMBERS = ["true", '"5"', "[]", "{}", "[[1]]", '""', "nan", "inf", "-inf", "[1]", '"\u0661"']
+NO_COUNTS = [*NO_NUMBERS, "0", "-1", "2.5", "2.0", "1e3", str(10**20), "9" * 400, "-9"]
 NO_NAMES = [
     "",
     " ",
@@ -47,7 +47,7 @@ NO_NAMES = [
     "a/b",
     "../a",
     "fedavg;",
-    "ｆｅｄａｖｇ",
+    "\uff46edavg",
     "[",
     "*?",
     "'\"",
@@ -74,9 +74,11 @@ def _mutated(name: str, rng: random.Random) -> str:
 def options(rng: random.Random) -> Case:
     """A value that an option of ``run`` does not take."""
     wrong = {
-        "--seeds": ["٣", "²", "1-", "-", "3-1", "0-1000", "1e3", "0x1", "1;2", "0-999,1000-1999", LONG, "1" * 10, "true"],
+        "--seeds": ["٣", "²", "1-", "-", "3-1", "0-1000", "1e3", "0x1", "1;2", "0-999,1000-1999",
+                    LONG, "1" * 10, "true"],
         "--workers": ["0", "-1", "1.5", str(10**20), "x", "٣x", "nan", LONG, "true", "[1]"],
-        "--device": ["cpu:1", "cuda:", "cuda:-1", "cuda:٣", "cuda:1000", "gpu", "CUDA", "mps", "", " cpu", LONG, "cuda:0,1"],
+        "--device": ["cpu:1", "cuda:", "cuda:-1", "cuda:٣", "cuda:1000", "gpu", "CUDA", "mps", "", " cpu", LONG,
+                     "cuda:0,1"],
         "--budget-scale": ["1e308", "inf", "nan", "-1", "0", "1e-400", "x", "1,5", LONG, "1e12", "٣x", "0x1p3", "-inf"],
         "--precision": ["fp16", "FP32", "", LONG, "bf16 ", "float32", "fp32,bf16"],
         "--executor": ["rai", "Serial", "", LONG, "ray,serial"],
@@ -105,7 +107,7 @@ def settings(rng: random.Random) -> Case:
     shapes = ["fedavg", "fedavg.lr", "fedavg.=1", ".lr=1", "=1", "fedavg.lr=", "", "fedavg lr=1", LONG, "fedavg.lr:1"]
     names = [f"{m}.{f}=1" for m in ("fedavgg", "", "FEDAVG", LONG) for f in ("lr", "x")]
     fields = [
-        f"fedavg.{f}=1" for f in ("rl", "LR", "lr ", "lr.x", LONG, "ｌｒ", "cohorte", "__class__", "model_config")
+        f"fedavg.{f}=1" for f in ("rl", "LR", "lr ", "lr.x", LONG, "\uff4cr", "cohorte", "__class__", "model_config")
     ]
     numbers = [f"fedavg.{f}={v}" for f in ("lr", "momentum", "weight_decay") for v in ("-1", *NO_NUMBERS, "[" * 9999)]
     counts = [f"fedavg.cohort={v}" for v in [*NO_COUNTS, "null", "[" * 9999, "9" * 5000]]
@@ -131,7 +133,8 @@ def scenarios(rng: random.Random) -> Case:
                 '{ file = "~nobody_here/p.npz" }', f'{{ file = "{LONG}" }}', '{ rule = "iid", alpha = 1 }',
                 *(f'{{ rule = "classes", classes = {v} }}' for v in (*NO_COUNTS, "4")),
                 *(f'{{ rule = "dirichlet", alpha = {v} }}' for v in (*NO_NUMBERS, "-1", "0")),
-                '{ rule = "classes", classes = 2, variant = "x" }', '{ rule = "classes", classes = 2, clases = 2 }']  # fmt: skip
+                '{ rule = "classes", classes = 2, variant = "x" }',
+                '{ rule = "classes", classes = 2, clases = 2 }']  # fmt: skip
     data = [
         "n=²",
         "n=240,n=100",
@@ -148,10 +151,11 @@ def scenarios(rng: random.Random) -> Case:
         "=",
     ]
     sources = [f'"synthetic:{d}"' for d in data] + ['"npz:"', '"npz:none.npz"', '"npz:text.npz"', '"imagefolder:none"',
-               '"npz:~nobody_here/a.npz"', f'"npz:{LONG}"', '"imagefolder:"', '"npz:a\\u0000b"', '"imagefolder:a\\u0000b"',
+               '"npz:~nobody_here/a.npz"', f'"npz:{LONG}"', '"imagefolder:"',
+               '"npz:a\\u0000b"', '"imagefolder:a\\u0000b"',
                f'"imagefolder:{LONG}"', '"synthetix"', '"synthetic "', '"npz:/dev/null"', '"mnist"']  # fmt: skip
     wrong = {
-        **{count: NO_COUNTS for count in ("clients", "visits", "local_steps", "batch_size", "eval_every", "adapt_every")},
+        **dict.fromkeys(("clients", "visits", "local_steps", "batch_size", "eval_every", "adapt_every"), NO_COUNTS),
         "clients": [*NO_COUNTS, str(10**9), "37", "600"], "batch_size": [*NO_COUNTS, str(10**9)],
         "local_steps": [*NO_COUNTS, str(10**9)], "adapt_steps": [*NO_COUNTS, str(10**9)],
         "novel": [*NO_NUMBERS, "6", "-1", "2.0"], "budget_scale": [*NO_NUMBERS, "0", "-1", "1e308"],
@@ -233,19 +237,21 @@ def commands(rng: random.Random) -> Case:
     """Another command with words that it does not take."""
     bad = rng.choice([*(n for n in NO_NAMES if n), "quik", "--nonsense", "none"])
     lines = [
-        (bad,), ("list",), ("list", bad), ("list", "methods", "methods"), ("check",), ("check", bad), ("check", "--model", bad),
+        (bad,), ("list",), ("list", bad), ("list", "methods", "methods"), ("check",), ("check", bad),
+        ("check", "--model", bad),
         ("check", "fedavg", "--model", "mlp"), ("check", "fedavg,"), ("check", "fedavg", "--data", "digits"),
         ("check", "--model", "mlp", "--data", bad), ("leaderboard", "--suite", bad), ("leaderboard", "--format", bad),
         ("leaderboard", "--format", ""), ("leaderboard", "--format", "csv,"), ("compare",), ("compare", "a"),
         ("compare", bad, bad), ("compare", "a", "b", "c"), ("data",), ("data", bad), ("data", "verify"),
-        ("data", "verify", bad), ("data", "prepare", bad), ("data", "verify", "mnist"), ("run", bad), ("run", "--seeds"),
+        ("data", "verify", bad), ("data", "prepare", bad), ("data", "verify", "mnist"), ("run", bad),
+        ("run", "--seeds"),
         ("run", "--workers"), ("--nonsense",), ("run", "--fresh=1"), ("data", "verify", "npz:none.npz"),
     ]  # fmt: skip
     words = rng.choice(lines)
     if words == ("data",):  # which shows its help
         words = ("data", "nonsense")
-    return Case(f"command {words[0] if words[0] in ('list', 'check', 'leaderboard', 'compare', 'data', 'run') else '?'}",
-                words)  # fmt: skip
+    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "run") else "?"
+    return Case(f"command {name}", words)
 
 
 def programs(rng: random.Random) -> Case:
@@ -253,7 +259,8 @@ def programs(rng: random.Random) -> Case:
     program = rng.choice(PROGRAMS)
     if program.endswith("tune"):
         lines = [(), ("quik",), ("quick", "--trials", rng.choice(["0", "x", "1.5", "٣x", str(10**20)])),
-                 ("quick", "--seed", rng.choice(["-1", "x", "0", str(10**20)])), ("quick", "quick"), ("quick", "--nope"),
+                 ("quick", "--seed", rng.choice(["-1", "x", "0", str(10**20)])), ("quick", "quick"),
+                 ("quick", "--nope"),
                  ("quick", "--budget-scale", rng.choice(["1e308", "nan", "0", "x"])), ("quick", "--methods", "fedavgg"),
                  ("paper-table1", "--scenarios", "*"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),
                  ("quick", "--out", "/proc/none"), ("none.toml",)]  # fmt: skip
@@ -264,8 +271,45 @@ def programs(rng: random.Random) -> Case:
     return Case(f"program {program.rpartition('.')[2]}", rng.choice(lines), (("taken", "a file"),), program)
 
 
+PLUGIN = """
+from pathlib import Path
+from typing import Any, Callable
+from pydantic import SecretStr
+from pfl_bench.api import MethodConfig, register_method
+from pfl_bench.methods.fedavg import FedAvg
+@register_method({name}, paper="none")
+class Mine(FedAvg):
+    class Config(FedAvg.Config):
+        {field}
+"""
+
+
+def plugins(rng: random.Random) -> Case:
+    """A plug-in that cannot be read or run, or registers what cannot be a method; or an option is wrong beside it."""
+    names = ["con", "aux", "nul", "com1", "a" * 101, LONG, "", "A", "a.b", "fedavg", "a b", "é", "../a", "1"]
+    fields = [
+        "f: Callable = print", "f: Any = object()", "f: Any = float('nan')", "f: Any = {1: 2, (1, 2): 3}",
+        "f: Any = (1, 2)", "f: SecretStr = SecretStr('x')", "f: Any = print", "f: object = type", "f: complex = 1j",
+        "f: list[Any] = [print]", "f: str = '\\ud800'", "f: int = 1.5", "f: int = True", "f: bytes = b'\\xff'",
+    ]  # fmt: skip
+    broken: list[str | bytes] = [
+        "def f(:", "1/0", "import nothing_like_it", "raise ValueError('a\\nb' * 9999)", b"\xff\xfe",
+        "x = " + "(" * 500, "\x00", b"\xef\xbb\xbfdef f(:", "raise KeyError", "(" * 5000,
+    ]  # fmt: skip
+    made = [
+        PLUGIN.format(name=repr(rng.choice(names)), field="pass"),
+        PLUGIN.format(name="'mine'", field=rng.choice(fields)),
+        rng.choice(broken),
+    ]
+    return Case(
+        "plug-in",
+        ("run", "--methods", "mine", "--executor", "serial", "--plugin", "p.py"),
+        (("p.py", rng.choice(made)),),
+    )
+
+
 KINDS: dict[Callable[[random.Random], Case], int] = {
-    options: 5, settings: 4, scenarios: 6, suites: 4, commands: 3, programs: 2,
+    options: 5, settings: 4, scenarios: 6, suites: 4, commands: 3, programs: 2, plugins: 1,
 }  # fmt: skip
 """What is made up, and how often."""
 
