@@ -111,7 +111,7 @@ def check_address(address: str, timeout: float = 5.0) -> None:
     try:
         socket.create_connection(place, timeout).close()
     except OSError as error:
-        raise RequestError(f"nothing answers at the Ray address {address} ({one_line(error)})") from error
+        raise RequestError(f"nothing answers at {address} ({one_line(error)})") from error
 
 
 def _publish(ray: Any, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> dict[str, Any]:
