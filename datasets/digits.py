@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from pfl_bench.api import ArrayDataset, DataRequest, hold_out, make_dataset, register_dataset
+from pfl_bench.api import ArrayDataset, DataRequest, RequestError, hold_out, make_dataset, register_dataset
 
 
 @register_dataset("digits", source="Alpaydin and Kaynak 1998, UCI", summary="Handwritten digits, 8x8 grey, 10 classes")
 def load(request: DataRequest) -> ArrayDataset:
     """Scale the 17 grey levels to uint8 and hold out a fixed fifth of every class as test images."""
+    if request.argument:
+        raise RequestError(f"data set 'digits' takes no argument, found {request.argument[:80]!r}")
     from sklearn.datasets import load_digits
 
     digits = load_digits()

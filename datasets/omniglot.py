@@ -2,7 +2,9 @@
 
 Both official parts are pooled: their alphabets are disjoint, and a client of the pFedHN protocol is one
 alphabet. A label is the character's number within its alphabet (at most 55), a group is the alphabet. Each
-character has 20 drawings; 3 are test, and 3 of the other 17 become validation: 70/15/15 %.
+character has 20 drawings; 3 are test, and 3/17 of the others become validation: 70/15/15 % over all. Validation is
+drawn by label, that is from all characters of the same number in their alphabets, so that of a single character it
+holds 0 to 9 drawings: at seed 0 of ``omniglot-alphabets-n50-v1`` 56 of the 1,623 characters have none.
 """
 
 from pathlib import Path

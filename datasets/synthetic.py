@@ -15,23 +15,25 @@ from pfl_bench.api import (
 )
 
 DEFAULTS = {"classes": 10, "channels": 1, "side": 8, "n": 600}
-MOST_PIXELS = 10**9
+MOST_VALUES = 10**8
 NOISE = 40.0  # standard deviation in grey levels
 
 
 def read_options(argument: str) -> dict[str, int]:
-    """``classes=3,n=180`` as numbers, each option once; together no more than ``MOST_PIXELS``."""
+    """``classes=3,n=180`` as numbers, each option once; together no more than ``MOST_VALUES``."""
     options: dict[str, int] = {}
     for part in argument.split(",") if argument else ():
         key, _, value = part.partition("=")
-        if key not in DEFAULTS or not re.fullmatch("0*[1-9][0-9]{0,8}", value):
-            raise RequestError(f"synthetic: option {part!r} must be one of {', '.join(DEFAULTS)} = a positive number")
+        if key not in DEFAULTS or not re.fullmatch("[1-9][0-9]{0,6}", value):
+            raise RequestError(
+                f"synthetic: option {part[:80]!r} must be one of {', '.join(DEFAULTS)} = a positive number"
+            )
         if key in options:
             raise RequestError(f"synthetic: option {key!r} is given twice")
         options[key] = int(value)
     classes, channels, side, n = (DEFAULTS | options).values()
-    if max(classes, n) * channels * side**2 > MOST_PIXELS:
-        raise RequestError(f"synthetic: {argument!r} has more than {MOST_PIXELS} pixels; it is for tests")
+    if (values := max(n, classes) * side**2 * channels) > MOST_VALUES:
+        raise RequestError(f"synthetic: n * side * side * channels is {values}; the most allowed is {MOST_VALUES}")
     return options
 
 

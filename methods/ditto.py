@@ -22,7 +22,9 @@ from ._proximal import Proximal
 class Ditto(Method):
     """w as in FedAvg; v_i <- v_i - lr (grad f_i(v_i) + lam (v_i - w)), with the w that was received (eq. 1).
 
-    A visit's local steps are divided between v_i and w, so that Ditto costs what the other methods cost.
+    Deviations. A visit's local steps are divided between v_i and w, so that Ditto costs what the other methods cost;
+    in the paper either has its own. The pull is part of the gradient, so momentum and clipping see it. lam is one for
+    all clients and rounds; the authors' code can also adapt it per client.
     """
 
     search_space = {"lr": LEARNING_RATES, "lam": [0.05, 0.1, 1.0, 2.0]}

@@ -1,6 +1,10 @@
 """pFedHN-PC: the hypernetwork generates the body; a personal classifier stays on the client."""
 
-from pydantic import PositiveFloat
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pfl_bench.api import (
@@ -18,12 +22,20 @@ from ._hypernetwork import GeneratedLoss, Hypernetwork, embedding_size, generate
 from .pfedhn import PFedHN
 
 
+def independent(fed: Federation, names: Iterable[str]) -> Params:
+    """These parameters as drawn afresh for each training client, ``[clients, ...]``."""
+    seeds = fed.generator("heads").integers(2**63, size=fed.clients)
+    drawn = [fed.model.init(int(seed), fed.device).only(names) for seed in seeds]
+    return Params({name: torch.stack([head[name] for head in drawn]) for name in names})
+
+
 @register_method("pfedhn_pc", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, section 3.3")
 class PFedHNPC(Method):
     """As pFedHN for the body. Client i keeps its head and the head's momentum from visit to visit.
 
-    As in the official code the head's gradient is not clipped and the body's is, by its own norm. Where clients
-    have different models, the clients of each have a hypernetwork of their own.
+    As in the official code every client's head starts from weights of its own; its gradient is not clipped and the
+    body's is, by its own norm. Where clients have different models, the clients of each have a hypernetwork of their
+    own.
     """
 
     search_space = PFedHN.search_space
@@ -32,6 +44,9 @@ class PFedHNPC(Method):
         """As pFedHN, but for the official code's larger learning rate."""
 
         lr: PositiveFloat = 5e-2
+        heads: Literal["independent", "equal"] = Field(
+            "independent", description="whether the clients' heads start from weights of their own, or from the same"
+        )
 
     def init(self, fed: Federation) -> State:
         """Hypernetwork for the body on the server; head and head momentum on every client; the rest is averaged."""
@@ -41,8 +56,10 @@ class PFedHNPC(Method):
         size = config.embedding or embedding_size(fed.population)
         phi = init_hypernetwork(fed, {prefix(fed, fed.model): shapes}, size, config.hidden, config.hidden_layers)
         momentum = fed.per_client(zeros_like(head.only(fed.model.trainable)))
-        rest = params.without({*shapes, *head})
-        return State(phi=phi, momentum=zeros_like(phi), heads=fed.per_client(head), head_momentum=momentum, rest=rest)
+        rest, heads = params.without({*shapes, *head}), fed.per_client(head)
+        if config.heads == "independent":
+            heads.set_rows(fed.everyone, independent(fed, heads))
+        return State(phi=phi, momentum=zeros_like(phi), heads=heads, head_momentum=momentum, rest=rest)
 
     def server(self, fed: Federation, state: State) -> Hypernetwork:
         """The hypernetwork, which generates the body's trainable parameters."""

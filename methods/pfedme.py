@@ -50,11 +50,20 @@ class ProximalStep(GradientRule):
 class PFedMe(Method):
     """theta_i ~ argmin f_i(theta; batch) + lam/2 ||theta - w_i||^2 by K steps; w_i <- w_i - lr lam (w_i - theta_i).
 
-    The personal model that is evaluated is theta_i, stored as a copy. Only the cohort trains (in the paper
-    every client does, and only a sample is aggregated): the budget counts every client that trains.
+    The personal model that is evaluated is theta_i, stored as a copy.
+
+    Deviations. Only the cohort trains (in the paper every client does, and only a sample is aggregated): the budget
+    counts every client that trains. The K steps start from w_i for every batch, where the authors' code goes on from
+    the last theta_i; its further weight decay of 0.001 on theta_i, which the paper does not have, is left out. The
+    server's mean is uniform, as in the algorithm.
     """
 
-    search_space = {"lr": [0.05, 0.02, 0.01, 0.005], "personal_lr": [0.1, 0.05, 0.01, 0.005], "lam": [5.0, 15.0]}
+    search_space = {
+        "lr": [0.1, 0.05, 0.02, 0.01, 0.005],
+        "personal_lr": [0.3, 0.1, 0.05, 0.02, 0.01],
+        "lam": [1.0, 5.0, 15.0, 30.0],
+        "inner_steps": [1, 3, 5],
+    }
 
     class Config(MethodConfig):
         """The authors' defaults."""

@@ -21,15 +21,23 @@ from pfl_bench.data.dataset import ArrayDataset, Arrays, hold_out, make_dataset
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
 from pfl_bench.engine.federation import Federation
-from pfl_bench.engine.method import LEARNING_RATES, LocalSgdConfig, Method, Moment, register_method
+from pfl_bench.engine.method import (
+    LEARNING_RATES,
+    PLAIN_LEARNING_RATES,
+    LocalSgdConfig,
+    Method,
+    Moment,
+    register_method,
+)
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.errors import RequestError, UnsuitedError
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.config import MethodConfig
 
 __all__ = [
-    "LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest", "Federation", "Gradient",
-    "GradientRule", "InputShape", "LocalSgdConfig", "Loss", "Method", "MethodConfig", "Moment", "Net", "Params",
+    "LEARNING_RATES", "PLAIN_LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest",
+    "Federation", "Gradient", "GradientRule", "InputShape", "LocalSgdConfig", "Loss", "Method", "MethodConfig",
+    "Moment", "Net", "Params",
     "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "State", "Tensors", "Trained",
     "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "load_dataset", "make_dataset", "make_partition",
     "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",

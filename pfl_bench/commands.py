@@ -5,11 +5,13 @@ import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import RequestError, one_line
 from .files import expanded
+from .text import printable
 
 WRONG, FAILED, INTERRUPTED = 2, 1, 130
 """Exit statuses: a wrong request, something else that went wrong, Ctrl-C."""
@@ -17,9 +19,10 @@ WRONG, FAILED, INTERRUPTED = 2, 1, 130
 _LONGEST_LINE, _LONGEST_WORD = 1200, 256
 
 
-def refuse(message: str, status: int = WRONG) -> int:
-    """Print an error as one line of bounded length, without control characters, and return ``status``."""
-    print(f"error: {_bounded(message)}", file=sys.stderr)
+def refuse(message: str, status: int = WRONG, kind: str = "error: ") -> int:
+    """Print an error as one line of bounded length, with nothing hidden in it, and return ``status``."""
+    with suppress(OSError):  # the terminal may be gone
+        print(f"{kind}{_bounded(message)}", file=sys.stderr)
     return status
 
 
@@ -27,7 +30,7 @@ def _bounded(message: str) -> str:
     """One line; what is longer than a line can be, or a word in it, loses its middle."""
     text = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _shortened(word[0], _LONGEST_WORD), message)
     text = _shortened(" ".join(text.split()), _LONGEST_LINE)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text)
 
 
 def _shortened(text: str, most: int) -> str:

@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from pfl_bench.text import printable
+
 
 class RequestError(ValueError):
     """A wrong request. Its text is one line; the command line prints it and exits with status 2."""
@@ -54,8 +56,8 @@ LONGEST = 300
 def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line of bounded length."""
     try:
-        text = " ".join(str(error)[: 10 * LONGEST].split())
-    except Exception:  # a method's own exception may be of any kind, and must not stop other runs
+        text = printable(" ".join(str(error)[: 10 * LONGEST].split()))
+    except BaseException:  # a method's own exception may be of any kind, and must not stop other runs
         text = "(its text cannot be had)"
     text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from . import global_state, trial
 from .errors import RequestError, one_line, shown, unknown
 from .files import check_name, read_text
 from .shelves import Offer, offers
@@ -54,6 +55,8 @@ class Registry(Generic[T]):
         if not _NAME.fullmatch(name):
             raise RequestError(f"{self.kind} name {shown(name)} must match {_NAME.pattern}")
         check_name(name, f"{self.kind} name")
+        if name == "all":
+            raise RequestError(f"{self.kind} name 'all' is taken: it means every {self.kind}")
 
         def enter(value: T) -> T:
             if name in self._entries:
@@ -79,7 +82,7 @@ class Registry(Generic[T]):
         try:
             with all_or_nothing():
                 load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.broken[name] = one_line(error)
 
     def entry(self, name: str) -> Entry[T]:
@@ -168,10 +171,16 @@ def read_plugin(path: str | Path) -> Plugin:
     return Plugin(str(path), read_text(Path(path), "plug-in"))
 
 
+LOADING_SECONDS = 60.0
+
+
 def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
-    """Read and run plug-in files."""
+    """Read and run plug-in files, each first in a fork of this process; one that does harm there is a RequestError."""
     plugins = tuple(read_plugin(path) for path in paths)
     for plugin in plugins:
+        _discover_all()
+        if wrong := trial.complaint(partial(load_plugin, plugin), LOADING_SECONDS):
+            raise RequestError(wrong if wrong.startswith("plug-in ") else f"plug-in {plugin.path!r} {wrong}")
         load_plugin(plugin)
     return plugins
 
@@ -180,15 +189,27 @@ def load_plugin(plugin: Plugin) -> None:
     """Run a plug-in's text so that it registers its entries; the same text is run once per process."""
     if plugin.module_name in sys.modules:
         return
-    for registry in ALL:  # so that a used name is noticed
-        registry.discover()
+    _discover_all()
     module = types.ModuleType(plugin.module_name)
     module.__file__ = plugin.path
     sys.modules[plugin.module_name] = module
+    before = global_state.read()
     try:
         with all_or_nothing():
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
-    except Exception as error:
+            if changes := global_state.changed(before, random_numbers=False):
+                raise RuntimeError(f"it changes {', '.join(changes)}")
+    except (KeyboardInterrupt, GeneratorExit):
+        del sys.modules[plugin.module_name]
+        raise
+    except BaseException as error:  # exit() too
         del sys.modules[plugin.module_name]
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise RequestError(f"plug-in {plugin.path!r} could not be loaded{line}: {one_line(error)}") from error
+    finally:
+        global_state.restore(before)
+
+
+def _discover_all() -> None:
+    for registry in ALL:  # so that a used name is noticed
+        registry.discover()

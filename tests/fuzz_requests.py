@@ -245,7 +245,8 @@ def commands(rng: random.Random) -> Case:
         ("compare", bad, bad), ("compare", "a", "b", "c"), ("data",), ("data", bad), ("data", "verify"),
         ("data", "verify", bad), ("data", "prepare", bad), ("data", "verify", "mnist"), ("run", bad),
         ("run", "--seeds"),
-        ("run", "--workers"), ("--nonsense",), ("run", "--fresh=1"), ("data", "verify", "npz:none.npz"),
+        ("run", "--workers"), ("--nonsense",), ("run", "--fresh=1"),
+        ("run", "--in-process"), ("data", "verify", "npz:none.npz"),
     ]  # fmt: skip
     words = rng.choice(lines)
     if words == ("data",):  # which shows its help
@@ -259,7 +260,7 @@ def programs(rng: random.Random) -> Case:
     program = rng.choice(PROGRAMS)
     if program.endswith("tune"):
         lines = [(), ("quik",), ("quick", "--trials", rng.choice(["0", "x", "1.5", "٣x", str(10**20)])),
-                 ("quick", "--seed", rng.choice(["-1", "x", "0", str(10**20)])), ("quick", "quick"),
+                 ("quick", "--seeds", rng.choice(["-1", "x", "0", "2-3", str(10**20)])), ("quick", "quick"),
                  ("quick", "--nope"),
                  ("quick", "--budget-scale", rng.choice(["1e308", "nan", "0", "x"])), ("quick", "--methods", "fedavgg"),
                  ("paper-table1", "--scenarios", "*"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),

@@ -8,21 +8,24 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"commands", "errors", "files", "metrics", "registry", "seeds"}
+FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "text"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
-    "errors": set(),
+    "text": set(),
+    "errors": {"text"},
     "files": {"errors"},
-    "commands": {"errors", "files"},
+    "commands": {"errors", "files", "text"},
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
-    "registry": {"errors", "files", "shelves"},
+    "global_state": set(),
+    "trial": {"errors"},
+    "registry": {"errors", "files", "global_state", "shelves", "trial"},
     "spec": {"errors", "files", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},
     "engine": FOUNDATION | {"spec", "data", "client"},
-    "results": {"commands", "errors", "files", "metrics"},
+    "results": {"commands", "errors", "files", "metrics", "spec", "text"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
     "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},

@@ -1,5 +1,6 @@
 """What `results/` publishes must follow from the runs beside it."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -11,8 +12,10 @@ from pfl_bench.registry import METHODS
 from pfl_bench.results.analyses import claims, communication, embeddings, novel
 from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
-from pfl_bench.results.render import FORMATS, to_csv
-from pfl_bench.running.tuning import TRIALS_FILE, choose, plan_trials
+from pfl_bench.results.publish import table_text
+from pfl_bench.results.render import to_csv
+from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials
+from pfl_bench.spec.identity import BEFORE
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, select_scenarios
@@ -37,26 +40,45 @@ def test_runs_are_finished_and_from_a_clean_commit(folder):
 def test_runs_have_the_suites_hyperparameters(folder):
     suite, runs = load_suite(folder.name), scan_runs(folder)[0]
     for method in runs["method"].unique():
-        planned = {(run.scenario.id, run.config_hash) for run in plan_runs([method], suite.scenarios, [0], suite, {})}
+        planned = {
+            (run.scenario.id, run.config_hash)
+            for before in ({}, BEFORE)  # a run of before a field existed stays published until it is run again
+            for run in plan_runs([method], suite.scenarios, [0], suite, before)
+        }
         own = runs[runs["method"] == method]
         full = own["scenario"].str.extract(r"^([^@+]*)")[0]
         assert set(zip(full, own["config_hash"], strict=True)) <= planned, method
 
 
-@pytest.mark.parametrize("folder", [f for f in SUITES if f.name.endswith("-tuning")], ids=lambda folder: folder.name)
-def test_trials_are_those_of_the_suite_and_it_has_the_best(folder):
-    """Tried with the suite's other hyper-parameters; where it runs several variants, the choice is one of them."""
+TUNED = [f for f in SUITES if f.name.endswith("-tuning")]
+
+
+def trials_of(folder):
+    """The suite, and per scenario and method its trials: what the suite says there, and the runs."""
     suite, runs = load_suite(folder.name.removesuffix("-tuning")), scan_runs(folder)[0]
     assert set(pd.read_csv(folder / TRIALS_FILE)["run_id"]) == set(runs["run_id"])
-    for (edition, scale, precision), part in runs.groupby(["scenario", "budget_scale", "precision"]):
-        full = select_scenarios(suite.scenarios, edition.partition("@")[0])
-        (scenario,) = at_edition(full, scale, precision)
-        trials = plan_trials(suite, scenario, sorted(set(part["method"])), 8, 1000)
-        assert {trial.run.id for trial in trials} == set(part["run_id"])
+    for (edition, scale, precision, method), part in runs.groupby(["scenario", "budget_scale", "precision", "method"]):
+        (scenario,) = at_edition(select_scenarios(suite.scenarios, edition.partition("@")[0]), scale, precision)
+        own, variants = suite.hyperparameters_of(method, scenario.id), suite.variants.get(method, [{}])
+        yield suite, scenario, method, [{**own, **variant} for variant in variants], part
+
+
+@pytest.mark.parametrize("folder", TUNED, ids=lambda folder: folder.name)
+def test_a_suite_has_what_its_trials_led_to(folder):
+    """Where there are several tuning seeds: replayed from the start, grids widened. Else: the best of the trials."""
+    for suite, scenario, method, chosen, part in trials_of(folder):
         reached = dict(zip(part["run_id"], part["validation_accuracy"], strict=True))
-        for method, choice in choose(trials, reached).items():
-            suites_own = suite.hyperparameters_of(method, scenario.id)
-            assert any(choice.values.items() <= {**suites_own, **v}.items() for v in suite.variants.get(method, [{}]))
+        seeds = sorted(set(part["seed"].astype(int)))
+        if len(seeds) == 1:
+            configs = part["config"].map(json.loads)
+            own = configs.map(lambda config, chosen=chosen: any(values.items() <= config.items() for values in chosen))
+            assert part["validation_accuracy"][own].max() == part["validation_accuracy"].max(), (scenario.id, method)
+            continue
+        (trials,) = plan_trials(suite, scenario, [method], 8, seeds)
+        for _ in range(WIDENINGS):
+            trials = trials.widened(trials.choice(reached).values)
+        assert {run.id for run in trials.runs} == set(reached), method
+        assert any(trials.choice(reached).values.items() <= values.items() for values in chosen), method
 
 
 @pytest.mark.parametrize(
@@ -66,7 +88,7 @@ def test_trials_are_those_of_the_suite_and_it_has_the_best(folder):
 )
 def test_tables_are_what_the_runs_give(table):
     runs = scan_runs(table.parent)[0]
-    assert table.read_text(encoding="utf-8") == FORMATS[table.suffix[1:]](leaderboard(runs))
+    assert table.read_text(encoding="utf-8") == table_text(table.suffix[1:], table.parent, runs, leaderboard(runs))
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
 
 

@@ -2,18 +2,39 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 import typer.main
 
-from pfl_bench.commands import WRONG, exit_status
+from pfl_bench.commands import WRONG, exit_status, refuse
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 
 from .numbers import number, whole
+from .signals import ending
+
+
+class _Interrupted(BaseException):
+    """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
+
+    def __init__(self, interruption: KeyboardInterrupt) -> None:
+        super().__init__(interruption)
+        self.interruption = interruption
+
+
+class _Commands(typer.core.TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            raise _Interrupted(interruption) from interruption
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Benchmark suite for personalized federated learning.",
     add_completion=False,
     no_args_is_help=True,
@@ -57,6 +78,9 @@ def run(
     plugin: Plugins = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
     track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="To debug a plug-in: serial, without a process of its own.")
+    ] = False,
 ) -> int:
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
     from pfl_bench.registry import load_plugins
@@ -66,7 +90,7 @@ def run(
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, state, precision,
         budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
-        tuple(name.strip() for name in track.split(",")) if track else (),
+        tuple(name.strip() for name in track.split(",")) if track else (), in_process,
     )  # fmt: skip
     check_means(request)
     plugins = load_plugins(request.plugins)
@@ -155,6 +179,9 @@ def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> in
             return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
         except typer.Exit as stop:
             return stop.exit_code
+        except _Interrupted as error:
+            status, line = ending(error.interruption)
+            return refuse(line, status, kind="")
         except typer.Abort as error:
             raise KeyboardInterrupt from error
         except Exception as error:

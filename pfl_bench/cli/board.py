@@ -7,8 +7,14 @@ from rich.console import Console
 
 from pfl_bench.results.comparable import plain
 from pfl_bench.results.display import Shown, text_columns, texts, titles
+from pfl_bench.results.notes import mixed, of_scenarios
+from pfl_bench.results.overall import Overall
+from pfl_bench.text import shortened
 
-from .terminal import print_rows
+from .terminal import print_rows, say
+
+LONGEST = 300
+"""Characters of the reasons of an entry's runs."""
 
 
 def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collection[str]) -> None:
@@ -23,7 +29,18 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
         print_rows(console, title, [column.title for column in shown], texts(part, shown), numeric)
         for method, reason in dict.fromkeys(zip(part["method"], part["reason"], strict=True)):
             if reason:
-                console.print(f"  {method}: {reason}", markup=False, soft_wrap=True)
+                say(console, f"  {method}: {shortened(reason, LONGEST)}")
+        for note in mixed(part):
+            say(console, f"  {note}")
+    for note in of_scenarios(table):
+        say(console, note)
+
+
+def print_overall(console: Console, found: Overall) -> None:
+    """What may be said over all scenarios, and what was left out for it."""
+    print_rows(console, "Over all scenarios", found.headings(), found.rows(), found.headings()[1:])
+    for note in found.notes:
+        say(console, f"  {note}")
 
 
 def _fitting(part: pd.DataFrame, every: Sequence[Shown], width: int) -> list[Shown]:

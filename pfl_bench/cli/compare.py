@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pfl_bench.errors import RequestError
 
-from .terminal import make_console, print_rows
+from .terminal import make_console, print_rows, say
 
 HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval", "p", "seeds", "verdict")
 
@@ -19,13 +19,14 @@ def compare_folders(before: Path, after: Path) -> int:
             raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'{hint}")
     from pfl_bench.results.comparison import UNJUDGED, compare, regressions  # loads pandas and scipy
     from pfl_bench.results.frame import scan_runs
+    from pfl_bench.results.notes import left_out
 
     console = make_console()
     frames = []
     for folder in (before, after):
         frame, problems = scan_runs(folder)
-        for problem in problems:
-            console.print(f"Left out: {folder / problem.where}: {problem.why}", markup=False, soft_wrap=True)
+        for line in left_out(problems, str(folder)):
+            say(console, line)
         if frame.empty:
             raise RequestError(f"compare: there is no readable run in {str(folder)!r}")
         frames.append(frame)
@@ -47,7 +48,7 @@ def compare_folders(before: Path, after: Path) -> int:
     print_rows(console, f"{before} and {after}", HEADERS, rows)
     for cell in moved:
         for runs in cell.left_out:
-            console.print(f"Left out of {cell.scenario}, {cell.entry}: {runs}", markup=False, soft_wrap=True)
+            say(console, f"Left out of {cell.scenario}, {cell.entry}: {runs}")
     worse = regressions(moved)
     unjudged = sum(cell.verdict in UNJUDGED for cell in moved)
     console.print(
@@ -55,8 +56,8 @@ def compare_folders(before: Path, after: Path) -> int:
         + (f"; {unjudged} could not be judged" if unjudged else "")
         + " (paired t test over seeds, Holm-corrected)."
     )
-    if all(cell.verdict in ("new", "gone") for cell in moved):
-        console.print("Nothing was compared: the folders have no cell in common.")
+    if not any(cell.seeds for cell in moved) and not worse:
+        console.print("Nothing was compared: the folders have no run in common on equal data and splits.")
         return 1
     return 1 if worse else 0
 

@@ -26,7 +26,10 @@ def verify_dataset(name: str, data_dir: Path | None) -> int:
 
 def _describe(name: str, dataset: ArrayDataset) -> None:
     channels, height, width = dataset.input_shape
-    make_console().print(
+    console = make_console()
+    for note in dataset.notes:
+        console.print(f"Note: {name}: {note}", markup=False, soft_wrap=True)
+    console.print(
         f"{name}: {len(dataset.train_labels)} train and {len(dataset.test_labels)} test images, "
         f"{height}x{width}x{channels}, {dataset.classes} classes, SHA-256 {dataset.sha256}",
         soft_wrap=True,

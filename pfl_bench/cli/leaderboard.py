@@ -1,12 +1,17 @@
 """The command ``leaderboard``."""
 
+import os
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, unknown
 from pfl_bench.results import EVERY_FORMAT
 from pfl_bench.results.ledger import check_writable
+from pfl_bench.spec.suite import load_suite
+from pfl_bench.text import shortened
 
-from .terminal import make_console
+from .terminal import make_console, say
+
+MOST_SUITES = 20
 
 
 def rebuild(suite: str, out: Path, formats: str) -> int:
@@ -16,18 +21,28 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
     for name in wanted:
         if name not in EVERY_FORMAT:
             raise unknown("format", name, EVERY_FORMAT)
-    folder = out / (Path(suite).stem if suite.endswith(".toml") else suite)
-    if not (folder / "runs").is_dir():
-        there = sorted(path.parent.name for path in out.glob("*/runs")) or ["(none)"]
-        raise RequestError(f"--suite: no runs in {folder}; suites with runs in {out}: {', '.join(there)}")
+    folder = out / (load_suite(suite).name if suite.endswith(".toml") else suite)
+    if not os.path.isdir(folder / "runs"):  # noqa: PTH112 (Path's own fails where the name is too long)
+        there = sorted(path.parent.name for path in out.glob("*/runs"))
+        named = ", ".join(there[:MOST_SUITES]) + (" ..." if len(there) > MOST_SUITES else "")
+        raise RequestError(
+            f"--suite: no runs in {shortened(str(folder), 200)}; suites with runs in {out}: {named or '(none)'}"
+        )
     check_writable(folder)
-    from pfl_bench.results.publish import write_leaderboard  # loads pandas and scipy
+    from pfl_bench.results.leaderboard import leaderboard  # these load pandas and scipy
+    from pfl_bench.results.notes import left_out
+    from pfl_bench.results.overall import overall, several_scenarios
+    from pfl_bench.results.publish import readable_runs, write_tables
 
-    from .board import print_leaderboard
+    from .board import print_leaderboard, print_overall
 
-    table, written, problems = write_leaderboard(folder, wanted)
+    runs, problems = readable_runs(folder)
+    table = leaderboard(runs)
+    written = write_tables(folder, runs, table, wanted)
     print_leaderboard(console, table, set(table["scenario"]))
-    for problem in problems:
-        console.print(f"Left out: {problem.where}: {problem.why}", markup=False, soft_wrap=True)
-    console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
+    if several_scenarios(table):
+        print_overall(console, overall(runs))
+    for line in left_out(problems):
+        say(console, line)
+    say(console, "Written: " + ", ".join(str(path) for path in written))
     return 0

@@ -9,7 +9,7 @@ from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, Registry, 
 from pfl_bench.shelves import Offer
 from pfl_bench.spec.suite import builtin_suites
 
-from .terminal import make_console, print_rows
+from .terminal import make_console, print_rows, say
 
 Rows = list[list[str]]
 
@@ -76,5 +76,5 @@ def list_things(what: str, plugins: Sequence[Path]) -> int:
     headers, rows = listing()
     print_rows(console, "data sets" if what == "datasets" else what, headers, rows)
     for name, reason in (registry.broken if registry is not None else {}).items():
-        console.print(f"  {name} could not be loaded: {reason}", markup=False)
+        say(console, f"  {name} could not be loaded: {reason}")
     return 0

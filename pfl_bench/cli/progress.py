@@ -1,6 +1,7 @@
 """The live view of a request: a bar for all runs, and one per method with its latest validation accuracy."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -69,7 +70,8 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.console.is_terminal:
-            self.bar.stop()
+            with suppress(OSError):  # after SIGHUP there is no terminal any more
+                self.bar.stop()
 
     def listen(self, run: RunSpec, event: Event) -> None:
         """Advance the bars by what happened to a run."""

@@ -48,6 +48,7 @@ class RunRequest:
     plugins: tuple[Path, ...]
     fresh: bool
     trackers: tuple[str, ...] = ()
+    in_process: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def check_means(request: RunRequest) -> None:
         split_address(request.address, "--address")
         if request.executor != "ray":
             raise RequestError("--address is for --executor ray")
+    if request.in_process and request.executor != "serial":
+        raise RequestError("--in-process is for --executor serial")
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
     if request.seeds is not None:
         parse_seeds(request.seeds, "--seeds")

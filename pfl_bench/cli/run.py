@@ -1,22 +1,26 @@
 """The command ``run``."""
 
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Literal
 
 from rich.console import Console
 
 from pfl_bench.data.store import default_data_dir
-from pfl_bench.engine.events import Event
+from pfl_bench.engine.events import Event, RunResult
+from pfl_bench.engine.stop import exit_status
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.results.frame import read_runs
+from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.notes import left_out
 from pfl_bench.results.publish import write_tables
+from pfl_bench.running.executors import Executor
 from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.notes import notes_of
 from pfl_bench.running.reuse import Standing, review
-from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, resolve_device
+from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, missing, resolve_device
 from pfl_bench.running.tracking import Tracking
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config, plan_runs
@@ -24,7 +28,9 @@ from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from .board import print_leaderboard
 from .progress import RunProgress
 from .request import RunRequest, Wanted
-from .terminal import make_console
+from .signals import named, patiently
+from .terminal import make_console, say
+from .told import say_interrupted, say_outcome, say_standing
 
 
 def _plan(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], device: str) -> Plan:
@@ -45,57 +51,59 @@ def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]
         warnings.warn(f"method {name!r} is left out, it could not be loaded: {reason}", stacklevel=1)
     on_cluster = request.address is not None and request.device == "cuda"  # this machine may have none
     device = "cuda" if on_cluster else resolve_device(request.device)
-    executor = choose_executor(request.executor, request.workers, request.address, device)
+    executor = choose_executor(request.executor, request.workers, request.address, device, request.in_process)
     plan = _plan(request, wanted, plugins, device)
+    for note in notes_of(plan):
+        say(console, f"Note: {note}")
     ledger = Ledger(request.out / plan.suite)
     with closing(Tracking.open(request.trackers, ledger.folder)) as tracking, ledger.lock():
+        standing = review(plan.runs, plan.bases, ledger, request.fresh)
+        ended: set[str] = set()
         try:
-            standing = review(plan.runs, plan.bases, ledger, request.fresh)
-            _say_renewed(console, standing)
-            with RunProgress(console, plan.runs, set(standing.reused)) as progress:
-
-                def listen(run: RunSpec, event: Event) -> None:
-                    progress.listen(run, event)
-                    tracking.listen(run, event)
-
-                outcome = execute(plan, ledger, executor, listen, standing)
-        except KeyboardInterrupt:
-            finished = len(review(plan.runs, plan.bases, ledger).reused)
-            console.print(
-                f"\nInterrupted: {finished} of {len(plan.runs)} runs are finished and kept in {ledger.folder}. "
-                "The same command goes on from there."
-            )
-            return 130
-        runs = read_runs(ledger.folder)
-        table = leaderboard(runs)
-        print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
-        _report(console, plan, outcome, ledger)
-        try:
-            written = write_tables(ledger.folder, runs, table, ("csv",))
-        except OSError as error:
-            console.print(f"The tables could not be written to {ledger.folder}: {one_line(error)}", soft_wrap=True)
-            return 1
-    console.print("Written: " + ", ".join(str(path) for path in written), soft_wrap=True)
-    return 1 if outcome.failed else 0
+            outcome = _compute(console, plan, ledger, executor, standing, tracking, ended)
+            return _conclude(console, plan, outcome, ledger)
+        except KeyboardInterrupt as error:
+            interruption = named(error)
+            with suppress(OSError):  # the terminal may be gone
+                say_interrupted(console, plan, ledger, standing, ended, interruption)
+            return exit_status(interruption)
 
 
-def _say_renewed(console: Console, standing: Standing) -> None:
-    """Runs that are there but were computed on something else, by what that is."""
-    reasons: dict[str, list[str]] = {}
-    for run_id, reason in standing.renewed.items():
-        reasons.setdefault(reason, []).append(run_id)
-    for reason, ids in reasons.items():
-        named = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-        console.print(
-            f"Computed anew, the old runs kept in aside/, because {reason} changed since: {named}",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+def _compute(
+    console: Console, plan: Plan, ledger: Ledger, executor: Executor, standing: Standing, tracking: Tracking,
+    ended: set[str],
+) -> Outcome:  # fmt: skip
+    """Run what is missing; ``ended`` receives the runs that got their result."""
+    say_standing(console, standing, ledger)
+
+    def listen(run: RunSpec, event: Event) -> None:
+        if isinstance(event, RunResult):
+            ended.add(run.id)
+        progress.listen(run, event)
+        tracking.listen(run, event)
+
+    farewell = f"Stopped at once. What was finished is kept in {ledger.folder}; the same command goes on from there."
+    with (
+        patiently("Stopping: writing checkpoints. Once more stops at once.", farewell),
+        RunProgress(console, plan.runs, set(standing.reused)) as progress,
+    ):
+        return execute(plan, ledger, executor, listen, standing)
 
 
-def _report(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> None:
-    if outcome.reused:
-        console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
-    for run_id, reason in outcome.failed.items():
-        console.print(f"Failed: {run_id}: {reason}", markup=False, soft_wrap=True)
-        if (trace := ledger.error_file(run_id)) is not None:
-            console.print(f"  its traceback: {trace}", markup=False, soft_wrap=True)
+def _conclude(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> int:
+    """Write the tables, then show them. 0 if everything that was asked for is there, else 1."""
+    absent = [run_id for run_id in missing(plan, ledger) if run_id not in outcome.failed]
+    runs, problems = scan_runs(ledger.folder)
+    table = leaderboard(runs)
+    try:  # before anything is printed: a terminal that fails must not cost the tables
+        said, written = "Written: ", write_tables(ledger.folder, runs, table, ("csv",))
+    except OSError as error:
+        said, written = f"The tables could not be written to {ledger.folder}: {one_line(error)}", []
+    print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
+    say_outcome(console, plan, outcome, ledger)
+    if absent:
+        gone = f"Missing: {', '.join(absent)}: finished, but not in {ledger.folder} any more. "
+        say(console, gone + "The same command computes what is missing.")
+    for line in (*left_out(problems), said + ", ".join(str(path) for path in written)):
+        say(console, line)
+    return 1 if outcome.failed or absent or not written else 0

@@ -1,5 +1,10 @@
-"""Tables for the terminal. Light: ``list`` needs nothing else."""
+"""What reaches the terminal: text of others without anything hidden in it, tables, and what a terminal cannot show.
 
+Everything that is not a constant is printed by ``say`` or ``print_rows``. Light: ``list`` needs nothing else.
+"""
+
+import os
+import sys
 from collections.abc import Collection, Sequence
 
 from rich import box
@@ -7,20 +12,46 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pfl_bench.text import printable
+
+PIPE_WIDTH = 140
+
+
+class Terminal(Console):
+    """A console whose reader may go away: what would be printed then is dropped, and the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """The pipe was closed (``| head -1``)."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # nothing is left to fail when Python flushes at its end
+        os.close(nowhere)
+
 
 def make_console() -> Console:
-    """A console as wide as the terminal; into a file or a pipe, wide enough for every column."""
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
+    """A console as wide as the terminal; into a file or a pipe, wide enough for every column.
+
+    A character that the encoding lacks is shown as its escape.
+    """
+    if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
+        reconfigure(errors="backslashreplace")
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=PIPE_WIDTH)
+
+
+def say(console: Console, text: str) -> None:
+    """A line of text; names and messages in it are shown as they are, and nothing in them is a command."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rows(
     console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[str] = ()
 ) -> None:
-    """One table, ``numeric`` columns to the right; where it does not fit, cells wrap rather than disappear."""
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    """One table, ``numeric`` columns to the right and never broken; the others wrap rather than disappear."""
+    table = Table(title=escape(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
     for header in headers:
-        table.add_column(header, justify="right" if header in numeric else "left", overflow="fold")
+        figures = header in numeric
+        table.add_column(header, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     console.print(table)

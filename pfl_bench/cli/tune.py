@@ -1,7 +1,7 @@
 """Tuning a suite's methods: ``python -m pfl_bench.cli.tune quick --trials 8``.
 
-Runs the trials on one scenario at a seed that the suite does not publish, records them under ``<out>/<suite>-tuning``,
-and prints the choices as TOML.
+Runs the trials on one scenario at seeds that the suite does not publish, records them under ``<out>/<suite>-tuning``,
+and prints the choices as TOML. The default is among a method's trials; a choice at an edge widens the grid.
 """
 
 import sys
@@ -17,7 +17,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
-from pfl_bench.spec.suite import load_suite, means_all, parse_names, select_scenarios
+from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
 from .app import Out, run_program
 from .numbers import number, whole
@@ -31,9 +31,7 @@ def tune_suite(
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
     trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N")] = 8,
-    seed: Annotated[
-        int, typer.Option(parser=whole(0, 10**9 - 1), metavar="N", help="Not one of the suite's own.")
-    ] = 1000,
+    seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
     out: Out = Path("results"),
     budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
@@ -41,8 +39,9 @@ def tune_suite(
 ) -> None:
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     loaded = load_suite(suite)
-    asked = loaded.methods if methods is None else methods
-    names = parse_names(asked, METHODS.known_names(), "method", "--methods")
+    asked, where = (loaded.methods, "methods") if methods is None else (methods, "--methods")
+    names = parse_names(asked, METHODS.known_names(), "method", where)
+    tried_at = parse_seeds(seeds, "--seeds")
     matching = select_scenarios(loaded.scenarios, scenarios, "--scenarios")
     if scenarios is not None and len(matching) > 1:
         found = ", ".join(scenario.id for scenario in matching)
@@ -52,12 +51,12 @@ def tune_suite(
         raise unknown("executor", executor, EXECUTORS)
     check_writable(out)
     from pfl_bench.running.executors.choice import choose_executor  # loads torch
-    from pfl_bench.running.tuning import plan_trials, tune
+    from pfl_bench.running.tuning.trials import plan_trials, tune
 
     from .progress import RunProgress
 
     names = METHODS.loaded(names) if means_all(asked) else names
-    planned = plan_trials(loaded, scenario, names, trials, seed)
+    planned = plan_trials(loaded, scenario, names, trials, tried_at)
     chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
     for method, choice in chosen.items():
         pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())

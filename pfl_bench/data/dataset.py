@@ -1,7 +1,7 @@
 """Data sets as arrays: what a source must deliver, and how it is checked."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,10 @@ import numpy as np
 
 from pfl_bench.errors import RequestError
 
+from .arrays import checked_images, checked_numbers, renumbered
+
 Arrays = Mapping[str, np.ndarray]
+SPLITS = ("train", "test")
 REQUIRED = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -20,7 +23,8 @@ class ArrayDataset:
     Images are uint8, ``[N, height, width, channels]``; labels int64 in ``[0, classes)``; groups, where the
     source has natural ones (writers, alphabets, super-classes), int64 in ``[0, number of groups)``.
     ``mean`` and ``std`` are per channel, on pixels scaled to [0, 1]. ``validation_share`` of every class of
-    the training images is held back for validation by the partitioner.
+    the training images is held back for validation by the partitioner. ``notes`` are what the user should know of how
+    the source was read; whoever loads it for him prints them.
     """
 
     name: str
@@ -35,6 +39,7 @@ class ArrayDataset:
     train_groups: np.ndarray | None = None
     test_groups: np.ndarray | None = None
     validation_share: float = 0.2
+    notes: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -68,66 +73,72 @@ def make_dataset(
     std: tuple[float, ...] | None = None,
     groups: str | None = None,
     validation_share: float = 0.2,
+    notes: Sequence[str] = (),
 ) -> ArrayDataset:
     """Check raw arrays (``REQUIRED`` and ``train_<groups>``, ``test_<groups>``) and wrap them.
 
     Grey images may lack the channel axis. Where ``mean`` and ``std`` are not given they are measured on the
-    training images. RequestError names the array and what is wrong with it.
+    training images. Where ``classes`` is not given, classes are those that occur: other numbers are renumbered, and so
+    are groups, which is among the notes. A class that only the test part has is refused.
+    RequestError names the array and what is wrong with it.
     """
     required = (*REQUIRED, *((f"train_{groups}", f"test_{groups}") if groups else ()))
     for key in required:
         if key not in arrays:
             raise RequestError(f"{name}: array {key!r} is missing; required are {', '.join(required)}")
-    images = {split: _checked_images(name, split, arrays[f"{split}_images"]) for split in ("train", "test")}
+    images = {s: checked_images(name, f"{s}_images", arrays[f"{s}_images"]) for s in SPLITS}
     if images["train"].shape[1:] != images["test"].shape[1:]:
         shapes = images["train"].shape[1:], images["test"].shape[1:]
         raise RequestError(f"{name}: train and test images differ in shape: {shapes[0]} and {shapes[1]}")
-    labels = {
-        split: _checked_labels(name, f"{split}_labels", arrays[f"{split}_labels"], len(images[split]), classes)
-        for split in ("train", "test")
-    }
+    checked = {f"{s}_images": images[s] for s in SPLITS}
+    train, test = _numbers(name, "labels", arrays, classes)
+    said = [*notes, *_check_coverage(name, train, test, classes)]
     if classes is None:
-        classes = int(max(labels["train"].max(), labels["test"].max())) + 1
-    grouped: dict[str, np.ndarray | None] = {"train": None, "test": None}
+        checked["train_labels"], checked["test_labels"], classes, note = renumbered("labels", train, test)
+        said += note
+    else:
+        checked["train_labels"], checked["test_labels"] = train.astype(np.int64), test.astype(np.int64)
     if groups is not None:
-        for split in grouped:
-            key = f"{split}_{groups}"
-            grouped[split] = _checked_labels(name, key, arrays[key], len(images[split]), None)
+        of_groups = renumbered("groups", *_numbers(name, groups, arrays))
+        checked["train_groups"], checked["test_groups"], _, note = of_groups
+        said += note
     if mean is None or std is None:
         mean, std = _channel_statistics(images["train"])
-    checked = {**{f"{s}_images": images[s] for s in images}, **{f"{s}_labels": labels[s] for s in labels}}
-    hashed = checked | {f"{s}_groups": g for s, g in grouped.items() if g is not None}
     return ArrayDataset(
-        name=name, classes=classes, mean=mean, std=std, sha256=content_hash(hashed),
-        train_groups=grouped["train"], test_groups=grouped["test"], validation_share=validation_share,
-        **checked,
+        name=name, classes=classes, mean=mean, std=std, sha256=content_hash(checked),
+        validation_share=validation_share, notes=tuple(said), **checked,
     )  # fmt: skip
 
 
-def _checked_images(name: str, split: str, images: np.ndarray) -> np.ndarray:
-    if images.dtype != np.uint8:
-        raise RequestError(f"{name}: {split}_images must be uint8, found {images.dtype}")
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+def _numbers(name: str, key: str, arrays: Arrays, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers ``train_<key>`` and ``test_<key>``, checked."""
+    train, test = (
+        checked_numbers(name, f"{s}_{key}", arrays[f"{s}_{key}"], len(arrays[f"{s}_images"]), limit) for s in SPLITS
+    )
+    return train, test
+
+
+def _check_coverage(name: str, train: np.ndarray, test: np.ndarray, classes: int | None) -> list[str]:
+    """Notes on classes that are not in both parts; RequestError for one that only the test part has."""
+    if len(unseen := np.setdiff1d(test, train)):
         raise RequestError(
-            f"{name}: {split}_images must have shape [N, H, W], [N, H, W, 1] or [N, H, W, 3], found {images.shape}"
+            f"{name}: test_labels has class {unseen[0]} {int((test == unseen[0]).sum())} times and train_labels never "
+            f"({len(unseen)} such classes): give it training samples or take it out of the test part"
         )
-    if 0 in images.shape:
-        raise RequestError(f"{name}: {split}_images is empty: shape {images.shape}")
-    return np.ascontiguousarray(images)
+    found = []
+    if len(untested := np.setdiff1d(train, test)):
+        found.append(f"{_some(untested)} of train_labels has no test sample")
+    occurring = np.unique(train)
+    if classes is not None and len(occurring) < classes:
+        found.append(f"{classes - len(occurring)} of {classes} classes have no sample; clients are dealt the others")
+    if len(occurring) == 1:
+        found.append("there is one class only, so that every prediction is right")
+    return found
 
 
-def _checked_labels(name: str, key: str, labels: np.ndarray, count: int, classes: int | None) -> np.ndarray:
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise RequestError(f"{name}: {key} must be whole numbers of shape [N], found {labels.dtype} {labels.shape}")
-    if len(labels) != count:
-        raise RequestError(f"{name}: {key} has {len(labels)} entries for {count} images")
-    if labels.min() < 0:
-        raise RequestError(f"{name}: {key} has the value {labels.min()}; the lowest allowed is 0")
-    if classes is not None and labels.max() >= classes:
-        raise RequestError(f"{name}: {key} has the value {labels.max()}; the highest allowed is {classes - 1}")
-    return labels.astype(np.int64)
+def _some(values: np.ndarray) -> str:
+    listed = ", ".join(str(value) for value in values[:5])
+    return f"class {listed}" + (f" and {len(values) - 5} more" if len(values) > 5 else "")
 
 
 def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

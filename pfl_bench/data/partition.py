@@ -10,21 +10,22 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import PARTITIONS
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.fields import read_fields
 
+from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
-from .store import read_npz, write_npz
+from .exported import read_exported, write_exported
+from .small_clients import held_out_within, left_out, refuse_too_small
 
 SPLITS = ("train", "validation", "test")
-Strata = Literal["labels", "groups", "all"]
 ShareFunction = Callable[[Any, np.ndarray, int, np.random.Generator], np.ndarray]
 
 
@@ -38,6 +39,12 @@ class RuleConfig(BaseModel):
         """Whether each client gets its share of a stratum rounded down, the rest going to nobody."""
         return False
 
+    @property
+    def least(self) -> int:
+        """Fewest training samples of a stratum that takes part; those with fewer, or without a test sample, are left
+        out and counted. 0: all take part."""
+        return 0
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -48,12 +55,12 @@ class Rule:
     """
 
     config: type[RuleConfig]
-    strata: Strata
+    strata: StrataKind
     shares: ShareFunction
 
 
 def register_partition(
-    name: str, *, config: type[RuleConfig], strata: Strata = "labels", **info: str
+    name: str, *, config: type[RuleConfig], strata: StrataKind = "labels", **info: str
 ) -> Callable[[ShareFunction], Rule]:
     """Register a share function as the partition rule ``name``."""
 
@@ -68,13 +75,14 @@ class Partition:
     """Which samples each client holds: per split, one sorted index array per client.
 
     ``train`` and ``validation`` index the source's training arrays, ``test`` its test arrays. The last
-    ``novel`` clients take no part in training.
+    ``novel`` clients take no part in training. ``notes``: what the user should know of how it came about.
     """
 
     train: tuple[np.ndarray, ...]
     validation: tuple[np.ndarray, ...]
     test: tuple[np.ndarray, ...]
     novel: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def clients(self) -> int:
@@ -103,30 +111,25 @@ class Partition:
                 rows.append({"client": client, "novel": novel, "group": group, "label": int(label), **each})
         return rows
 
+    def untrained(self, dataset: ArrayDataset) -> tuple[int, int]:
+        """How many clients hold test samples of classes they have no training sample of, and how many such samples."""
+        missing = [
+            int((~np.isin(dataset.test_labels[test], dataset.train_labels[train])).sum())
+            for train, test in zip(self.train, self.test, strict=True)
+        ]
+        return sum(number > 0 for number in missing), sum(missing)
+
     def save(self, path: Path) -> None:
         """Export to an ``.npz`` (index arrays, client sizes, the hash)."""
-        arrays: dict[str, np.ndarray] = {"novel": np.asarray(self.novel), "sha256": np.asarray(self.sha256())}
-        for split in SPLITS:
-            parts = getattr(self, split)
-            arrays[f"{split}_indices"] = np.concatenate(parts)
-            arrays[f"{split}_sizes"] = np.asarray([len(part) for part in parts], dtype=np.int64)
-        write_npz(path, arrays)
+        write_exported(path, {split: getattr(self, split) for split in SPLITS}, self.novel, self.sha256())
 
     @classmethod
     def load(cls, path: Path) -> "Partition":
         """Import what ``save`` wrote; RequestError if it is no partition or its hash does not match."""
-        arrays = read_npz(path, "partition")
-        try:
-            parts = {
-                split: tuple(np.split(arrays[f"{split}_indices"], np.cumsum(arrays[f"{split}_sizes"])[:-1].astype(int)))
-                for split in SPLITS
-            }
-            partition = cls(**parts, novel=int(arrays["novel"]))
-            recorded = str(arrays["sha256"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise RequestError(f"partition: {path} is not an exported partition: {error}") from error
+        parts, novel, recorded = read_exported(path, SPLITS)
+        partition = cls(parts["train"], parts["validation"], parts["test"], novel)
         if partition.sha256() != recorded:
-            raise RequestError(f"partition: {path} does not match the hash {recorded[:12]} it carries")
+            raise RequestError(f"partition: {path} does not match the hash {shown(recorded[:12])} it carries")
         return partition
 
     def check(self, dataset: ArrayDataset) -> None:
@@ -148,7 +151,9 @@ class Partition:
             if joined.min() < 0 or joined.max() >= limit:
                 raise RequestError(f"partition: a {name} index lies outside 0..{limit - 1} of {dataset.name}")
             if len(np.unique(joined)) != len(joined):
-                raise RequestError(f"partition: two clients share a {name} sample of {dataset.name}")
+                raise RequestError(
+                    f"partition: two clients share a {name} sample of {dataset.name}, or one holds it twice"
+                )
 
 
 def make_partition(
@@ -167,60 +172,15 @@ def make_partition(
             f"clients={clients}: use fewer clients, at most {most}: each needs two training and one test sample, and "
             f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
         )
-    strata = _strata(rule.strata, dataset)
-    counts = np.bincount(strata["train"], minlength=int(strata["train"].max()) + 1)
+    strata = strata_of(rule.strata, dataset, config.least)
     rng = numpy_generator(seed, "partition", rule_name)
-    shares = rule.shares(config, counts, clients, rng)
-    partition = Partition(
-        **_cut(shares, config.truncates, dataset, strata, numpy_generator(seed, "partition", "samples")), novel=novel
-    )
+    shares = rule.shares(config, strata.counts, clients, rng)
+    parts = cut(shares, config.truncates, dataset, strata, numpy_generator(seed, "partition", "samples"))
+    notes = left_out(config.least, dataset, strata)
+    if rule.strata == "groups":
+        parts, small = held_out_within(parts, dataset.validation_share, seed)
+        refuse_too_small(parts, "min_samples" in type(config).model_fields, dataset, strata)
+        notes += small
+    partition = Partition(parts["train"], parts["validation"], parts["test"], novel, notes)
     partition.check(dataset)
     return partition
-
-
-def _strata(kind: Strata, dataset: ArrayDataset) -> dict[str, np.ndarray]:
-    if kind == "labels":
-        return {"train": dataset.train_labels, "test": dataset.test_labels}
-    if kind == "all":
-        return {"train": np.zeros_like(dataset.train_labels), "test": np.zeros_like(dataset.test_labels)}
-    if dataset.train_groups is None or dataset.test_groups is None:
-        raise RequestError(f"{dataset.name} has no natural groups; use another partition rule")
-    return {"train": dataset.train_groups, "test": dataset.test_groups}
-
-
-def _cut(
-    shares: np.ndarray,
-    truncate: bool,
-    dataset: ArrayDataset,
-    strata: dict[str, np.ndarray],
-    rng: np.random.Generator,
-) -> dict[str, tuple[np.ndarray, ...]]:
-    """Hold validation out of every class, shuffle each stratum of each split and cut it by the shares."""
-    held_out = np.zeros(len(dataset.train_labels), dtype=bool)
-    for label in range(dataset.classes):
-        members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
-        held_out[members[: round(dataset.validation_share * len(members))]] = True
-    rows = {
-        "train": (strata["train"], np.flatnonzero(~held_out)),
-        "validation": (strata["train"], np.flatnonzero(held_out)),
-        "test": (strata["test"], np.arange(len(dataset.test_labels))),
-    }
-    parts: dict[str, tuple[np.ndarray, ...]] = {}
-    for split, (stratum_of, candidates) in rows.items():
-        owned: list[list[np.ndarray]] = [[] for _ in range(len(shares))]
-        for stratum in range(shares.shape[1]):
-            members = rng.permutation(candidates[stratum_of[candidates] == stratum])
-            cuts = _cuts(shares[:, stratum], len(members), truncate)
-            for client, part in enumerate(np.split(members, cuts)[: len(shares)]):
-                owned[client].append(part)
-        parts[split] = tuple(np.sort(np.concatenate(pieces)) for pieces in owned)
-    return parts
-
-
-def _cuts(shares: np.ndarray, count: int, truncate: bool) -> np.ndarray:
-    """Where to cut ``count`` samples for clients with these shares; rounding errors lose no sample."""
-    if truncate:
-        return np.cumsum(np.floor(shares * count + 1e-9).astype(int))
-    ends = np.cumsum(shares)
-    ends[np.abs(ends - 1) < 1e-9] = 1.0
-    return np.rint(ends * count).astype(int)

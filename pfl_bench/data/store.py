@@ -5,16 +5,18 @@ A source is a function ``DataRequest -> ArrayDataset``. What it fetches is store
 
 import json
 import os
+import struct
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.errors import RequestError, one_line, placed, shown
 from pfl_bench.files import expanded
 from pfl_bench.registry import DATASETS
 
@@ -53,51 +55,88 @@ def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True)
     source = DATASETS.get(name)
     argument = str(expanded(argument)) if argument.startswith("~") else argument
     folder = data_dir or default_data_dir()
-    fetched = not (folder / f"{name}.npz").exists()
-    dataset: ArrayDataset = source(DataRequest(folder, argument, download))
-    if fetched and (folder / f"{name}.npz").exists():
-        record_hash(dataset, folder)
-    check_hash(dataset, folder)
+    try:
+        fetched = not (folder / f"{name}.npz").exists()
+        dataset = source(DataRequest(folder, argument, download))
+        if not isinstance(dataset, ArrayDataset):
+            raise RequestError(f"data set {name!r}: its source gave a {type(dataset).__name__}, no ArrayDataset")
+        if fetched and (folder / f"{name}.npz").exists():
+            record_hash(dataset, folder)
+        check_hash(dataset, folder)
+    except RequestError:
+        raise
+    except Exception as error:  # a source may be anybody's, and reads what others wrote
+        origin = DATASETS.entry(name).origin
+        raise RequestError(f"data set {shown(spec)} could not be loaded: {placed(error, [origin], [])}") from error
     return dataset
 
 
 def record_hash(dataset: ArrayDataset, data_dir: Path) -> None:
-    """Record a data set's SHA-256 in ``<data-dir>/<name>.json``."""
-    (data_dir / f"{dataset.name}.json").write_text(json.dumps({"sha256": dataset.sha256}) + "\n", encoding="utf-8")
+    """Record a data set's SHA-256 in ``<data-dir>/<name>.json``, written beside its place and renamed."""
+    place = data_dir / f"{dataset.name}.json"
+    with _beside(place) as beside:
+        beside.write_text(json.dumps({"sha256": dataset.sha256}) + "\n", encoding="utf-8")
 
 
 def check_hash(dataset: ArrayDataset, data_dir: Path) -> None:
     """RequestError if a SHA-256 is recorded for this data set and it is another one."""
     record = data_dir / f"{dataset.name}.json"
-    if not record.is_file():
+    if not record.exists() and not record.is_symlink():
         return
+    if not record.is_file():
+        raise RequestError(f"{dataset.name}: {record} is no file; remove it to accept the data as it is")
     try:
         expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(f"{dataset.name}: {record} is damaged; remove it to accept the data as it is") from error
     if expected != dataset.sha256:
-        raise RequestError(f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {expected}")
+        raise RequestError(f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {str(expected)[:80]}")
 
 
 def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
-    """Read an ``.npz`` without pickle; a missing, truncated or foreign file is a RequestError."""
+    """Read an ``.npz`` without pickle; a missing, truncated, damaged or foreign file is a RequestError."""
     try:
+        if not path.exists():
+            raise RequestError(f"{name}: {path} does not exist")
+        if not path.is_file():  # a pipe would be waited for
+            raise RequestError(f"{name}: {path} is no file")
+        if not zipfile.is_zipfile(path):
+            raise RequestError(f"{name}: {path} is not a readable .npz: it is no zip archive, or cut short")
         with np.load(path, allow_pickle=False) as archive:
+            if len(set(archive.files)) != _announced(path):
+                raise RequestError(f"{name}: {path} is not a readable .npz: its list of arrays is damaged")
             return {key: archive[key] for key in archive.files}
-    except FileNotFoundError as error:
-        raise RequestError(f"{name}: {path} does not exist") from error
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise RequestError(f"{name}: {path} is not a readable .npz: {one_line(error)}") from error
+    except RequestError:
+        raise
+    except Exception as error:  # what numpy, zipfile and zlib raise for damaged bytes has no common base
+        pickled = isinstance(error, ValueError) and "pickle" in str(error)  # numpy's text advises to trust the file
+        reason = "it holds Python objects, which are not read" if pickled else one_line(error)
+        raise RequestError(f"{name}: {path} is not a readable .npz: {reason}") from error
+
+
+def _announced(path: Path) -> int:
+    """How many members a zip archive says it has at its end; a damaged list of them may be read as a shorter one."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 22))
+        tail = file.read()
+    (number,) = struct.unpack_from("<H", tail, tail.rfind(b"PK\5\6") + 10)
+    return int(number)
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
     """Write an ``.npz`` beside its place and rename it, so that no half file is ever found."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with _beside(path) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[Path]:
+    """A path to write to; what is there at the end takes its place, unless something went wrong."""
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        beside.replace(path)
+        yield beside
+        beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -107,6 +146,8 @@ def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Array
 
     ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
     """
+    if request.argument:
+        raise RequestError(f"data set {name!r} takes no argument, found {shown(request.argument)}")
     path = request.data_dir / f"{name}.npz"
     if not path.exists():
         if not request.download:
@@ -120,5 +161,11 @@ def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Array
             raise RequestError(
                 f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
             ) from error
-        write_npz(path, arrays)
-    return read_npz(path, name)
+        try:
+            write_npz(path, arrays)
+        except OSError as error:
+            raise RequestError(f"{name}: {path} could not be written: {one_line(error)}") from error
+    try:
+        return read_npz(path, name)
+    except RequestError as error:
+        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {name}'") from error

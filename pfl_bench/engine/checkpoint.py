@@ -1,17 +1,23 @@
-"""Any method's state as bytes and back: tensors as safetensors, the rest as JSON. No pickle anywhere."""
+"""Any method's state as bytes and back: tensors as safetensors, the rest as JSON. No pickle anywhere.
 
+In front stand the format's version and a SHA-256 of everything behind it: what was damaged is not believed.
+"""
+
+import hashlib
 import json
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from pfl_bench.client.params import Params, State
+from pfl_bench.errors import one_line
 
 from .per_client import PerClient
 
+_VERSION = b"pfl-bench checkpoint 2\n"
+_START = len(_VERSION) + hashlib.sha256().digest_size
 _HEADER = "pfl_bench"
 _PLAIN = (int, float, str, bool, type(None))
 
@@ -60,15 +66,20 @@ def dumps(tree: Any) -> bytes:
     """
     tensors: dict[str, Tensor] = {}
     skeleton = _take_apart(tree, "", tensors)
-    return safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(skeleton)})
+    body = safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(skeleton)})
+    return _VERSION + hashlib.sha256(body).digest() + body
 
 
 def loads(data: bytes, device: torch.device | str = "cpu") -> Any:
-    """Rebuild what ``dumps`` wrote, tensors on ``device``. ValueError if the bytes are damaged."""
+    """Rebuild what ``dumps`` wrote, tensors on ``device``. ValueError for anything else: its text says why."""
+    if not data.startswith(_VERSION):
+        raise ValueError("damaged checkpoint: not one, or of another version")
+    body = data[_START:]
+    if hashlib.sha256(body).digest() != data[len(_VERSION) : _START]:
+        raise ValueError("damaged checkpoint: its checksum does not match")
     try:
-        length = int.from_bytes(data[:8], "little")
-        skeleton = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_HEADER])
-        tensors = safetensors.torch.load(data)
-        return _put_together(skeleton, tensors, torch.device(device))
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"damaged checkpoint: {error}") from error
+        length = int.from_bytes(body[:8], "little")
+        skeleton = json.loads(json.loads(body[8 : 8 + length])["__metadata__"][_HEADER])
+        return _put_together(skeleton, safetensors.torch.load(body), torch.device(device))
+    except Exception as error:  # whole, but not ours: whatever it is, it is no checkpoint
+        raise ValueError(f"damaged checkpoint: {one_line(error)}") from error

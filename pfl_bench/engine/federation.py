@@ -36,8 +36,7 @@ class Federation(View):
         return self._like(self._group.part(share)[0]), self._like(self._group.part(share)[1])
 
     def _like(self, group: ClientGroup) -> "Federation":
-        at = self.phase, self.local_steps, self.round, self.progress
-        return Federation(group, self._meter, *at, self._spent)
+        return Federation(group, self._meter, *self._at, self._spent)
 
     # What crosses the border between server and clients
 

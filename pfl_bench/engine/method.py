@@ -27,6 +27,9 @@ HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "
 LEARNING_RATES = (0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005)
 """The common grid for a local learning rate; wider than the pFedHN paper's, which is 0.1 to 0.005."""
 
+PLAIN_LEARNING_RATES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
+"""The same for steps without momentum: with momentum 0.9 a rate moves a model ten times as far."""
+
 
 class LocalSgdConfig(MethodConfig):
     """Hyper-parameters of methods whose clients run plain SGD; the pFedHN protocol's, but for the tuned ``lr``."""
@@ -65,7 +68,7 @@ class Method(ABC):
 
     moment: ClassVar[Moment] = "received"
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    """Values to try per hyper-parameter, for ``pfl_bench.running.tuning``."""
+    """Values to try per hyper-parameter, for ``running.tuning``."""
 
     joint: ClassVar[bool] = False
     """Where clients have different models: one state for all of them, instead of one per client model.
@@ -78,6 +81,14 @@ class Method(ABC):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @property
+    def selected_from(self) -> float:
+        """The share of the budget after which a run is of the method itself and not of its warm start.
+
+        Evaluations before do not take part in selection.
+        """
+        return 0.0
 
     @abstractmethod
     def init(self, fed: Federation) -> State:

@@ -26,20 +26,29 @@ SERVED_VALUES = 2**26
 
 
 def evaluate_moment(
-    run: RunState, method: Method, places: Sequence[Place], moment: Moment, scenario: Scenario
+    run: RunState,
+    method: Method,
+    places: Sequence[Place],
+    moment: Moment,
+    scenario: Scenario,
+    *,
+    selectable: bool = True,
 ) -> list[Row]:
-    """Score every client on validation and test; remember the best (on validation) and the last test scores."""
+    """Score every client on validation and test; remember the best (on validation) and the last test scores.
+
+    ``selectable``: whether this evaluation may be the best.
+    """
     parts: dict[str, list[Scores]] = {"validation": [], "test": []}
     for position, place in enumerate(places):
         fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
         for clients in _portions(fed):
             before = run.costs.adapt_steps
             served = serve(method, fed, run.state(position), moment, clients)
-            used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_steps
+            used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_allowance
             if used > allowed:
                 raise BudgetError(
                     f"{method.name}.adapt took {used} mini-batch gradients for {len(clients)} clients; the scenario's "
-                    f"adapt_steps={scenario.adapt_steps} allows {allowed}: adapt may take fed.local_steps per client"
+                    f"adapt_steps={scenario.adapt_allowance} allows {allowed}: adapt may take fed.local_steps each"
                 )
             fed.check_spent(f"{method.name}.adapt")
             for split, data in (("validation", place.validation), ("test", place.test)):
@@ -49,7 +58,7 @@ def evaluate_moment(
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
     if len(broken):
         raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
-    remember(run.picks, moment, run.visits, scores["validation"], scores["test"])
+    remember(run.picks, moment, run.visits, scores["validation"], scores["test"], selectable=selectable)
     return [
         {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
         for split, scored in scores.items()

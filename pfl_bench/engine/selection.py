@@ -13,8 +13,21 @@ Picks = dict[str, dict[str, Any]]
 """Test scores kept per ``<moment>/best`` and ``<moment>/last``; tensors and plain values, so it can be checkpointed."""
 
 
-def remember(picks: Picks, moment: Moment, visits: int, validation: Scores, test: Scores) -> None:
-    """Take note of an evaluation, in place. It replaces the best only if it is strictly better on validation."""
+def selectable(selected_from: float, began: int, visits: int, budget: int) -> bool:
+    """Whether the best evaluation may be the one after a round that took a run from ``began`` to ``visits`` visits.
+
+    Only if that round began when the share ``selected_from`` of the budget was spent, and always at the budget's end.
+    """
+    return visits >= budget or began >= selected_from * budget
+
+
+def remember(
+    picks: Picks, moment: Moment, visits: int, validation: Scores, test: Scores, *, selectable: bool = True
+) -> None:
+    """Take note of an evaluation, in place.
+
+    It replaces the best only if it is ``selectable`` and strictly better on validation.
+    """
     accuracy = validation.summary()["accuracy"]
     entry = {
         "validation_accuracy": accuracy,
@@ -26,7 +39,7 @@ def remember(picks: Picks, moment: Moment, visits: int, validation: Scores, test
     }
     best = picks.get(f"{moment}/best")
     picks[f"{moment}/last"] = entry
-    if best is None or accuracy > best["validation_accuracy"]:
+    if selectable and (best is None or accuracy > best["validation_accuracy"]):
         picks[f"{moment}/best"] = entry
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
 
+from . import stop
 from .clients import client_ids
 from .enrollment import enroll
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
@@ -25,7 +27,7 @@ from .moments import evaluate_moment
 from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
-from .selection import summarise
+from .selection import selectable, summarise
 
 Places = tuple[Place, ...]
 
@@ -41,7 +43,8 @@ def simulate(
 ) -> Iterator[Event]:
     """Execute a run, from a checkpoint if there is one. The last event is its ``RunResult``.
 
-    A method that is unsuited, and NaN or infinity, end in a result too; other exceptions pass through.
+    Asked to stop (``stop``), it ends with a checkpoint instead. A method that is unsuited, and NaN or infinity, end in
+    a result too; other exceptions pass through.
     """
     reset_peak_memory()
     device = torch.device(options.device)
@@ -49,7 +52,7 @@ def simulate(
     method: Method = METHODS.get(spec.method)(spec.config)
     run = RunState([], Costs())
     try:
-        resumed = _resume(resume_from, device)
+        resumed = _resume(resume_from, device, spec.id)
         if resumed is None:
             _initialise(run, method, places, spec)
         else:
@@ -61,9 +64,13 @@ def simulate(
             if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
                 yield Progress(run.visits, evaluated, run.costs.as_dict())
                 reported = time.monotonic()
-            if time.monotonic() - saved >= options.checkpoint_seconds and run.visits < spec.scenario.visits:
-                yield Checkpoint(run.dumps(), list(run.history))
+            stopping = stop.asked()
+            due = stopping or time.monotonic() - saved >= options.checkpoint_seconds
+            if due and run.visits < spec.scenario.visits:
+                yield Checkpoint(run.dumps(spec.id), list(run.history))
                 saved = time.monotonic()
+                if stopping:
+                    return
         tables = _last_words(run, method, places, spec, partition)
         yield _result("finished", "", run, method, places, tables)
     except UnsuitedError as error:
@@ -72,13 +79,14 @@ def simulate(
         yield _result("diverged", str(error), run, method, places, {})
 
 
-def _resume(data: bytes | None, device: torch.device) -> RunState | None:
-    """The run in a checkpoint, or None to start over: there is none, or it is damaged."""
+def _resume(data: bytes | None, device: torch.device, run_id: str) -> RunState | None:
+    """The run in a checkpoint, or None to start over: there is none, or it is in doubt (drivers tell beforehand)."""
     if data is None:
         return None
     try:
-        return RunState.loads(data, device)
-    except (ValueError, TypeError, KeyError):
+        return RunState.loads(data, device, run_id)
+    except ValueError as error:
+        warnings.warn(f"{run_id} starts over: {error}", stacklevel=2)
         return None
 
 
@@ -140,7 +148,8 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     if not due:
         return None
     started = time.perf_counter()
-    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario)]
+    itself = selectable(method.selected_from, visits, run.visits, scenario.visits)
+    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario, selectable=itself)]
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)

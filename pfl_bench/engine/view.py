@@ -1,7 +1,7 @@
 """What a method knows of its clients without asking them: how many, their sizes, the client model, where the run is."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -25,26 +25,51 @@ class View:
     phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
     """
 
-    __slots__ = ("_group", "_meter", "_spent", "local_steps", "phase", "progress", "round")
+    __slots__ = ("_at", "_group", "_meter", "_spent")
 
-    phase: Phase
-    local_steps: int
-    round: int
-    progress: float
+    _at: tuple[Phase, int, int, float]
+    _group: ClientGroup
+    _meter: Costs
+    _spent: dict[int, int]
 
     def __init__(
         self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0,
         spent: dict[int, int] | None = None,
     ) -> None:  # fmt: skip
-        self._group, self._meter = group, meter
-        self._spent: dict[int, int] = {} if spent is None else spent
-        for name, value in (("phase", phase), ("local_steps", local_steps), ("round", round), ("progress", progress)):
+        fields = group, meter, {} if spent is None else spent, (phase, local_steps, round, progress)
+        for name, value in zip(("_group", "_meter", "_spent", "_at"), fields, strict=True):
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
-        if hasattr(self, name):
-            raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
-        object.__setattr__(self, name, value)
+        raise AttributeError(f"a federation is read-only; {name!r} cannot be set")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a federation cannot be copied; what a method keeps belongs into its State")
+
+    def __reduce__(self) -> NoReturn:
+        self.__getstate__()
+
+    # Where the run is: no slots but properties, which object.__setattr__ cannot set either
+
+    @property
+    def phase(self) -> Phase:
+        """What the method is asked to do."""
+        return self._at[0]
+
+    @property
+    def local_steps(self) -> int:
+        """Mini-batch gradients that each client may spend in this phase."""
+        return self._at[1]
+
+    @property
+    def round(self) -> int:
+        """Rounds before this one."""
+        return self._at[2]
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget spent before this round."""
+        return self._at[3]
 
     # What is known of the clients
 

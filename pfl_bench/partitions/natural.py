@@ -1,12 +1,22 @@
 """``natural``: the source's own groups (alphabets, writers, super-classes)."""
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from pfl_bench.api import RuleConfig, register_partition
 
 
 class Natural(RuleConfig):
-    """No parameters."""
+    """Groups with fewer than ``min_samples`` training samples (validation included), or without a test sample, are left
+    out and counted; 0 leaves out none, and a group too small for a client of its own is refused.
+    """
+
+    min_samples: NonNegativeInt = 0
+
+    @property
+    def least(self) -> int:
+        """What a group needs to take part."""
+        return self.min_samples
 
 
 @register_partition("natural", config=Natural, strata="groups", summary="the source's own groups")

@@ -34,6 +34,11 @@ def real(value: Any) -> float | None:
     return None if missing(value) else float(value)
 
 
+def words(value: Any) -> Cell:
+    """A text; an empty cell for none."""
+    return Cell("" if missing(value) else str(value))
+
+
 def number(value: Any, digits: int, scale: float = 1.0) -> Cell:
     """``value / scale`` with so many digits; an empty cell for none."""
     found = real(value)

@@ -4,6 +4,8 @@ Everything downstream groups by scenario and entry, so a name of its own keeps a
 of a scenario share (data, client model, split) parts the scenario; what is the method's own (its code) parts entries.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +14,8 @@ from .lineage import code_identity
 from .record import Record
 
 DIGITS = 6
+_CONTENT = re.compile(r" \[[0-9a-f]{12}\]")
+"""The hash behind a scenario's id where there are several of that id."""
 IDENTITIES = ("code", "model_code", "dataset_code")
 """Whose code a run's method, client models and data source are; "" for what the package ships."""
 
@@ -49,6 +53,15 @@ def identities(record: Record) -> dict[str, str]:
 def plain(scenario: str) -> str:
     """A scenario's id without what ``tell_apart`` put behind it."""
     return scenario.partition(" [")[0]
+
+
+def edited(scenarios: Iterable[str]) -> list[str]:
+    """Ids, without marks, of scenarios that come with different contents among these names."""
+    contents: dict[str, set[str]] = {}
+    for name in scenarios:
+        if found := _CONTENT.search(name):
+            contents.setdefault(plain(name), set()).add(found[0])
+    return sorted(contents)
 
 
 def tell_apart(runs: pd.DataFrame) -> pd.DataFrame:

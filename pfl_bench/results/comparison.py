@@ -1,7 +1,9 @@
 """Two result folders, say before and after a change: which cells moved, and beyond noise or not?
 
-Runs are paired by seed on equal data and splits, and on equal code where both folders have it: what code a folder has
-of a method alone is the change that is asked about. What has no like is named. A continuous-integration job has few
+Scenarios (with their budget, batch size and all else that is in them) and configurations that differ are cells of their
+own. In a cell runs are paired by seed on equal data and splits, and on equal code where both folders have it: what code
+a folder has of a method alone is the change that is asked about. All figures of a cell are of these pairs; what has no
+like is named. A continuous-integration job has few
 seeds, with which a rank test can never reject, so differences are judged by Student's paired t test (which assumes
 normal differences), Holm-corrected over all cells. Imports neither torch nor ray.
 """
@@ -16,7 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from pfl_bench.results.statistics.paired import LEVEL, Interval, holm, student_interval
+from pfl_bench.results.statistics.best import LEVEL
+from pfl_bench.results.statistics.paired import Interval, holm, student_interval
 
 from .comparable import DIGITS, IDENTITIES, plain
 from .entries import entries
@@ -34,10 +37,12 @@ REGRESSIONS: tuple[Verdict, ...] = ("worse", "lost")
 
 @dataclass(frozen=True)
 class Moved:
-    """One cell: scenario x entry, accuracies in percent, ``difference`` is after minus before over common seeds.
+    """One cell: scenario x entry. ``before`` and ``after`` are mean accuracies, percent, over the same ``seeds`` pairs
+    of runs, and ``difference`` is the latter minus the former; NaN without a pair, but for a cell that is there on one
+    side only (``new``, ``gone``): its own mean.
 
-    ``lost``: it had finished runs before, and those seeds have failed or diverged since. ``gone``: it is not there.
-    ``left_out``: runs of it that have no like on the other side, in words.
+    ``lost``: it had finished runs before, and those seeds failed, diverged or were skipped since. ``gone``: it is not
+    there. ``left_out``: runs of it that have no like on the other side, in words.
     """
 
     scenario: str
@@ -82,20 +87,22 @@ def _cell(scenario: str, entry: str, before: pd.DataFrame, after: pd.DataFrame) 
     """A cell with its unadjusted p-value, if it can be tested."""
     old, new = _alike(before, after)
     a, b = (frame[frame["status"] == "finished"].set_index("seed") for frame in (old, new))
+    same_data = old.empty or new.empty or _one(old, "data_sha256") == _one(new, "data_sha256")
     common = a.index.intersection(b.index)
     equal = common[(a.loc[common, "partition_sha256"] == b.loc[common, "partition_sha256"]).to_numpy(dtype=bool)]
-    same_data = old.empty or new.empty or _one(old, "data_sha256") == _one(new, "data_sha256")
+    equal = equal if same_data else equal[:0]
     values = (b.loc[equal, "accuracy"] - a.loc[equal, "accuracy"]).to_numpy(dtype=float)
-    values = values if same_data else values[:0]
     verdict, p_value = _verdict(old, new, len(common), values) if same_data else ("other data", None)
+    alone = verdict in ("new", "gone")
     left_out = [*_left_out("before", before, old), *_left_out("after", after, new)]
-    if len(values) < len(common) and len(values):
+    left_out += [] if alone else [*_unpaired("before", a, new), *_unpaired("after", b, old)]
+    if same_data and len(values) < len(common):
         left_out.append(f"seeds {_listed(common.difference(equal))}: other splits")
     return Moved(
         scenario=scenario,
         entry=entry,
-        before=_mean(a["accuracy"]),
-        after=_mean(b["accuracy"]),
+        before=_mean((a if alone else a.loc[equal])["accuracy"]),
+        after=_mean((b if alone else b.loc[equal])["accuracy"]),
         seeds=len(values),
         difference=_mean(values),
         interval=student_interval(values),
@@ -103,6 +110,17 @@ def _cell(scenario: str, entry: str, before: pd.DataFrame, after: pd.DataFrame) 
         verdict=verdict,
         left_out=tuple(left_out),
     )
+
+
+def _unpaired(side: str, finished: pd.DataFrame, others: pd.DataFrame) -> list[str]:
+    """Finished runs of one side (by seed) whose seed the other side lacks or has not finished."""
+    status = others.set_index("seed")["status"].to_dict()
+    by_reason: dict[str, list[int]] = {}
+    for seed in finished.index:
+        if status.get(seed) != "finished":
+            by_reason.setdefault(status.get(seed, "no like"), []).append(seed)
+    other = "after" if side == "before" else "before"
+    return [f"{side}, seeds {_listed(pd.Index(seeds))}: {why} {other}" for why, seeds in by_reason.items()]
 
 
 def _alike(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -163,7 +181,7 @@ def _verdict(old: pd.DataFrame, new: pd.DataFrame, common: int, values: np.ndarr
     if old.empty or new.empty:
         return ("new" if old.empty else "gone"), None
     done = set(old.loc[old["status"] == "finished", "seed"])
-    if done & set(new.loc[new["status"].isin(["failed", "diverged"]), "seed"]):
+    if done & set(new.loc[new["status"].isin(["failed", "diverged", "skipped"]), "seed"]):
         return "lost", None
     if common and not len(values):
         return "other splits", None

@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from . import columns
-from .cells import Cell, Heading, interval, missing, number, real
+from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
 from .entries import entry_name
+from .mixtures import MARK, MIXED
 from .record import TROUBLES
 
 Row = Mapping[Any, Any]
+NONE = pd.Series(dtype=float)
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,20 @@ def _accuracy(row: Row) -> Cell:
 
 
 def _runs(row: Row) -> Cell:
+    mark = f" {MARK}" if row[MIXED] else ""
     troubles = [f"{row[status]} {status}" for status in TROUBLES if row[status]]
-    return Cell(", ".join([str(row["seeds"]), *troubles]), float(row["seeds"]))
+    return Cell(", ".join([f"{row['seeds']}{mark}", *troubles]), float(row["seeds"]))
+
+
+def _interval(row: Row) -> Cell:
+    """Untold where there are seeds for one, but it would span all percentages."""
+    shown = interval(row["ci_low"], row["ci_high"])
+    return Cell("untold") if not shown.text and row["seeds"] > 1 else shown
 
 
 def _versus_best(row: Row) -> Cell:
     if missing(row["p_versus_best"]):
-        return Cell(str(row["versus_best"] or ""))
+        return words(row["versus_best"])
     return Cell(f"{row['versus_best']} (p = {row['p_versus_best']:.2g})", real(row["p_versus_best"]))
 
 
@@ -57,18 +66,24 @@ RANK = Shown("rank", cell=lambda row: number(row["rank"], 0))
 METHOD = Shown("method", numeric=False, cell=lambda row: Cell(entry_name(row["method"], row["variant"])))
 SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"]))
 ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
-INTERVAL = Shown(
-    "95 % interval", note="Student's t, over seeds", cell=lambda row: interval(row["ci_low"], row["ci_high"]), keep=4
+INTERVAL = Shown("95 % interval", note="Student's t, over seeds, given this one data set", cell=_interval, keep=4)
+TEST_ERROR = Shown(
+    "test error",
+    note="standard error of a run's accuracy on its test samples, points; more seeds make it no smaller",
+    cell=lambda row: number(row["test_error"], 2),
+    needed=lambda table: bool(table.get("test_error", NONE).notna().any()),
 )
 VERSUS_BEST = Shown(
-    "against the best", numeric=False, note="Wilcoxon signed-rank over seeds, Holm-corrected", cell=_versus_best
+    "against the best", numeric=False, note="95 % confidence set of the best: sign flips over seeds", cell=_versus_best
 )
 MOMENT = Shown(
     "moment", numeric=False, note="global: server model; received: before, adapted: after local adaptation",
-    cell=lambda row: Cell(str(row["moment"] or "")), keep=2,
+    cell=lambda row: words(row["moment"]), keep=2,
 )  # fmt: skip
 SEEDS = Shown("seeds", numeric=False, cell=_runs)
-RUNS = Shown("runs", note="finished runs, and what became of the others", cell=_runs)
+RUNS = Shown(
+    "runs", note=f"finished runs, and what became of the others; {MARK}: of different commits or machines", cell=_runs
+)
 PUBLISHED = Shown(
     "published", numeric=False, note="published figure (our difference, whether inside both spreads)",
     cell=_published, needed=lambda table: bool(table["published_mean"].notna().any()),
@@ -82,7 +97,7 @@ def text_columns(table: pd.DataFrame) -> list[Shown]:
 
 def report_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of the report's leaderboard; its first one names the rows."""
-    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, VERSUS_BEST]
+    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, TEST_ERROR, VERSUS_BEST]
     return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED])
 
 
@@ -122,13 +137,24 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def marks(table: pd.DataFrame) -> list[set[str]]:
-    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if not significantly worse."""
+    """Per row of one scenario's table: ``best`` and ``second`` by rank, ``tie`` if the confidence set of
+    the best holds it and could have excluded it."""
     ranks = sorted(set(table["rank"].dropna()))
     found = []
     for rank, verdict in zip(table["rank"], table["versus_best"], strict=True):
         place = "" if pd.isna(rank) else {0: "best", 1: "second"}.get(ranks.index(rank), "")
         found.append({place, "tie" if verdict == "not significantly different" else ""} - {""})
     return found
+
+
+def given_the_data(part: pd.DataFrame) -> str:
+    """What the intervals and tests of a scenario's table rest on, and the error that its test samples leave."""
+    told = "Intervals and † are over seeds, given this one data set. " if (part["seeds"] > 1).any() else ""
+    errors = part.get("test_error", NONE).dropna()
+    if len(errors):
+        ends = dict.fromkeys(f"{error:.2f}" for error in (errors.min(), errors.max()))
+        told += f"The test samples alone leave a run's accuracy a standard error of {' to '.join(ends)} points."
+    return told.strip()
 
 
 def untested(table: pd.DataFrame) -> str:

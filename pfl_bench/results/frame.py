@@ -1,25 +1,19 @@
 """The results frame: one row per run, read from the ledger's folders."""
 
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pfl_bench.errors import RequestError
+from pfl_bench.text import printable
 
 from .columns import Column, catalogue, keys_of
 from .comparable import IDENTITIES, identities, tell_apart
+from .notes import Problem, left_out
 from .order import by_scenario
 from .record import RUN, Unreadable, read_record
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in a results folder that was left out, and why."""
-
-    where: str
-    why: str
 
 
 def read_runs(folder: Path) -> pd.DataFrame:
@@ -34,26 +28,41 @@ def read_runs(folder: Path) -> pd.DataFrame:
 
 
 def finished_runs(folder: Path) -> pd.DataFrame:
-    """The finished ones of ``read_runs``. RequestError if there is none."""
-    runs = read_runs(folder)
+    """The finished ones of ``read_runs``; what was left out is told on stderr. RequestError if there is none."""
+    runs, problems = scan_runs(folder)
     runs = runs[runs["status"] == "finished"]
     if runs.empty:
-        raise RequestError(f"there is no finished run in {folder}")
+        raise RequestError(". ".join([f"there is no finished run in {folder}", *left_out(problems)]))
+    for line in left_out(problems, str(folder)):
+        print(line, file=sys.stderr)
     return runs
 
 
 def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
-    """``read_runs``, and what could not be read: damaged, foreign, or of another version."""
+    """``read_runs``, and what is left out: damaged, foreign, of another version, or in contradiction with itself.
+
+    RequestError if the folder ``runs`` is there and cannot be listed.
+    """
     columns = catalogue()
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    for place in sorted(p for p in (folder / "runs").glob("*") if not p.name.startswith(".")):
+    for name in _names(folder / "runs"):
         try:
-            rows.append(_row(place, columns))
+            rows.append(_row(folder / "runs" / name, columns))
         except Unreadable as error:
-            problems.append(Problem(f"runs/{place.name}", str(error)))
+            problems.append(Problem(printable(f"runs/{name}"), printable(str(error))))
     frame = tell_apart(pd.DataFrame(rows, columns=[*keys_of(columns), *IDENTITIES]))
     return by_scenario(frame, "method", "config_hash", "seed"), problems
+
+
+def _names(runs: Path) -> list[str]:
+    """The folders of runs, but for those that are being written; none where there are none yet."""
+    try:
+        return sorted(place.name for place in runs.iterdir() if not place.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RequestError(f"{runs} cannot be read: {error.strerror}") from error
 
 
 def _row(folder: Path, columns: tuple[Column, ...]) -> dict[str, Any]:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pfl_bench.results.statistics.paired import LEVEL, accuracy_table, best_entry, compare_with, student_interval
+from pfl_bench.results.statistics.best import LEVEL, Standing, confidence_set
+from pfl_bench.results.statistics.clients import sampling_errors
+from pfl_bench.results.statistics.paired import accuracy_table, best_entry, student_interval
 
 from .columns import BUDGET, keys_of, over_seeds
 from .entries import entries, variants
+from .mixtures import MIXED, mixture
 from .order import by_scenario
 from .record import TROUBLES
 from .references import COLUMNS as REFERENCE_COLUMNS
@@ -24,23 +27,26 @@ def table_columns() -> list[str]:
     """The columns of a leaderboard, in their order: the entry, its accuracy, its budget, means over seeds, its runs."""
     entry = ["scenario", "rank", "method", "variant", "seeds"]
     accuracy = ["accuracy_mean", "accuracy_std", "ci_low", "ci_high", *VERSUS_BEST]
-    last = ["reason", "config_hash", "runs"]
+    last = ["reason", "config_hash", "runs", MIXED]
     budget = ["moment", *keys_of(BUDGET)]
     return [*entry, *accuracy, *budget, *keys_of(over_seeds("mean")), *TROUBLES, *last]
 
 
 def confidence_interval(values: np.ndarray, confidence: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of a mean percentage, cut off at 0 and 100; NaN with fewer than two values."""
+    """Student's t interval of a mean percentage, cut off at 0 and 100. NaN with fewer than two values, and where all
+    that it would say is that percentages lie between 0 and 100."""
     low, high = student_interval(values, confidence)
-    return (low, high) if np.isnan(low) else (max(0.0, low), min(100.0, high))
+    told = low > 0 or high < 100
+    return (max(0.0, low), min(100.0, high)) if told else (np.nan, np.nan)
 
 
 def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy to 0.01 points;
     ties share a rank. Runs that did not finish are counted beside, never averaged in.
 
-    ``versus_best`` says what a Holm-corrected Wilcoxon test over common seeds finds against the best entry of the
-    scenario (``best``, ``worse``, ``not significantly different``, ``untested``: ``versus_note`` says why).
+    ``versus_best``: ``best`` for the highest mean; ``worse`` for what the 95 % confidence set of the scenario's best
+    excludes (``statistics.best``; ``p_versus_best`` is the level at which it does), ``not significantly different``
+    for what it holds, ``untested`` for what it could not have excluded: ``versus_note`` says why.
     """
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
@@ -53,6 +59,14 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
 
 
+def with_test_error(table: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard with ``test_error``: the standard error, in points, that the test samples of a run leave to its
+    accuracy, mean over the runs of a row. ``clients``: as ``run_tables.read_clients`` reads them."""
+    errors = sampling_errors(clients)
+    own = [errors[errors.index.isin(runs.split(" "))].mean() for runs in table["runs"]]
+    return table.assign(test_error=pd.Series(own, index=table.index, dtype=float))
+
+
 def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
     """The columns ``VERSUS_BEST`` by ``KEYS``."""
     rows = {}
@@ -60,15 +74,25 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
     done["entry"] = entries(done)
     for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
         table = accuracy_table(part, str(scenario))
-        best = best_entry(table)
-        found: dict[str, tuple[Any, ...]] = {str(best): (0.0, None, "best", "")}
-        if best is not None:
-            for c in compare_with(table, best):
-                found[c.entry] = (c.difference, c.p_value, c.verdict, c.note)
+        best, standings = best_entry(table), confidence_set(table)
         for key, own in part.groupby(KEYS, sort=False):
-            rows[key] = found.get(own["entry"].iloc[0], (None, None, "untested", "no run on the common splits"))
+            rows[key] = _standing(table, own["entry"].iloc[0], best, standings)
     index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
+
+
+def _standing(
+    table: pd.DataFrame, entry: str, best: str | None, standings: dict[str, Standing]
+) -> tuple[float | None, float | None, str, str]:
+    if entry not in standings:
+        return None, None, "untested", "no run on the common splits"
+    if entry == best:
+        return 0.0, None, "best", ""
+    standing, gaps = standings[entry], (table[entry] - table[best]).dropna()
+    difference = float(gaps.mean()) if len(gaps) else None
+    if standing.p_value is None:
+        return difference, None, "untested", standing.note
+    return difference, standing.p_value, "worse" if standing.excluded else "not significantly different", ""
 
 
 def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
@@ -85,6 +109,7 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
         "ci_high": high,
         "reason": "; ".join(dict.fromkeys(str(r) for r in group["reason"] if r)),
         "runs": " ".join(group["run_id"]),
+        MIXED: mixture(done),
         **{status: int((group["status"] == status).sum()) for status in TROUBLES},
     }
     averaged = keys_of(over_seeds("mean"))

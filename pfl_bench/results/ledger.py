@@ -6,23 +6,21 @@ Imports neither torch nor ray.
 
 import csv
 import io
-import itertools
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from pfl_bench.errors import RequestError, one_line
 
-from .record import RUN, SCHEMA, Record, find_record
-
-CHECKPOINT, ERROR, ASIDE = "checkpoint.safetensors", "error.txt", "aside.json"
+from .escapes import for_csv
+from .files import write_text
+from .leftovers import ASIDE, BEGUN, CHECKPOINT, ERROR, REPLACED, STAGED, beside, clear, is_ours, mend, move_aside
+from .lock import FolderLock, Taken
+from .record import FINAL, RUN, SCHEMA, Record, Unreadable, find_record, read_record
 
 
 def check_writable(folder: Path) -> None:
@@ -31,48 +29,52 @@ def check_writable(folder: Path) -> None:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise RequestError(f"--out: {str(folder)!r} cannot be written: {place} is not a writable folder")
+        raise RequestError(f"results folder {str(folder)!r} cannot be written: {place} is not a writable folder")
 
 
 class Ledger:
-    """The runs below ``<folder>/runs``. Only the driver that holds ``lock`` writes."""
+    """The runs below ``<folder>/runs``. Only the driver that holds ``lock`` writes.
+
+    ``moved``: what was there under a name of ours without being ours, and had to be moved to ``aside/``, in words.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runs = folder / "runs"
+        self.aside = folder / "aside"
+        self.moved: list[str] = []
+        self._lock: FolderLock | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Own the ledger; RequestError if another driver does. Mends what a killed driver left half done."""
+        guard = FolderLock(self.folder)
         try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            guard = filelock.FileLock(self.folder / ".lock", timeout=0)
             guard.acquire()
-        except filelock.Timeout as error:
-            raise RequestError(
-                f"--out: another run is writing to {self.folder}; wait for it, or choose another folder"
-            ) from error
+            self.runs.mkdir(exist_ok=True)
+            self.moved += mend(self.runs, self.aside)
+        except Taken as error:
+            raise self._taken() from error
         except OSError as error:
-            raise RequestError(f"--out: {str(self.folder)!r} cannot be written: {one_line(error)}") from error
+            guard.release()
+            raise RequestError(f"results folder {str(self.folder)!r} cannot be written: {one_line(error)}") from error
         try:
-            self._mend()
+            self._lock = guard
             yield
         finally:
+            self._lock = None
             guard.release()
 
-    def _mend(self) -> None:
-        for beside in sorted(self.runs.glob(".*.new")):
-            place = self.runs / beside.name[1:-4]
-            if not place.exists() and find_record(beside) is not None:
-                beside.rename(place)
-            else:
-                shutil.rmtree(beside, ignore_errors=True)
-        for previous in self.runs.glob(".*.old"):
-            place = self.runs / previous.name[1:-4]
-            if place.exists():
-                shutil.rmtree(previous, ignore_errors=True)
-            else:
-                previous.rename(place)
+    def _taken(self) -> RequestError:
+        return RequestError(f"another run is writing to {self.folder}; wait for it, or choose another folder")
+
+    def _renew_lock(self) -> None:
+        """Before every write: the folder may have been removed, and be another driver's by now (RequestError)."""
+        if self._lock is not None:
+            try:
+                self._lock.renew()
+            except Taken as error:
+                raise self._taken() from error
 
     def is_final(self, run_id: str) -> bool:
         """Whether a run has its result and need not be repeated."""
@@ -83,28 +85,49 @@ class Ledger:
         """A run's ``run.json``, or None if there is none that can be read."""
         return find_record(self.runs / run_id)
 
+    def unbelievable(self, run_id: str) -> str:
+        """Why there is a ``run.json`` that cannot be used; "" if it can, or if there is none."""
+        place = self.runs / run_id
+        try:
+            read_record(place)
+        except Unreadable as error:
+            return str(error) if (place / RUN).exists() else ""
+        return ""
+
+    def begun(self, run_id: str) -> Record | None:
+        """The record of the unfinished, or failed, successor of a final run."""
+        return find_record(beside(self.runs / run_id, BEGUN))
+
+    def forget_begun(self, run_id: str) -> None:
+        """Remove that successor: the final run stands."""
+        self._clear(beside(self.runs / run_id, BEGUN))
+
     def checkpoint(self, run_id: str) -> bytes | None:
         """The last checkpoint of an unfinished run."""
+        path = self._find(run_id, CHECKPOINT)
         try:
-            return (self.runs / run_id / CHECKPOINT).read_bytes()
+            return None if path is None else path.read_bytes()
         except OSError:
             return None
 
     def error_file(self, run_id: str) -> Path | None:
         """Where a failed run's traceback is, if there is one."""
-        path = self.runs / run_id / ERROR
-        return path if path.is_file() else None
+        return self._find(run_id, ERROR)
+
+    def _find(self, run_id: str, name: str) -> Path | None:
+        """A run's file of this name, in its place or that of its successor."""
+        place = self.runs / run_id
+        return next((path / name for path in (place, beside(place, BEGUN)) if (path / name).is_file()), None)
 
     def save_partition(self, sha256: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who holds what, once per partition, in ``partitions/<hash>.csv``; nothing if it cannot be written."""
         place = self.folder / "partitions" / f"{sha256[:12]}.csv"
         if place.exists():
             return
-        beside = place.with_suffix(".new")
         with suppress(OSError):
+            self._renew_lock()
             place.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(_csv(rows), encoding="utf-8")
-            beside.replace(place)
+            write_text(place, _csv(rows))
 
     def save(
         self,
@@ -120,45 +143,52 @@ class Ledger:
         """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing.
 
         It takes the place of one that is there, or, with a reason in ``aside``, that one is kept in
-        ``<folder>/aside/<run-id>.<n>/`` with the reason in its ``aside.json``.
+        ``<folder>/aside/<run-id>.<n>/`` with the reason in its ``aside.json``. A final run gives way to another final
+        one only, unless a reason is given: until then its successor is kept beside it (``begun``).
         """
-        place, beside = self.runs / run_id, self.runs / f".{run_id}.new"
-        previous = self.runs / f".{run_id}.old"
-        shutil.rmtree(beside, ignore_errors=True)
+        self._renew_lock()
+        place = self.runs / run_id
+        staged, replaced, begun = (beside(place, ending) for ending in (STAGED, REPLACED, BEGUN))
+        self._clear(staged)
         try:
-            beside.mkdir(parents=True)
+            staged.mkdir(parents=True)
             for name, rows in {"history": history, **(tables or {})}.items():
                 if rows:
-                    (beside / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
+                    (staged / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
             if checkpoint is not None:
-                (beside / CHECKPOINT).write_bytes(checkpoint)
+                (staged / CHECKPOINT).write_bytes(checkpoint)
             if error is not None:
-                (beside / ERROR).write_text(error, encoding="utf-8")
+                (staged / ERROR).write_text(error, encoding="utf-8")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)
-            (beside / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
-            if aside and place.exists():
-                self._set_aside(place, aside)
+            (staged / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
+            if not aside and record["status"] not in FINAL and self.is_final(run_id):
+                self._clear(begun)
+                staged.rename(begun)
+                return
+            if aside and place.is_dir():
+                (place / ASIDE).write_text(json.dumps({"computed_on_other": aside}) + "\n", encoding="utf-8")
+                move_aside(place, self.aside)
+            if is_ours(place):
+                self._clear(replaced)
+                place.rename(replaced)
+            self._clear(place)
         except OSError:
-            shutil.rmtree(beside, ignore_errors=True)
+            self._clear(staged)
             raise
-        if place.exists():
-            place.rename(previous)
-        beside.rename(place)
-        shutil.rmtree(previous, ignore_errors=True)
+        staged.rename(place)
+        self._clear(replaced)
+        self._clear(begun)
 
-    def _set_aside(self, place: Path, reason: str) -> None:
-        kept = self.folder / "aside"
-        kept.mkdir(exist_ok=True)
-        number = next(n for n in itertools.count(1) if not (kept / f"{place.name}.{n}").exists())
-        (place / ASIDE).write_text(json.dumps({"computed_on_other": reason}) + "\n", encoding="utf-8")
-        place.rename(kept / f"{place.name}.{number}")
+    def _clear(self, path: Path) -> None:
+        moved = clear(path, self.aside)
+        self.moved += [moved] if moved else []
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: for_csv(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -2,25 +2,26 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pfl_bench.spec.identity import as_written
+from pfl_bench.text import shortened
+
+from .agreement import check_figures, check_request, check_tables
+from .fields import Fields, Figure, as_amounts, as_figure, as_object, as_scalars, as_shown, as_text, cleaned
+from .fields import number as number
+from .files import Unreadable as Unreadable
+from .files import read_json
+
 SCHEMA = 1
 RUN = "run.json"
 TROUBLES = ("failed", "diverged", "skipped", "unfinished")
 STATUSES = ("finished", *TROUBLES)
 FINAL = ("finished", "diverged", "skipped")
-
-Figure = int | float | None
-Fields = Mapping[str, Any]
-
-
-class Unreadable(ValueError):
-    """A record that cannot be used. Its text says why, on one line."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Record:
 
     ``scenario`` and ``config`` are as they were hashed; ``moment`` is the method's official one; ``costs`` counts
     bytes, gradients, samples and seconds; ``sources`` maps a role (``method``, ``model``, ...) to the SHA-256 of what
-    filled it (older runs have none). What a run does not say is None or empty.
+    filled it (older runs have none). ``begun_under``: commit, torch version and device of earlier pieces of a resumed
+    run that were computed under others than the last. What a run does not say is None or empty.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Record:
     time: str | None
     peak_memory_bytes: Figure
     client_model_size: Figure
+    begun_under: tuple[Fields, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -95,32 +98,38 @@ class Record:
         """Check and type what ``run.json`` holds; Unreadable says what is wrong with it."""
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             version = document.get("schema") if isinstance(document, dict) else None
-            raise Unreadable(f"{RUN} has schema {version!r}; this version reads {SCHEMA}")
-        if document.get("id", run_id) != run_id and not run_id.startswith("."):  # those are being written
-            raise Unreadable(f"{RUN} is of the run {document['id']!r}: a copy, or renamed")
+            raise Unreadable(f"{RUN} has schema {shortened(repr(version), 60)}; this version reads {SCHEMA}")
         try:
             record = _typed(run_id, document)
+            check_figures(as_object(document.get("summary")))
             accuracy = number(record.official.best.get("accuracy"))
         except KeyError as error:
             raise Unreadable(f"{RUN} lacks the field {error}") from error
+        except Unreadable:
+            raise
         except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Unreadable(f"{RUN} has a field of the wrong type") from error
         if record.status not in STATUSES:
-            raise Unreadable(f"its status {record.status!r} is none of {', '.join(STATUSES)}")
+            raise Unreadable(f"its status {shortened(record.status, 60)!r} is none of {', '.join(STATUSES)}")
         if record.status == "finished" and accuracy is None:
             raise Unreadable("it is finished but has no accuracy")
         return record
 
 
 def read_record(folder: Path) -> Record:
-    """The record of a run's folder. Unreadable if it is missing, damaged, foreign, or of another version."""
+    """The record of a run's folder.
+
+    Unreadable if it is missing, damaged, foreign or of another version, or if the folder contradicts itself
+    (``agreement``).
+    """
+    document = read_json(folder / RUN)
+    record = Record.parse(folder.name, document)
     try:
-        document = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Unreadable(f"there is no {RUN} in it") from error
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{RUN} is not JSON, or was cut off") from error
-    return Record.parse(folder.name, document)
+        check_request(folder.name, document)
+        check_tables(folder, as_object(document.get("summary")))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"{RUN} has a field of the wrong type") from error
+    return record
 
 
 def find_record(folder: Path) -> Record | None:
@@ -131,68 +140,39 @@ def find_record(folder: Path) -> Record | None:
         return None
 
 
-def number(value: Any) -> Figure:
-    """A figure as it was written; None for none and for NaN or infinity, which no figure may be."""
-    if value is None or not math.isfinite(figure := float(value)):
-        return None
-    return value if isinstance(value, int) else figure
-
-
 def _typed(run_id: str, document: Fields) -> Record:
-    scenario = _fields(document["scenario"])
+    scenario = as_object(document["scenario"])
     return Record(
         id=run_id,
         scenario=scenario,
-        scenario_id=str(scenario["id"]),
-        method=str(document["method"]),
-        config_hash=str(document["config_hash"]),
-        seed=int(_figure(document["seed"])),
+        scenario_id=as_shown(scenario["id"]),
+        method=as_shown(document["method"]),
+        config_hash=as_shown(document["config_hash"]),
+        seed=int(as_figure(document["seed"])),
         status=str(document["status"]),
-        visits=int(_figure(scenario["visits"])),
-        local_steps=int(_figure(scenario["local_steps"])),
-        budget_scale=_figure(scenario["budget_scale"]),
+        visits=int(as_figure(scenario["visits"])),
+        local_steps=int(as_figure(scenario["local_steps"])),
+        budget_scale=as_figure(scenario["budget_scale"]),
         precision=str(scenario["precision"]),
-        reason=_text(document.get("reason")) or "",
-        moment=_text(document.get("official_moment")),
+        reason=as_text(document.get("reason")) or "",
+        moment=as_text(document.get("official_moment")),
         summary={
-            str(moment): Picked(_fields(_fields(picked).get("best")), _fields(_fields(picked).get("last")))
-            for moment, picked in _fields(document.get("summary")).items()
+            str(moment): Picked(as_object(as_object(picked).get("best")), as_object(as_object(picked).get("last")))
+            for moment, picked in as_object(document.get("summary")).items()
         },
-        costs=_fields(document.get("costs")),
-        config=_fields(document.get("config")),
-        data_facts=_fields(document.get("data_facts")),
-        sources={str(role): str(sha256) for role, sha256 in _fields(document.get("sources")).items()},
-        versions=_fields(document.get("versions")),
-        hardware=_fields(document.get("hardware")),
+        costs=as_amounts(document.get("costs")),
+        config=cleaned(as_written(str(document["method"]), as_object(document.get("config")))),
+        data_facts=as_object(document.get("data_facts")),
+        sources={str(role): str(sha256) for role, sha256 in as_object(document.get("sources")).items()},
+        versions=as_scalars(document.get("versions")),
+        hardware=as_scalars(document.get("hardware")),
         peak_memory_bytes=number(document.get("peak_memory_bytes")),
         client_model_size=number(document.get("client_model_size")),
-        **{name: _text(document.get(name)) for name in _TEXTS},
+        begun_under=tuple(as_object(piece) for piece in document.get("begun_under", ())),
+        **{name: as_text(document.get(name)) for name in _TEXTS},
     )
 
 
 _TEXTS = (
     "suite", "partition_sha256", "data_sha256", "method_source_sha256", "git_commit", "backend", "device", "time",
 )  # fmt: skip
-
-
-def _fields(value: Any) -> Fields:
-    """An object; an empty one where there is none."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise TypeError
-    return value
-
-
-def _text(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _figure(value: Any) -> int | float:
-    """A figure that has to be there."""
-    found = number(value)
-    if found is None:
-        raise TypeError
-    return found

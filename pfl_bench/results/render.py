@@ -4,10 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from .comparable import UNSHOWN
-from .display import ACCURACY, marks, text_columns, texts, titles, untested
+from pfl_bench.text import printable
 
-LEGEND = "Bold: best; underlined: second; †: not significantly worse than the best (Wilcoxon over seeds, Holm)"
+from .comparable import UNSHOWN
+from .display import ACCURACY, given_the_data, marks, text_columns, texts, titles, untested
+from .escapes import for_csv, for_latex, for_markdown
+from .mixtures import MIXED
+from .notes import mixed
+
+LEGEND = (
+    "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
+    " (sign flips over seeds)"
+)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -16,9 +24,14 @@ def to_markdown(table: pd.DataFrame) -> str:
     for title, part in titles(table).items():
         shown = text_columns(part)
         accuracy = shown.index(ACCURACY)
-        lines += [f"### {title}", "", _md_row([column.title for column in shown]), "|" + "---|" * len(shown)]
+        lines += [
+            f"### {for_markdown(title)}",
+            "",
+            _md_row([column.title for column in shown]),
+            "|" + "---|" * len(shown),
+        ]
         for row, own in zip(texts(part, shown), marks(part), strict=True):
-            cells = [cell.replace("|", "\\|") for cell in row]
+            cells = [for_markdown(cell) for cell in row]
             cells[accuracy] += " †" if "tie" in own else ""
             cells[accuracy] = f"**{cells[accuracy]}**" if "best" in own else cells[accuracy]
             cells[accuracy] = f"<ins>{cells[accuracy]}</ins>" if "second" in own else cells[accuracy]
@@ -29,16 +42,13 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
-    notes = [note for note in (f"{LEGEND}." if tested else "", untested(part)) if note]
+    notes = [f"{LEGEND}."] if tested else []
+    notes += [for_markdown(note) for note in (given_the_data(part), untested(part), *mixed(part)) if note]
     return [line for note in notes for line in (note, "")]
 
 
 def _md_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-_TEX = str.maketrans({c: "\\" + c for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "±": r"$\pm$"} |
-                     {"\\": r"\textbackslash{}", "†": r"$\dagger$"})  # fmt: skip
 
 
 def to_latex(table: pd.DataFrame) -> str:
@@ -48,14 +58,18 @@ def to_latex(table: pd.DataFrame) -> str:
         shown = text_columns(part)
         accuracy = shown.index(ACCURACY)
         lines += [
-            *(f"% {' '.join(note.split())}" for note in (title, LEGEND, untested(part)) if note),
+            *(
+                f"% {printable(note)}"
+                for note in (title, LEGEND, given_the_data(part), untested(part), *mixed(part))
+                if note
+            ),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
             r"\toprule",
-            " & ".join(column.title.translate(_TEX) for column in shown) + r" \\",
+            " & ".join(for_latex(column.title) for column in shown) + r" \\",
             r"\midrule",
         ]
         for row, own in zip(texts(part, shown), marks(part), strict=True):
-            cells = [cell.translate(_TEX) for cell in row]
+            cells = [for_latex(cell) for cell in row]
             cells[accuracy] = rf"\textbf{{{cells[accuracy]}}}" if "best" in own else cells[accuracy]
             cells[accuracy] = rf"\underline{{{cells[accuracy]}}}" if "second" in own else cells[accuracy]
             cells[accuracy] += r"$^\dagger$" if "tie" in own else ""
@@ -66,8 +80,11 @@ def to_latex(table: pd.DataFrame) -> str:
 
 def to_csv(table: pd.DataFrame) -> str:
     """All columns; numbers to six significant digits."""
-    silent = [name for name in UNSHOWN if name in table and not table[name].any()]
-    text: str = table.drop(columns=silent).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    silent = [name for name in (*UNSHOWN, MIXED) if name in table and not table[name].any()]
+    shown = table.drop(columns=silent)
+    words = [name for name in shown if shown[name].dtype == object or pd.api.types.is_string_dtype(shown[name])]
+    shown = shown.assign(**{str(name): shown[name].map(for_csv, na_action="ignore") for name in words})
+    text: str = shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
 
 

@@ -11,11 +11,14 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
-from .frame import Problem
+from .agreement import MOST_TABLE_BYTES
+from .files import Unreadable, read_text
+from .notes import Problem
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
-HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps")
-HOLDINGS = ["client", "novel", "label", "train"]
+HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
+CLIENTS = ("client", "test_correct", "test_samples")
+HOLDINGS = ["client", "novel", "label", "train", "test"]
 _SHA256 = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -38,11 +41,11 @@ def read_table(
     for position, run_id in enumerate(runs["run_id"]):
         path = folder / "runs" / str(run_id) / f"{name}.csv"
         try:
-            header, _, body = path.read_text(encoding="utf-8").partition("\n")
+            header, _, body = read_text(path, MOST_TABLE_BYTES).partition("\n")
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError):
-            problems.append(Problem(f"runs/{run_id}/{name}.csv", "it cannot be read as text"))
+        except Unreadable as error:
+            problems.append(Problem(f"runs/{run_id}/{name}.csv", str(error)))
             continue
         if body and not body.endswith("\n"):
             body += "\n"
@@ -73,6 +76,12 @@ def read_history(folder: Path, runs: pd.DataFrame) -> Found:
     """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``)."""
     history, problems = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
     return of_official_moment(history, runs).dropna(subset=["visits", "accuracy"]), problems
+
+
+def read_clients(folder: Path, runs: pd.DataFrame) -> Found:
+    """The clients' test results of every run at its official moment and its selected evaluation: ``CLIENTS``."""
+    clients, problems = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
+    return of_official_moment(clients[clients["selection"] == "best"], runs), problems
 
 
 def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -117,12 +126,13 @@ def _labelled(parts: list[pd.DataFrame], runs: pd.DataFrame, wanted: list[str], 
 
 
 def read_partition(folder: Path, sha256: object) -> pd.DataFrame | None:
-    """Who holds what: the recorded rows of a partition (client, novel, label, train: whole numbers; group: as it was
-    written); None if there are none."""
+    """Who holds what: the recorded rows of a partition (client, novel, label, train, test: whole numbers; group: as it
+    was written); None if there are none."""
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):  # it becomes part of a path
         return None
     try:
-        rows = pd.read_csv(folder / "partitions" / f"{sha256[:12]}.csv", usecols=[*HOLDINGS, "group"])
+        text = read_text(folder / "partitions" / f"{sha256[:12]}.csv", MOST_TABLE_BYTES)
+        rows = pd.read_csv(io.StringIO(text), usecols=[*HOLDINGS, "group"])
     except (OSError, ValueError):
         return None
     figures = rows[HOLDINGS].apply(pd.to_numeric, errors="coerce").dropna().astype(int)

@@ -1,9 +1,11 @@
 """A run as something that can travel to a worker: plain data in, a stream of events out."""
 
+import importlib.metadata
 import sys
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,12 +18,15 @@ from pfl_bench.engine.method import HOOKS, Method
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
-from pfl_bench.registry import METHODS, Plugin, load_plugin
+from pfl_bench.registry import METHODS, MODELS, Plugin, load_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
 
 from .provenance import hardware, versions
+
+MOST_DETAILS = 100_000
+"""Characters of a traceback that are kept."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,17 @@ class Job:
     options: Options
     plugins: tuple[Plugin, ...] = ()
     resume_from: bytes | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the files that decide the numbers, as they were when the run was planned (``sources.Sources``)."""
+
+    @property
+    def brings_code(self) -> bool:
+        """Whether a method or a client model of the run is not the package's own, and can be loaded elsewhere too."""
+        of_run = METHODS.get(self.method), *(MODELS.get(name) for name in self.scenario.models)
+        if all(thing.__module__.startswith("pfl_bench.") for thing in of_run):
+            return False
+        groups = (registry.group for registry in (METHODS, MODELS))
+        return bool(self.plugins) or any(importlib.metadata.entry_points(group=group) for group in groups)
 
     @cached_property
     def spec(self) -> RunSpec:
@@ -49,9 +65,13 @@ class Job:
         return replace(self, resume_from=data)
 
 
-def make_job(spec: RunSpec, partition: Partition, options: Options, plugins: tuple[Plugin, ...] = ()) -> Job:
+def make_job(
+    spec: RunSpec, partition: Partition, options: Options, plugins: tuple[Plugin, ...] = (),
+    sources: Mapping[str, str] | None = None,
+) -> Job:  # fmt: skip
     """Pack a run for travelling."""
-    return Job(spec.method, spec.config.model_dump(), spec.scenario, spec.seed, partition, options, plugins)
+    config = spec.config.model_dump()
+    return Job(spec.method, config, spec.scenario, spec.seed, partition, options, plugins, sources=dict(sources or {}))
 
 
 def method_error(method: str, error: BaseException) -> str:
@@ -67,19 +87,36 @@ def method_error(method: str, error: BaseException) -> str:
     return placed(error, files, HOOKS)
 
 
+def failure(method: str, error: BaseException) -> Failure:
+    """What is reported of an exception that ended a run: one line, and the traceback's last part."""
+    return Failure(method_error(method, error), traceback.format_exc()[-MOST_DETAILS:])
+
+
+@contextmanager
+def as_a_worker() -> Iterator[None]:
+    """PyTorch's settings for runs: one thread, so that results do not depend on how many workers share the machine."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32
+    torch.set_num_threads(1)
+    cudnn.deterministic = True
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[1:]
+
+
 def run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
     """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
-    threads = torch.get_num_threads()
     keep_freed_memory()
-    torch.set_num_threads(1)  # results must not depend on how many workers share the machine
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        for event in simulate(job.spec, dataset, job.partition, job.options, job.resume_from):
-            if isinstance(event, RunResult):
-                event.facts.update(versions=versions(), hardware=hardware())
-            yield event
-    except Exception as error:
-        yield Failure(method_error(job.method, error), traceback.format_exc())
-    finally:
-        torch.set_num_threads(threads)
+    with as_a_worker():
+        try:
+            for event in simulate(job.spec, dataset, job.partition, job.options, job.resume_from):
+                if isinstance(event, RunResult):
+                    event.facts.update(versions=versions(), hardware=hardware())
+                yield event
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # exit() and exceptions of any kind end this run and no other
+            yield failure(job.method, error)

@@ -5,9 +5,13 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pfl_bench.errors import LONGEST, one_line
+from pfl_bench.text import printable, shortened
 
 PACKAGES = (
     "pfl-bench",
@@ -22,18 +26,34 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Commit:
+    """The commit of the source tree, with ``+dirty`` for tracked changes outside results/; "" and why, if unknown."""
+
+    name: str
+    unknown_because: str = ""
+
+    def as_record(self) -> dict[str, str]:
+        """What ``run.json`` says of it."""
+        why = {"git_commit_unknown_because": self.unknown_because} if self.unknown_because else {}
+        return {"git_commit": self.name, **why}
+
+
 @cache
-def git_commit() -> str:
-    """Commit of the source tree, with ``+dirty`` for tracked changes outside results/; "" without a checkout."""
+def commit() -> Commit:
+    """Which text of the package runs."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "pyproject.toml").exists():
-        return ""
+        return Commit("", "the package is installed, not run from a checkout")
     try:
         head = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
-    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        return ""
-    return head + ("+dirty" if changed else "")
+    except subprocess.CalledProcessError as error:
+        said = " ".join(str(error.stderr).split())  # "dubious ownership", where another user owns the checkout
+        return Commit("", f"git: {shortened(printable(said), LONGEST)}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Commit("", f"git could not be asked: {one_line(error)}")
+    return Commit(head + ("+dirty" if changed else ""))
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfl_bench.engine.run_state import doubt
+from pfl_bench.engine.selection import selectable
+from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences
 from pfl_bench.results.record import Record
@@ -27,13 +30,15 @@ class Standing:
 
     ``reused``: records that stand. ``renewed``: why a run that is there, finished or not, is computed anew all the
     same, and kept aside once that is done. ``fresh``: whether everything starts over, checkpoints or not.
-    ``resumable``: whose checkpoint may be gone on from.
+    ``resumable``: records of unfinished runs whose checkpoint may be gone on from. ``restarted``: why that of others
+    may not; they are computed from the start.
     """
 
     reused: dict[str, Record] = field(default_factory=dict)
     renewed: dict[str, str] = field(default_factory=dict)
     fresh: bool = False
-    resumable: set[str] = field(default_factory=set)
+    resumable: dict[str, Record] = field(default_factory=dict)
+    restarted: dict[str, str] = field(default_factory=dict)
 
 
 def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, fresh: bool = False) -> Standing:
@@ -41,16 +46,33 @@ def review(runs: Sequence[RunSpec], bases: Mapping[str, Basis], ledger: Ledger, 
     standing = Standing(fresh=fresh)
     for run in runs:
         record = ledger.record(run.id)
-        if record is None or record.status == "failed":
+        why = _differs(record, run, bases[run.id])
+        if record is None and (unbelievable := ledger.unbelievable(run.id)):
+            why = f"its record ({unbelievable})"
+        if record is not None and record.final and not why and not fresh:
+            standing.reused[run.id] = record
             continue
-        why = request_of(record, run) or mismatch(record, bases[run.id])
         if why:
             standing.renewed[run.id] = why
-        elif record.status == "unfinished" and not fresh:
-            standing.resumable.add(run.id)
-        elif record.final and not fresh:
-            standing.reused[run.id] = record
+        if fresh:
+            continue
+        begun = record if record is not None and not record.final else ledger.begun(run.id)
+        if begun is None or begun.status != "unfinished":
+            if record is None and ledger.checkpoint(run.id) is not None:
+                standing.restarted[run.id] = "the record beside its checkpoint cannot be read"
+        elif not _differs(begun, run, bases[run.id]):
+            if reason := doubt(ledger.checkpoint(run.id), run.id):
+                standing.restarted[run.id] = reason
+            else:
+                standing.resumable[run.id] = begun
     return standing
+
+
+def _differs(record: Record | None, run: RunSpec, basis: Basis) -> str:
+    """In what a record is not of this run as it would be computed now; "" if in nothing, or if the run failed."""
+    if record is None or record.status == "failed":
+        return ""
+    return request_of(record, run) or mismatch(record, basis) or selection_of(record, run)
 
 
 def request_of(record: Record, run: RunSpec) -> str:
@@ -62,6 +84,15 @@ def request_of(record: Record, run: RunSpec) -> str:
         ("the seed", record.seed == run.seed),
     ]
     return ", ".join(what for what, same in parts if not same)
+
+
+def selection_of(record: Record, run: RunSpec) -> str:
+    """Why what was selected of a finished run could not be selected now: it was of the method's warm start; "" else."""
+    visits, budget = record.official.best.get("visits"), run.scenario.visits
+    method = METHODS.get(run.method)(run.config)
+    if visits is None or selectable(method.selected_from, visits - run.config.cohort, visits, budget):
+        return ""
+    return "which evaluations are selected from"
 
 
 def mismatch(record: Record, basis: Basis) -> str:

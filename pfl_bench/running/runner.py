@@ -1,11 +1,9 @@
 """From a request to a ledger full of results: check everything first, then run what is not there yet."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,10 +12,11 @@ from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition, make_partition
 from pfl_bench.data.store import load_dataset
-from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunResult
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.engine import stop
+from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
-from pfl_bench.registry import METHODS, Plugin
+from pfl_bench.registry import Plugin
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.spec.options import Options, check_device
 from pfl_bench.spec.run import RunSpec
@@ -25,8 +24,9 @@ from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
 from .fit import check_fit
+from .guard import harmless
 from .job import Job, make_job
-from .provenance import git_commit
+from .keeping import Keeper
 from .reuse import Basis, Standing, review
 from .sources import Sources
 
@@ -93,6 +93,7 @@ def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> 
     return make_partition(str(spec.rule), spec.parameters, dataset, scenario.clients, seed, scenario.novel)
 
 
+@harmless()
 def make_plan(
     suite: str,
     runs: Sequence[RunSpec],
@@ -133,31 +134,51 @@ def execute(
 ) -> Outcome:
     """Run what the ledger does not have; the caller holds the ledger's lock. Failures are recorded, not raised.
 
+    Stopped if a signal asked for it before all were done: checkpoints are written by then (``engine.stop``).
     ``standing``: what of the ledger stands (``reuse.review``); by default, all that was computed on the same.
     """
     standing = review(plan.runs, plan.bases, ledger) if standing is None else standing
-    for scenario, seed in plan.partitions:
-        partition = plan.partitions[scenario, seed]
-        dataset = plan.datasets[next(run.scenario.dataset for run in plan.runs if run.scenario.id == scenario)]
-        ledger.save_partition(partition.sha256(), partition.holdings(dataset))
+    _keep_partitions(plan, ledger)
     outcome = Outcome(reused=list(standing.reused), renewed=dict(standing.renewed))
     for run_id, record in standing.reused.items():
+        ledger.forget_begun(run_id)
         if record.status == "diverged":
             outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]
-    aside = dict(standing.renewed)
+    keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing)
     jobs = [
-        make_job(run, plan.partition(run), plan.options, plan.plugins).going_on_from(
+        make_job(run, plan.partition(run), plan.options, plan.plugins, plan.bases[run.id].sources).going_on_from(
             ledger.checkpoint(run.id) if run.id in standing.resumable else None
         )
         for run in wanted
     ]
+    ended = 0
     with closing(_updates(executor, jobs, plan.datasets)) as updates:
         for position, event in updates:
             run = wanted[position]
             listen(run, event)
-            _keep(plan, ledger, run, event, outcome, aside)
+            trouble = keeper.keep(run, event)
+            if isinstance(event, RunResult | Failure):
+                ended += 1
+                if trouble:
+                    outcome.failed[run.id] = trouble
+                else:
+                    outcome.finished.append(run.id)
+    _keep_partitions(plan, ledger)  # again: somebody may have removed the folder meanwhile
+    if ended < len(jobs):
+        stop.raise_if_asked()
     return outcome
+
+
+def missing(plan: Plan, ledger: Ledger) -> list[str]:
+    """Runs that were asked for and are not, or no longer, in the ledger with their result."""
+    return [run.id for run in plan.runs if not ledger.is_final(run.id)]
+
+
+def _keep_partitions(plan: Plan, ledger: Ledger) -> None:
+    for (scenario, _), partition in plan.partitions.items():
+        dataset = plan.datasets[next(run.scenario.dataset for run in plan.runs if run.scenario.id == scenario)]
+        ledger.save_partition(partition.sha256(), partition.holdings(dataset))
 
 
 def _updates(
@@ -165,72 +186,3 @@ def _updates(
 ) -> Generator[Update, None, None]:
     if jobs:
         yield from executor.execute(jobs, datasets)
-
-
-def _keep(plan: Plan, ledger: Ledger, run: RunSpec, event: Event, outcome: Outcome, aside: dict[str, str]) -> None:
-    """Write what must survive. A full disk fails this run, and the others go on.
-
-    ``aside``: why a run of the same id that is there already is kept aside, until that is done.
-    """
-    if isinstance(event, Progress):
-        return
-    record = _record(plan, run)
-    try:
-        if isinstance(event, Checkpoint):
-            moment = METHODS.get(run.method).moment
-            unfinished = {**record, "status": "unfinished", "official_moment": moment}
-            ledger.save(run.id, unfinished, history=event.history, checkpoint=event.data, aside=aside.get(run.id, ""))
-        elif isinstance(event, Failure):
-            outcome.failed[run.id] = event.reason
-            failed = {**record, "status": "failed", "reason": event.reason}
-            ledger.save(run.id, failed, error=event.details, aside=aside.get(run.id, ""))
-        else:
-            _keep_result(ledger, run, event, record, aside.get(run.id, ""))
-            outcome.failed.pop(run.id, None)
-            if event.status == "diverged":
-                outcome.failed[run.id] = event.reason
-            else:
-                outcome.finished.append(run.id)
-        aside.pop(run.id, None)
-    except OSError as error:
-        if isinstance(event, Checkpoint):  # a lost checkpoint costs time, not the result
-            return
-        outcome.failed[run.id] = f"could not be written: {one_line(error)}"
-        with suppress(OSError):  # the reason is short; it may still fit
-            failed = {**record, "status": "failed", "reason": outcome.failed[run.id]}
-            ledger.save(run.id, failed, aside=aside.get(run.id, ""))
-
-
-def _keep_result(ledger: Ledger, run: RunSpec, result: RunResult, record: dict[str, Any], aside: str) -> None:
-    ledger.save(
-        run.id,
-        {
-            **record,
-            "status": result.status,
-            "reason": result.reason,
-            "summary": result.summary,
-            **result.facts,
-        },
-        history=result.history,
-        tables={"clients": result.clients, **result.tables},
-        aside=aside,
-    )
-
-
-def _record(plan: Plan, run: RunSpec) -> dict[str, Any]:
-    basis = plan.bases[run.id]
-    return {
-        "suite": plan.suite,
-        "method": run.method,
-        "config": run.config.model_dump(mode="json"),
-        "config_hash": run.config_hash,
-        "scenario": run.scenario.identity(),
-        "seed": run.seed,
-        "partition_sha256": basis.partition,
-        "data_sha256": basis.data,
-        "data_facts": dict(basis.facts),
-        "method_source_sha256": next(sha for key, sha in basis.sources.items() if key.startswith("method:")),
-        "sources": basis.sources,
-        "git_commit": git_commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

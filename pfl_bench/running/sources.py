@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,18 @@ SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_be
 
 REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "dataset": DATASETS}
 _KEPT = "__pfl_bench_text__"
+
+
+UNSEEN = (
+    "environment variables and files that a plug-in reads when it runs, and what it imports from installed packages, "
+    "are not part of its sources: runs that differ in them alone are taken for equal"
+)
+
+
+def unseen(sources: Mapping[str, str]) -> dict[str, str]:
+    """What ``run.json`` says of what nobody hashed, where a source is not one of the package's."""
+    own = all(key.partition(":")[2].rstrip("'").startswith(tuple(f"{s}/" for s in SHELVES.values())) for key in sources)
+    return {} if own else {"sources_unseen": UNSEEN}
 
 
 class Sources:
@@ -154,8 +166,16 @@ def _own_file(module: str) -> Iterator[Path]:
     """A loaded module's file, if it is neither Python's, nor an installed package's, nor this package's."""
     file = None if module.split(".")[0] == "pfl_bench" else getattr(sys.modules.get(module), "__file__", None)
     path = Path(file).resolve() if isinstance(file, str) else None
-    if path is not None and path.is_file() and not any(path.is_relative_to(place) for place in _installed()):
+    if path is not None and path.is_file() and not _is_installed(path):
         yield path
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file is Python's or of an installed package, of this environment or of one that it builds upon."""
+    return not _PACKAGES.isdisjoint(path.parts) or any(path.is_relative_to(place) for place in _installed())
+
+
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 @cache

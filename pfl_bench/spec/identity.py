@@ -1,12 +1,13 @@
 """What of a request identifies it: the fields that matter, so that a field added later changes no id.
 
 A field at its default is no part of an id, except for those that version 1 had: its ids hashed every field, and its
-runs are published. The lists below are history and never change.
+runs are published. Where a later field's default is not what was done before, the default counts and what was done
+before does not (``BEFORE``). The lists below are history and never change.
 """
 
 import hashlib
 import json
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -40,6 +41,12 @@ VERSION_1_SCENARIO: dict[str, frozenset[str]] = {
     "EnrollSpec": frozenset({"steps", "samples"}),
 }  # fmt: skip
 
+BEFORE: dict[str, dict[str, Any]] = {
+    "pfedhn_pc": {"heads": "equal"},
+}
+"""What a method did before a field with another default existed: this value is no part of an id, and it is meant by a
+configuration that was written without the field."""
+
 _ENGINE = ("pfl_bench.spec.", "pfl_bench.engine.")
 
 
@@ -48,21 +55,25 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def identifying(model: BaseModel, always: Container[str]) -> dict[str, Any]:
-    """A model's fields as JSON, without those at their default that are not in ``always``."""
-    fields = type(model).model_fields
-    return {
-        name: value
-        for name, value in model.model_dump(mode="json").items()
-        if name in always
-        or name not in fields
-        or fields[name].is_required()
-        or getattr(model, name) != fields[name].get_default(call_default_factory=True)
-    }
+def identifying(model: BaseModel, always: Container[str], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A model's fields as JSON, without those at their default, or at ``before``, that are not in ``always``."""
+    fields, usual = type(model).model_fields, before or {}
+
+    def counts(name: str) -> bool:
+        if name in always or name not in fields or fields[name].is_required():
+            return True
+        default = usual[name] if name in usual else fields[name].get_default(call_default_factory=True)
+        return bool(getattr(model, name) != default)
+
+    return {name: value for name, value in model.model_dump(mode="json").items() if counts(name)}
 
 
-def scenario_identity(scenario: BaseModel) -> dict[str, Any]:
-    """What identifies a scenario; the tables in it likewise."""
+ADAPT_STEPS_BEFORE = 50
+"""What every scenario of version 1 allowed its methods to adapt; all others say so in their identity."""
+
+
+def scenario_identity(scenario: BaseModel, adapt_allowance: int) -> dict[str, Any]:
+    """What identifies a scenario; the tables in it likewise. ``adapt_allowance``: gradients per client to adapt."""
 
     def of(model: BaseModel) -> dict[str, Any]:
         kind = next((c.__name__ for c in type(model).__mro__ if c.__name__ in VERSION_1_SCENARIO), "")
@@ -70,7 +81,8 @@ def scenario_identity(scenario: BaseModel) -> dict[str, Any]:
         inner = {name: getattr(model, name) for name in found if isinstance(getattr(model, name, None), BaseModel)}
         return found | {name: of(table) for name, table in inner.items()}
 
-    return of(scenario)
+    found = {name: value for name, value in of(scenario).items() if name != "adapt_steps"}
+    return found if adapt_allowance == ADAPT_STEPS_BEFORE else {**found, "adapt_steps": adapt_allowance}
 
 
 def config_identity(method: str, config: BaseModel, *, shipped: bool, version: int = 1) -> dict[str, Any]:
@@ -79,8 +91,13 @@ def config_identity(method: str, config: BaseModel, *, shipped: bool, version: i
     Of a method that is not ``shipped`` all fields count but for those that the engine's own classes gained since.
     """
     always = VERSION_1_METHODS.get(method, frozenset()) if shipped else _own_fields(type(config))
-    found = identifying(config, always)
+    found = identifying(config, always, BEFORE.get(method) if shipped else None)
     return found | ({"version": version} if version > 1 else {})
+
+
+def as_written(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration with what its method did where it was written before a field existed."""
+    return {**BEFORE.get(method, {}), **config}
 
 
 def _own_fields(config: type[BaseModel]) -> frozenset[str]:

@@ -25,7 +25,8 @@ class RunSpec:
     seed: int
 
     @cached_property
-    def _config_identity(self) -> dict[str, Any]:
+    def config_identity(self) -> dict[str, Any]:
+        """What of the hyper-parameters identifies the run (``spec.identity``)."""
         cls = METHODS.get(self.method)
         shipped = cls.__module__.startswith(METHODS.package + ".")
         return config_identity(self.method, self.config, shipped=shipped, version=cls.version)
@@ -33,12 +34,12 @@ class RunSpec:
     @cached_property
     def config_hash(self) -> str:
         """Hash of the method's name and hyper-parameters."""
-        return digest([self.method, self._config_identity])[:12]
+        return digest([self.method, self.config_identity])[:12]
 
     @cached_property
     def id(self) -> str:
         """``<method>-s<seed>-<hash>``; the hash covers method, hyper-parameters, scenario and seed."""
-        content = [self.method, self._config_identity, self.scenario.identity(), self.seed]
+        content = [self.method, self.config_identity, self.scenario.identity(), self.seed]
         return f"{self.method}-s{self.seed}-{digest(content)[:12]}"
 
 

@@ -74,8 +74,10 @@ class Scenario(BaseModel):
     batches: Literal["fresh", "epoch"] = "fresh"
     eval_every: Count = Field(description="client visits between evaluations")
     adapt_every: Count | None = Field(default=None, description="as eval_every, for models that adapt first")
-    adapt_steps: Steps = Field(
-        default=50, description="mini-batch gradients per client to adapt before an evaluation, equal for all methods"
+    adapt_steps: Steps | None = Field(
+        default=None,
+        description="mini-batch gradients per client to adapt before an evaluation, equal for all methods; default: "
+        "those of one visit",
     )
     precision: Precision = "fp32"
     budget_scale: float = Field(default=1.0, gt=0, le=MOST)
@@ -107,9 +109,14 @@ class Scenario(BaseModel):
         """Names of the client models; client i has the one at i modulo their number."""
         return (self.model,) if isinstance(self.model, str) else self.model
 
+    @property
+    def adapt_allowance(self) -> int:
+        """How many mini-batch gradients a client may spend to adapt before an evaluation, whatever the method."""
+        return self.local_steps if self.adapt_steps is None else self.adapt_steps
+
     def identity(self) -> dict[str, Any]:
         """What identifies the scenario (``spec.identity``)."""
-        return scenario_identity(self)
+        return scenario_identity(self, self.adapt_allowance)
 
     def scaled(self, factor: float) -> "Scenario":
         """The same scenario with ``factor`` times the visits, and an id that says so."""

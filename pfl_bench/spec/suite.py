@@ -26,7 +26,7 @@ class Suite:
 
     ``hyperparameters_at``: by glob on scenario ids, what replaces some of ``hyperparameters`` there.
     ``variants``: methods that take part several times, with hyper-parameters on top of those.
-    ``search_space``: the grids that ``pfl_bench.running.tuning`` tries here, where they are not the methods' own.
+    ``search_space``: the grids that ``running.tuning`` tries here, where they are not the methods' own.
     """
 
     name: str

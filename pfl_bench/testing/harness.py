@@ -52,7 +52,7 @@ class Harness:
     def federation(self, phase: Phase, round: int | None = None, local_steps: int | None = None) -> Federation:
         """The federation in any phase."""
         scenario = self.setup.scenario
-        allowed = scenario.adapt_steps if phase == "adapt" else scenario.local_steps
+        allowed = scenario.adapt_allowance if phase == "adapt" else scenario.local_steps
         at = self.rounds if round is None else round
         progress = min(1.0, at * self.spec.config.cohort / scenario.visits)
         return Federation(self.group, self.costs, phase, local_steps or allowed, at, progress)

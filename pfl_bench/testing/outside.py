@@ -1,7 +1,6 @@
 """What lies outside a method's state and must be after a run as it was before: its modules' globals, the process."""
 
 import hashlib
-import random
 import sys
 from collections.abc import Iterable, Mapping
 from types import FunctionType, ModuleType
@@ -12,25 +11,15 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from pfl_bench import global_state
+
 Snapshot = dict[str, str]
 """A hash, or something as short, by what it is of."""
 
 
 def process() -> Snapshot:
     """PyTorch's global settings and the global streams of random numbers."""
-    return {
-        "torch's default type": str(torch.get_default_dtype()),
-        "torch's default device": str(torch.get_default_device()),
-        "torch's gradient mode": str(torch.is_grad_enabled()),
-        "torch's deterministic mode": str(torch.are_deterministic_algorithms_enabled()),
-        "torch's number of threads": str(torch.get_num_threads()),
-        "torch's precision of products": torch.get_float32_matmul_precision(),
-        "torch's anomaly mode": str(torch.is_anomaly_enabled()),
-        "torch's random numbers": _hash(torch.random.get_rng_state()),
-        "numpy's random numbers": _hash(np.random.get_state()),
-        "numpy's handling of errors": str(np.geterr()),
-        "Python's random numbers": _hash(random.getstate()),
-    }
+    return {name: _hash(value) for name, value in global_state.read().items()}
 
 
 def restore() -> None:

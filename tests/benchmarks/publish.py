@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pfl_bench.running.provenance import git_commit, hardware
+from pfl_bench.running.provenance import commit, hardware
 
 COLUMNS = ["group", "benchmark", "figure", "value", "commit"]
 
@@ -21,7 +21,7 @@ def figures(record: dict) -> pd.DataFrame:
     rows = []
     for benchmark in record["benchmarks"]:
         own = benchmark["extra_info"] or {"median s": benchmark["stats"]["median"]}
-        rows += [(benchmark["group"], benchmark["name"], name, value, git_commit()[:7]) for name, value in own.items()]
+        rows += [(benchmark["group"], benchmark["name"], name, value, commit().name[:7]) for name, value in own.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pfl_bench.results.ledger import Ledger
-from tests.ledgers import client_rows, history_rows, record
+from tests.ledgers import client_rows, history_rows, record, save
 
 from .compare import report
 
@@ -34,8 +34,9 @@ def folder(tmp_path_factory) -> Path:
                     correct = np.clip(rng.normal(8 + 0.2 * method, 2, CLIENTS).round(), 0, 20).astype(int)
                     accuracy = float(100 * correct.sum() / (20 * CLIENTS))
                     run = record(f"method{method:02}", seed, accuracy, scenario=f"scenario{scenario}-v1")
-                    ledger.save(
-                        f"method{method:02}-s{seed}-{scenario}",
+                    run["summary"]["global"]["best"] |= {"visits": visits[-1], "validation_accuracy": accuracy}
+                    save(
+                        ledger,
                         run,
                         history=history_rows(accuracy, visits),
                         tables={"clients": client_rows(correct.tolist())},

@@ -35,8 +35,8 @@ def test_synthetic_options():
     [
         ("n=\u00b2", "must be one of"), ("n=\u0663", "must be one of"), ("n=0", "must be one of"),
         ("n=1,,", "option ''"),
-        ("m=1", "must be one of"), ("n=240,n=100", "option 'n' is given twice"), ("n=999999999,side=99", "pixels"),
-        ("n=99999999999", "must be one of"), ("classes=999999999,side=9", "pixels"),
+        ("m=1", "must be one of"), ("n=240,n=100", "option 'n' is given twice"), ("n=9999999,side=99", "most allowed"),
+        ("n=99999999999", "must be one of"), ("classes=9999999,side=9", "most allowed"),
     ],
 )  # fmt: skip
 def test_wrong_synthetic_options(argument, said):
@@ -92,6 +92,82 @@ def test_imagefolder_problems_are_named(tmp_path):
     Image.new("L", (5, 4)).save(tmp_path / "cat" / "b.png")
     with pytest.raises(RequestError, match="b.png has shape"):
         load_dataset(f"imagefolder:{tmp_path}")
+
+
+@pytest.mark.parametrize("key", ["val_images", "validation_labels", "train_writers", "extra_images", "dev_y"])
+def test_parts_of_an_npz_that_would_not_be_used_are_refused(tmp_path, key):
+    images, labels = np.zeros((8, 4, 4), np.uint8), np.arange(8) % 2
+    parts = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    np.savez(tmp_path / "x.npz", **parts, remarks=np.zeros(1))
+    assert load_dataset(f"npz:{tmp_path}/x.npz").notes == ("1 arrays of the file are not used: 'remarks'",)
+    np.savez(tmp_path / "x.npz", **parts, **{key: labels})
+    with pytest.raises(RequestError, match=f"array '{key}' would not be used"):
+        load_dataset(f"npz:{tmp_path}/x.npz")
+    np.savez(tmp_path / "x.npz", **parts, test_groups=labels)
+    with pytest.raises(RequestError, match="'train_groups' is missing"):
+        load_dataset(f"npz:{tmp_path}/x.npz")
+
+
+def class_folders(base, *names, pictures=5):
+    for name in names:
+        (base / name).mkdir(parents=True)
+        for i in range(pictures):
+            Image.new("L", (4, 4), i).save(base / name / f"{i}.png")
+
+
+def test_hidden_and_empty_folders_are_no_classes(tmp_path):
+    class_folders(tmp_path, "cat", "dog", ".ipynb_checkpoints", "__MACOSX")
+    (tmp_path / "bird").mkdir()
+    (tmp_path / "cat" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "README.md").write_text("mine")
+    dataset = load_dataset(f"imagefolder:{tmp_path}")
+    assert dataset.classes == 2
+    assert "folders without a picture are no classes: bird" in dataset.notes
+    assert any("hidden folders" in note and ".ipynb_checkpoints" in note for note in dataset.notes)
+    assert any("README.md is no picture and not used" in note for note in dataset.notes)
+
+
+def test_nothing_in_a_folder_is_dropped_without_a_word(tmp_path):
+    def refused(message):
+        with pytest.raises(RequestError, match=message):
+            load_dataset(f"imagefolder:{tmp_path}")
+
+    class_folders(tmp_path, "cat", "dog")
+    (tmp_path / "cat" / "a.svg").write_text("x")
+    refused(r"a\.svg is of another type than \.bmp")
+    (tmp_path / "cat" / "a.svg").unlink()
+    class_folders(tmp_path / "cat", "more")
+    refused("cat holds the folder 'more'")
+    (tmp_path / "cat").rename(tmp_path / ".cat")
+    Image.new("L", (4, 4)).save(tmp_path / "stray.png")
+    refused(r"stray\.png lies in no class's folder")
+    (tmp_path / "stray.png").unlink()
+    class_folders(tmp_path, "eel", pictures=1)
+    refused("class 'eel' has one picture")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "message"),
+    [
+        ("val", "cat", "val would not be used beside train/ and test/"),
+        ("test", "eel", "class 'eel' has pictures in test/ and none in train/"),
+    ],
+)
+def test_parts_and_classes_that_have_no_place_are_refused(tmp_path, part, name, message):
+    class_folders(tmp_path / "train", "cat", "dog")
+    class_folders(tmp_path / "test", "cat", "dog")
+    assert load_dataset(f"imagefolder:{tmp_path}").classes == 2
+    class_folders(tmp_path / part, name)
+    with pytest.raises(RequestError, match=message):
+        load_dataset(f"imagefolder:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "spec", ["digits:3", "mnist:x", "synthetic:n=\N{SUPERSCRIPT TWO}", "synthetic:n=9999999,side=99"]
+)
+def test_arguments_that_mean_nothing_are_refused(tmp_path, spec):
+    with pytest.raises(RequestError):
+        load_dataset(spec, tmp_path, download=False)
 
 
 class FakePart:

@@ -106,6 +106,20 @@ def test_personal_head_and_its_momentum_persist():
     assert any(not torch.equal(states[0][n], states[1][n]) for n in heads), "momentum is carried on"
 
 
+def test_heads_start_independent_as_in_the_official_code_or_equal_where_asked():
+    """Every client's head is a draw of the layer's own initialisation; bodies do not depend on the choice."""
+    apart, alike = Harness("pfedhn_pc"), Harness("pfedhn_pc", heads="equal")
+    everyone, again = apart.clients(), Harness("pfedhn_pc").state.heads.rows(apart.clients())
+    drawn, same = apart.state.heads.rows(everyone), alike.state.heads.rows(everyone)
+    for name, heads in drawn.items():
+        assert len({tuple(head.flatten().tolist()) for head in heads}) == len(everyone)
+        assert all(torch.equal(head, alike.fed.init_params()[name]) for head in same[name])
+        assert torch.equal(heads, again[name]), "the seed decides"
+        assert 0.7 < heads.std() / same[name].std() < 1.4
+    for name in apart.state.phi:
+        assert torch.equal(apart.state.phi[name], alike.state.phi[name])
+
+
 def test_the_head_is_not_clipped_and_the_body_is_by_its_own_norm():
     """With a bound that no gradient keeps, the body hardly moves and the head moves as without one."""
     tight, loose = (Harness("pfedhn_pc", clip_norm=bound, inner_momentum=0.0) for bound in (1e-6, 1e6))

@@ -18,12 +18,11 @@ import pandas as pd
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
+from pfl_bench.results.statistics.common import split_edition
 
 from .pictures import program
 
 COLUMNS = ["edition", "scenario", "claim", "difference", "spread", "seeds", "verdict"]
-FULL = "full"
-
 
 Cell = tuple[str, str]  # scenario and method
 
@@ -103,8 +102,8 @@ CLAIMS: tuple[Claim, ...] = (
 
 def with_editions(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with ``column`` (the scenario's id up to its version), ``edition`` (the rest) and ``entry``."""
-    split = runs["scenario"].str.extract(r"^(?P<column>[^@+]*)(?P<edition>.*)$")
-    return runs.assign(column=split["column"], edition=split["edition"].replace("", FULL), entry=entries(runs))
+    parts = [split_edition(scenario) for scenario in runs["scenario"]]
+    return runs.assign(column=[c for c, _ in parts], edition=[e for _, e in parts], entry=entries(runs))
 
 
 def judge(difference: float, spread: float, or_equal: bool) -> str:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from pfl_bench.results.entries import entries
-from pfl_bench.results.frame import Problem, scan_runs
-from pfl_bench.results.run_tables import of_official_moment, read_history, read_partition, read_table
+from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.notes import Problem
+from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
 
-CLIENTS = ("client", "test_correct", "test_samples")
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
 
 
@@ -37,11 +37,10 @@ def collect(folder: Path) -> Results:
     runs["entry"] = entries(runs)
     history, more = read_history(folder, runs)
     problems += more
-    clients, more = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
+    clients, more = read_clients(folder, runs)
     problems += more
     novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
     problems += more
-    clients = of_official_moment(clients[clients["selection"] == "best"], runs)
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
     found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfl_bench.results.escapes import for_plotly
 from pfl_bench.results.palette import GREY, Palette
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.gaps import gap_line
@@ -142,7 +143,7 @@ def novel_clients(gaps: pd.DataFrame, palette: Palette) -> Figure:
 
 
 def partition(holdings: pd.DataFrame) -> Figure:
-    """Training samples per client and class."""
+    """Training samples per client and class; who must be tested on classes it never sees is counted in the title."""
     counts = holdings.pivot_table(index="client", columns="label", values="train", aggfunc="sum", fill_value=0)
     trace = {
         "type": "heatmap", "x": counts.columns.tolist(), "y": counts.index.tolist(),
@@ -152,6 +153,13 @@ def partition(holdings: pd.DataFrame) -> Figure:
     }  # fmt: skip
     figure = _figure([trace], "class", "client")
     figure["layout"]["yaxis"]["autorange"] = "reversed"
+    absent = holdings[(holdings["train"] == 0) & (holdings["test"] > 0)]
+    if len(absent):
+        figure["layout"]["title"] = {
+            "text": f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are tested on classes "
+            f"they have no training sample of ({absent['test'].sum()} of {holdings['test'].sum()} test samples)",
+            "font": {"size": 13},
+        }
     return figure
 
 
@@ -160,7 +168,8 @@ def _figure(traces: list[dict[str, Any]], x_title: str, y_title: str) -> Figure:
         "xaxis": {"title": {"text": x_title}, "automargin": True},
         "yaxis": {"title": {"text": y_title}, "automargin": True},
     }
-    return {"data": traces, "layout": {**{name: dict(axis) for name, axis in axes.items()}, "height": 420}}
+    shown: Figure = for_plotly({"data": traces, "layout": {**axes, "height": 420}})
+    return shown
 
 
 def _thinned(points: pd.DataFrame) -> pd.DataFrame:

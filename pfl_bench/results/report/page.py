@@ -10,21 +10,15 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pfl_bench.results.leaderboard import KEYS, leaderboard
+from pfl_bench.results.leaderboard import KEYS, leaderboard, with_test_error
+from pfl_bench.results.overall import overall
 from pfl_bench.results.palette import Palette
-from pfl_bench.results.statistics.aggregates import aggregate
-from pfl_bench.results.statistics.clients import for_whom, paired_gains
+from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
 from pfl_bench.results.statistics.gaps import gaps
-from pfl_bench.results.statistics.paired import (
-    Comparison,
-    Interval,
-    accuracy_table,
-    best_entry,
-    bootstrap_over_clients,
-    compare_with,
-)
-from pfl_bench.results.statistics.ranks import Ranking, ranking
+from pfl_bench.results.statistics.paired import Comparison, accuracy_table, compare_with, reference_of
+from pfl_bench.results.statistics.ranks import Ranking
+from pfl_bench.text import printable
 
 from . import figures, tables
 from .collect import Results, finished
@@ -39,14 +33,14 @@ def render(results: Results) -> str:
 
     done = finished(results)
     board = _board(results)
-    ranks, comparisons = ranking(done.runs), _comparisons(done.runs)
-    reference = _reference(done.runs)
+    over_all, comparisons = overall(results.runs), _comparisons(done.runs)
+    ranks = over_all.ranking
     shares = for_whom(done.clients)
     targets = default_targets(done.history[done.history["split"] == "validation"])
     parts = [
         tables.leaderboard_table(board),
-        tables.comparisons_table(comparisons, _over_clients(done, comparisons)),
-        tables.aggregates_table(aggregate(done.runs, reference), ranks.mean_ranks, reference),
+        tables.comparisons_table(comparisons, _client_errors(done, comparisons)),
+        tables.aggregates_table(over_all),
         tables.for_whom_table(shares),
         tables.costs_table(cost_to_target(done.history[done.history["split"] == "validation"], targets)),
     ]
@@ -54,7 +48,7 @@ def render(results: Results) -> str:
     scripts = [_asset("report.js"), get_plotlyjs()]
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_finalize,
     )  # fmt: skip
     return environment.get_template("page.html.jinja").render(
         title=results.title,
@@ -64,7 +58,7 @@ def render(results: Results) -> str:
         counts=results.runs["status"].value_counts().to_dict(),
         newest=max((str(t) for t in results.runs["time"].dropna()), default=""),
         ranking=ranks,
-        ranking_note=_ranking_note(ranks),
+        overall_notes=over_all.notes,
         novel=bool(len(results.novel)),
         target_share=round(100 * TARGET_SHARE),
         problems=results.problems,
@@ -74,6 +68,11 @@ def render(results: Results) -> str:
         policy=_policy(scripts),
         data=Markup(embedded(data)),
     )  # fmt: skip
+
+
+def _finalize(value: Any) -> Any:
+    """What is shown has nothing hidden in it; our own style and scripts are as they are."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
@@ -87,41 +86,26 @@ def _board(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
     names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
     first = table.assign(run_id=table["runs"].str.split(" ").str[0])
-    return first.join(names, on="run_id").drop(columns="run_id")
+    return with_test_error(first.join(names, on="run_id").drop(columns="run_id"), results.clients)
 
 
 def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:
     found = {}
     for scenario in dict.fromkeys(runs["scenario"]):
         table = accuracy_table(runs, scenario)
-        best = best_entry(table)
-        found[scenario] = compare_with(table, best) if best is not None else []
+        reference = reference_of(table.columns)
+        found[scenario] = compare_with(table, reference) if reference is not None else []
     return found
 
 
-def _over_clients(done: Results, comparisons: dict[str, list[Comparison]]) -> dict[tuple[str, str], Interval]:
-    """Bootstrap intervals of the same differences, over seeds and clients within them."""
+def _client_errors(done: Results, comparisons: dict[str, list[Comparison]]) -> dict[tuple[str, str], float]:
+    """What the same differences have as an error from the clients and test samples at hand."""
     found = {}
     for scenario, each in comparisons.items():
         if each:
             for entry, (gains, samples) in paired_gains(done.clients, scenario, each[0].reference).items():
-                found[scenario, entry] = bootstrap_over_clients(gains, samples)
+                found[scenario, entry] = client_error(gains, samples)
     return found
-
-
-def _reference(runs: pd.DataFrame) -> str:
-    """Whom to beat: FedAvg, where it took part; else the first entry by name."""
-    names = sorted(set(runs["entry"]))
-    return "fedavg" if "fedavg" in names or not names else names[0]
-
-
-def _ranking_note(ranks: Ranking) -> str:
-    if ranks.p_value is None:
-        return f"No test of ranks: {ranks.note}."
-    text = f"Friedman's test over {ranks.count} {ranks.blocks}: p = {ranks.p_value:.2g}."
-    if not ranks.blocks.startswith("scenarios"):
-        text += " Too few scenarios for a test over them, so this speaks for one scenario only."
-    return text + (f" {ranks.note}." if ranks.note else "")
 
 
 def _figures(

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pfl_bench.results.columns import catalogue
+from pfl_bench.text import HIDDEN, printable
 
 
 def run_details(runs: pd.DataFrame) -> dict[str, Any]:
@@ -36,8 +37,11 @@ def _plain(value: Any) -> Any:
 
 
 def embedded(data: Any) -> str:
-    """JSON that can stand inside a ``<script>``: nothing in it can end the element or start a comment."""
+    """JSON that can stand inside a ``<script>``: nothing in it can end the element or start a comment.
+
+    Of hidden characters its texts have the escapes, as the rest of the page has.
+    """
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return HIDDEN.sub(lambda found: "\\" + printable(found[0]), text)

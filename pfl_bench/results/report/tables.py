@@ -8,8 +8,9 @@ import pandas as pd
 
 from pfl_bench.results.cells import Cell, Heading, interval, number
 from pfl_bench.results.display import ACCURACY, marks, report_columns
+from pfl_bench.results.overall import Overall
 from pfl_bench.results.statistics.clients import BASELINES
-from pfl_bench.results.statistics.paired import UNKNOWN, Comparison, Interval
+from pfl_bench.results.statistics.paired import Comparison
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,20 @@ def leaderboard_table(table: pd.DataFrame) -> Table:
 
 
 def comparisons_table(
-    comparisons: Mapping[str, Sequence[Comparison]], over_clients: Mapping[tuple[str, str], Interval]
+    comparisons: Mapping[str, Sequence[Comparison]], client_errors: Mapping[tuple[str, str], float]
 ) -> Table:
-    """Each scenario's entries against its best one; ``over_clients``: intervals by scenario and entry."""
+    """Each scenario's entries against its reference; ``client_errors`` by scenario and entry."""
     columns = (
         Heading("method", numeric=False),
         Heading("scenario", numeric=False),
-        Heading("best", numeric=False),
-        Heading("difference", note="accuracy minus the best one's, points, mean over common seeds"),
+        Heading("reference", numeric=False, note="named beforehand: Local, else FedAvg-FT, else FedAvg"),
+        Heading("difference", note="accuracy minus the reference's, points, mean over common seeds"),
         Heading("t interval", note="95 %, Student, over seeds; assumes normal differences"),
         Heading("bootstrap interval", note="95 %, expanded percentile, over seeds; needs five"),
-        Heading("bootstrap over clients", note="the same, with clients resampled within every seed"),
-        Heading("p", note="Wilcoxon signed-rank, Holm-corrected within the scenario"),
+        Heading(
+            "error of clients", note="standard error of one seed's difference from its clients and their test samples"
+        ),
+        Heading("p", note="Wilcoxon signed-rank, exact, Holm-corrected within the scenario"),
         Heading("verdict", numeric=False),
     )
     rows = [
@@ -71,7 +74,7 @@ def comparisons_table(
                 number(c.difference, 2),
                 interval(*c.student, "+.2f"),
                 interval(*c.bootstrap, "+.2f"),
-                interval(*over_clients.get((scenario, c.entry), UNKNOWN), "+.2f"),
+                number(client_errors.get((scenario, c.entry)), 2),
                 Cell("" if c.p_value is None else f"{c.p_value:.2g}", c.p_value),
                 Cell(c.verdict if c.p_value is not None else f"untested: {c.note}"),
             ],
@@ -79,18 +82,23 @@ def comparisons_table(
         for scenario, each in comparisons.items()
         for c in sorted(each, key=lambda c: -c.difference if c.seeds else math.inf)
     ]
-    return Table("differences", "Paired differences over seeds to the best of the scenario.", columns, rows)
+    return Table(
+        "differences", "Paired differences over seeds to a reference that was named beforehand.", columns, rows
+    )
 
 
-def aggregates_table(aggregates: pd.DataFrame, mean_ranks: Mapping[str, float], reference: str) -> Table:
-    """One row per entry over all scenarios."""
+def aggregates_table(over_all: Overall) -> Table:
+    """One row per entry that took part in all scenarios."""
+    blocks = over_all.ranking.blocks
     columns = (
         Heading("method", numeric=False),
-        Heading("mean rank"),
+        Heading("mean rank", note=f"over {over_all.ranking.count} {blocks}"),
         Heading(
-            "interquartile mean", note="mean accuracy of the middle half of the runs in the ranked scenarios, percent"
+            "interquartile mean", note="mean accuracy of the middle half of the runs, percent; scenarios weigh alike"
         ),
-        Heading(f"P(better than {reference})", note="for one run of each in the same scenario, mean over scenarios"),
+        Heading(
+            f"P(better than {over_all.reference})", note="for one run of each in the same scenario, mean over scenarios"
+        ),
         Heading("scenarios"),
         Heading("runs"),
     )
@@ -100,16 +108,16 @@ def aggregates_table(aggregates: pd.DataFrame, mean_ranks: Mapping[str, float], 
             row["entry"],
             [
                 Cell(row["entry"]),
-                number(mean_ranks.get(row["entry"]), 2),
+                number(over_all.ranking.mean_ranks.get(row["entry"]), 2),
                 number(row["interquartile_mean"], 2),
                 number(row["probability_of_improvement"], 2),
                 number(row["scenarios"], 0),
                 number(row["runs"], 0),
             ],
         )
-        for row in aggregates.to_dict("records")
+        for row in over_all.aggregates.to_dict("records")
     ]
-    return Table("aggregates", "Over all scenarios.", columns, rows)
+    return Table("aggregates", "Over all scenarios: what all these methods have in common.", columns, rows)
 
 
 def for_whom_table(frame: pd.DataFrame) -> Table:

@@ -1,10 +1,12 @@
 """One figure per entry over all scenarios (Agarwal et al. 2021, NeurIPS, arXiv:2108.13264)."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .ranks import complete, scenario_means
+from .common import common
 
 
 def interquartile_mean(values: np.ndarray) -> float:
@@ -29,22 +31,26 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
 def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Per entry: runs, scenarios, interquartile mean of accuracy, probability to beat a reference.
 
-    The interquartile mean is over the scenarios and entries that are ranked (``ranks.complete``), so that all figures
-    of the column speak of the same scenarios; NaN for the other entries.
+    All figures of a column speak of the same scenarios and seeds (``common.common``); what else there is has no row.
+    Every scenario weighs alike, however many seeds it has.
     """
-    done = runs[runs["accuracy"].notna()]
-    ranked = complete(scenario_means(done))
+    shared = common(runs).runs
     rows = [
         {
             "entry": entry,
             "runs": len(part),
             "scenarios": part["scenario"].nunique(),
-            "interquartile_mean": interquartile_mean(
-                part.loc[part["scenario"].isin(ranked.index) & (entry in ranked.columns), "accuracy"].to_numpy(float)
-            ),
-            "probability_of_improvement": probability_of_improvement(done, str(entry), reference),
+            "interquartile_mean": interquartile_mean(_equal_weights(part)),
+            "probability_of_improvement": probability_of_improvement(shared, str(entry), reference),
         }
-        for entry, part in done.groupby("entry", sort=True)
+        for entry, part in shared.groupby("entry", sort=True)
     ]
     columns = ["entry", "runs", "scenarios", "interquartile_mean", "probability_of_improvement"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _equal_weights(part: pd.DataFrame) -> np.ndarray:
+    """Accuracies, each repeated so often that every scenario has as many as the others."""
+    each = [own.to_numpy(dtype=float) for _, own in part.groupby("scenario", sort=True)["accuracy"]]
+    most = math.lcm(*map(len, each))
+    return np.concatenate([np.repeat(values, most // len(values)) for values in each])

@@ -66,7 +66,7 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
 def paired_gains(clients: pd.DataFrame, scenario: str, reference: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Per entry of a scenario: correct predictions minus the reference's, and test samples, ``[seeds, clients]`` each.
 
-    For ``paired.bootstrap_over_clients``. Only seeds at which both have every client, with equal test sets.
+    Only seeds at which both have every client, with equal test sets.
     """
     own = clients[clients["scenario"] == scenario]
     wide = own.pivot_table(index=["entry", "seed"], columns="client", values=["test_correct", "test_samples"])
@@ -81,6 +81,35 @@ def paired_gains(clients: pd.DataFrame, scenario: str, reference: str) -> dict[s
         if entry != reference:
             found[str(entry)] = gains.to_numpy(float), mine["test_samples"][equal].to_numpy(float)
     return found
+
+
+def client_error(gains: np.ndarray, samples: np.ndarray) -> float:
+    """Standard error, in points, that a difference has from the clients and test samples at hand; seeds are fixed.
+
+    ``gains``, ``samples`` ``[seeds, clients]`` as from ``paired_gains``; the difference of a seed is the pooled one,
+    100 sum(gains) / sum(samples), a ratio with clients as units (Cochran 1977, "Sampling Techniques", 6.4). The mean
+    over seeds of one run's error: seeds draw on the same data set, so more of them make it no smaller. The differences
+    between seeds contain it already in so far as their samples differ, so it must not be added to an interval over
+    seeds: resampling clients within resampled seeds would count it twice (Davison and Hinkley 1997, "Bootstrap Methods
+    and their Application", 3.8). NaN with fewer than two clients.
+    """
+    seeds, clients = gains.shape
+    if not seeds or clients < 2:
+        return math.nan
+    total = samples.sum(axis=1)
+    rest = gains - samples * (gains.sum(axis=1) / total)[:, None]
+    errors = 100 * np.sqrt(clients / (clients - 1) * (rest**2).sum(axis=1)) / total
+    return float(errors.mean())
+
+
+def sampling_errors(clients: pd.DataFrame) -> pd.Series:
+    """By ``run_id``: the standard error, in points, of a run's pooled accuracy on its clients' test samples, were these
+    drawn anew for the same clients: 100 sqrt(sum n p (1 - p)) / sum n, as a stratified sample has it."""
+    rows = with_accuracy(clients)
+    share = rows["accuracy"].astype(float) / 100
+    rows = rows.assign(_variance=rows["test_samples"] * share * (1 - share))
+    sums = rows.groupby("run_id", sort=False)[["_variance", "test_samples"]].sum().astype(float)
+    return 100 * np.sqrt(sums["_variance"]) / sums["test_samples"]
 
 
 def _share_worse(accuracy: pd.Series, baseline: pd.Series | None) -> float:

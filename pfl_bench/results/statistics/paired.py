@@ -1,22 +1,25 @@
-"""Paired differences over seeds on equal splits: is one entry really better than another?
+"""Paired differences over seeds on equal splits: is an entry really better than one that was named beforehand?
 
-A seed fixes partition, initial weights and cohorts for every method, so differences are taken seed by seed.
+A seed fixes partition, initial weights and cohorts for every method, so differences are taken seed by seed. What they
+say holds for the one data set that all seeds share; ``clients.py`` has the error of its test samples.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-LEVEL = 0.95
+from .best import DIGITS, LEVEL
+
 RESAMPLES = 10_000
-CLIENT_RESAMPLES = 200
 BOOTSTRAP_SEEDS = 5
 """Fewest seeds for a bootstrap interval: with fewer its coverage falls short, whatever the correction."""
 
-EXACT_WITH_TIES = 10
+REFERENCES = ("local", "fedavg_ft", "fedavg")
+"""Whom the others are compared with, named before any result was seen: the first of them that took part."""
 
 Interval = tuple[float, float]
 UNKNOWN: Interval = (math.nan, math.nan)
@@ -61,26 +64,6 @@ def bootstrap_over_seeds(differences: np.ndarray, level: float = LEVEL, resample
     return _cut(values[drawn].mean(axis=1), len(values), level)
 
 
-def bootstrap_over_clients(
-    gains: np.ndarray, samples: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES
-) -> Interval:
-    """As ``bootstrap_over_seeds``, with clients resampled within every resampled seed.
-
-    ``gains``, ``samples`` ``[seeds, clients]``: one entry's correct predictions minus the other's, and test samples;
-    the difference of a seed is the pooled one, 100 sum(gains) / sum(samples), in points.
-    """
-    seeds, clients = gains.shape
-    if seeds < BOOTSTRAP_SEEDS:
-        return UNKNOWN
-    order = np.argsort(gains.sum(axis=1) / samples.sum(axis=1), kind="stable")
-    rng = np.random.default_rng(0)
-    times = rng.multinomial(clients, np.full(clients, 1 / clients), size=CLIENT_RESAMPLES).astype(float)
-    bank = 100 * (gains[order] @ times.T) / (samples[order] @ times.T)
-    drawn = rng.integers(seeds, size=(resamples, seeds))
-    which = rng.integers(CLIENT_RESAMPLES, size=(resamples, seeds))
-    return _cut(bank[drawn, which].mean(axis=1), seeds, level)
-
-
 def _cut(means: np.ndarray, count: int, level: float) -> Interval:
     tail = expanded_tail(count, level)
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -118,14 +101,22 @@ class Comparison:
         return "better" if self.difference > 0 else "worse"
 
 
+def reference_of(entries: Iterable[str]) -> str | None:
+    """The first of ``REFERENCES`` among the entries, else the first by name. Accuracies play no part in it."""
+    names = sorted(map(str, entries))
+    return next((name for name in REFERENCES if name in names), names[0] if names else None)
+
+
 def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
     """Every entry of an ``accuracy_table`` against one of them, tested together: Wilcoxon signed-rank, Holm.
 
-    With too few common seeds for the test to be able to reject, it says so instead.
+    The reference must not have been chosen for its accuracy. What has too few common seeds for the test to be able to
+    reject is no part of it, and its ``note`` says so.
     """
     others = [str(entry) for entry in table.columns if entry != reference]
     pairs = {entry: (table[entry] - table[reference]).dropna().to_numpy() for entry in others}
-    needed = seeds_needed(max(1, len(others)))
+    family = sum(len(values) >= seeds_needed(1) for values in pairs.values())
+    needed = seeds_needed(max(1, family))
     raw = {entry: signed_rank_p(values) for entry, values in pairs.items() if len(values) >= needed}
     adjusted = dict(zip(raw, holm(list(raw.values())), strict=True))
     return [
@@ -137,23 +128,32 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
             student_interval(values),
             bootstrap_over_seeds(values),
             adjusted.get(entry),
-            "" if entry in adjusted else f"{len(values)} common seeds; a test of {len(others)} needs {needed}",
+            "" if entry in adjusted else f"{len(values)} common seeds; a test of {max(1, family)} needs {needed}",
         )
         for entry, values in pairs.items()
     ]
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided Wilcoxon signed-rank p-value (scipy); 1 where nothing differs.
+    """Two-sided Wilcoxon signed-rank p-value, exact with ties and zeros: every assignment of signs to the (mid)ranks
+    of the sizes that are not 0 is equally likely (Pratt and Gibbons 1981, "Concepts of Nonparametric Theory", 3.7).
 
-    Exact, but for ties among more than ``EXACT_WITH_TIES`` values: there scipy would try all 2^n signs.
+    1 where nothing differs. scipy's is exact without ties only, or tries all 2^n signs.
     """
-    if not np.any(differences):
+    moved = np.round(differences, DIGITS)
+    moved = moved[moved != 0]
+    if not len(moved):
         return 1.0
-    sizes = np.abs(differences)
-    ties = len(np.unique(sizes)) < len(sizes) or not sizes.all()
-    method = "asymptotic" if ties and len(sizes) > EXACT_WITH_TIES else "auto"
-    return float(stats.wilcoxon(differences, method=method).pvalue)
+    doubled = np.round(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
+    chances = np.ones(1)
+    for rank in doubled:
+        grown = np.zeros(len(chances) + rank)
+        grown[: len(chances)] += chances / 2
+        grown[rank:] += chances / 2
+        chances = grown
+    sums = int(doubled[moved > 0].sum())
+    tail = min(chances[: sums + 1].sum(), chances[sums:].sum())
+    return float(min(1.0, 2 * tail))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -1,14 +1,16 @@
 """Ranks over scenarios: Friedman's test and the critical difference (Demsar 2006, JMLR 7, section 3.2)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .paired import LEVEL, accuracy_table
+from .best import LEVEL
+from .common import Common, common, complete
+from .paired import accuracy_table
 
 FEWEST_BLOCKS = 5
 FEWEST_ENTRIES = 3
@@ -20,7 +22,7 @@ class Ranking:
 
     ``blocks``: what was ranked within, "scenarios" or "seeds of <scenario>". ``critical_difference`` and ``p_value``
     are None where there is too little for a test; ``note`` says so. ``groups``: entries that Nemenyi's test cannot
-    tell apart, in order of rank.
+    tell apart, in order of rank. ``left_out``: what was not ranked, in words.
     """
 
     mean_ranks: dict[str, float]
@@ -30,6 +32,7 @@ class Ranking:
     critical_difference: float | None
     groups: list[list[str]]
     note: str
+    left_out: tuple[str, ...] = ()
 
 
 def scenario_means(runs: pd.DataFrame) -> pd.DataFrame:
@@ -38,30 +41,26 @@ def scenario_means(runs: pd.DataFrame) -> pd.DataFrame:
     return done.pivot_table(index="scenario", columns="entry", values="accuracy", aggfunc="mean", sort=False)
 
 
-def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """The entries that are there in every block; if there are none, the blocks that have every entry."""
-    entries = table.dropna(axis=1)
-    return entries if entries.shape[1] >= FEWEST_ENTRIES else table.dropna(axis=0)
-
-
 def rank(table: pd.DataFrame, blocks: str) -> Ranking:
-    """Rank the entries of ``[blocks, entries]`` accuracies, best first; ties share the mean rank."""
-    table = complete(table)
+    """Rank the entries of ``[blocks, entries]`` accuracies, best first; ties share the mean rank. Of a table with gaps
+    what is complete (``common.complete``)."""
+    table, gone = complete(table)
+    left_out = tuple(f"{blocks}: {each}" for each in gone)
     count, entries = table.shape
     ranks = table.rank(axis=1, ascending=False).mean() if count else pd.Series(dtype=float)
     ranks = ranks.sort_index().sort_values(kind="stable")
     means = {str(entry): float(value) for entry, value in ranks.items()}
     if count < FEWEST_BLOCKS or entries < FEWEST_ENTRIES:
         note = f"{blocks}: {count}, entries common to them: {entries}; it takes {FEWEST_BLOCKS} and {FEWEST_ENTRIES}"
-        return Ranking(means, blocks, count, None, None, [], note)
+        return Ranking(means, blocks, count, None, None, [], note, left_out)
     if (table.nunique(axis=1) == 1).all():
-        return Ranking(means, blocks, count, None, None, [], f"all entries are equal in all {count} {blocks}")
+        return Ranking(means, blocks, count, None, None, [], f"all entries are equal in all {count} {blocks}", left_out)
     p_value = float(stats.friedmanchisquare(*(table[e] for e in table.columns)).pvalue)
     difference = critical_difference(entries, count)
     alike = pd.DataFrame({a: {b: abs(means[a] - means[b]) <= difference for b in means} for a in means})
     groups = longest_runs(list(means), alike)
     note = "" if p_value <= 1 - LEVEL else "Friedman's test finds no difference among the entries"
-    return Ranking(means, blocks, count, p_value, difference, groups, note)
+    return Ranking(means, blocks, count, p_value, difference, groups, note, left_out)
 
 
 def critical_difference(entries: int, blocks: int, level: float = LEVEL) -> float:
@@ -70,12 +69,14 @@ def critical_difference(entries: int, blocks: int, level: float = LEVEL) -> floa
     return float(q * math.sqrt(entries * (entries + 1) / (6 * blocks)))
 
 
-def ranking(runs: pd.DataFrame) -> Ranking:
-    """Over scenarios where there are enough of them; else over the seeds of the scenario that has most seeds.
+def ranking(runs: pd.DataFrame, shared: Common | None = None) -> Ranking:
+    """Over scenarios (what ``common`` leaves of them) where there are enough of them; else over the seeds of the
+    scenario that has most seeds.
 
     Seeds are independent repetitions of one scenario, so that ranking speaks for this scenario only.
     """
-    over_scenarios = rank(scenario_means(runs), "scenarios")
+    shared = common(runs) if shared is None else shared
+    over_scenarios = replace(rank(scenario_means(shared.runs), "scenarios"), left_out=shared.left_out)
     if over_scenarios.p_value is not None:
         return over_scenarios
     within = [rank(accuracy_table(runs, s), f"seeds of {s}") for s in sorted(runs["scenario"].dropna().unique())]

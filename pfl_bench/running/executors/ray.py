@@ -7,22 +7,28 @@ cluster needs no shared disk. A data set is put into the object store once; work
 import importlib
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pfl_bench.data.dataset import ArrayDataset
-from pfl_bench.engine.events import Checkpoint, Failure, RunResult
+from pfl_bench.engine import stop
+from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
-from pfl_bench.running.job import Job, run_job
+from pfl_bench.running.job import MOST_DETAILS, Job
 from pfl_bench.spec.options import split_address
 
 from .gpus import visible_name
+from .local_ray import Session, prepare_environment, start
+from .ray_stop import run_until_told, tell
 
 WORKER_DEATHS = 3
 RUNS_PER_GPU = 4
+_sessions: list[Session] = []
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,10 @@ class RayExecutor:
         placed = [replace(job, options=replace(job.options, device=kind)) for job in jobs]
         ray = connect(self.address, self.workers)
         try:
-            yield from _drive(ray, self._remote(ray), placed, _publish(ray, placed, datasets), self._limit(ray))
+            submit = Submit(self._remote(ray), self._remote(ray, apart=True), _publish(ray, placed, datasets))
+            yield from _drive(ray, submit, placed, self._limit(ray))
         finally:
-            ray.shutdown()
+            disconnect(ray)
 
     def _gpus(self, ray: Any) -> float:
         """GPUs to use; 0 for CPU runs."""
@@ -62,16 +69,41 @@ class RayExecutor:
         gpus = self._gpus(ray)
         return self.workers or int(gpus * RUNS_PER_GPU or ray.cluster_resources().get("CPU", 1))
 
-    def _remote(self, ray: Any) -> Any:
-        """The remote function, with a core and, on GPUs, an equal fraction of one."""
+    def _remote(self, ray: Any, apart: bool = False) -> Any:
+        """The remote function, with a core and, on GPUs, an equal fraction of one; ``apart``: its worker then ends."""
         gpus = self._gpus(ray)
         share = min(1.0, gpus / self._limit(ray)) if gpus else 0
         cores = min(1.0, float(ray.cluster_resources().get("CPU", 1)) / self._limit(ray))
-        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0)(run_job)
+        options: dict[str, Any] = {"max_calls": 1} if apart else {}
+        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0, **options)(_run_job)
 
 
-def import_ray() -> Any:
+@dataclass(frozen=True)
+class Submit:
+    """Starts tasks: in workers that serve many runs, or, where a run brings code, in one that serves no other."""
+
+    among_others: Any
+    apart: Any
+    published: Mapping[str, Any]
+
+    def __call__(self, job: Job) -> Any:
+        """The stream of a job's events."""
+        remote = self.apart if job.brings_code else self.among_others
+        return remote.remote(job, self.published[job.scenario.dataset])
+
+
+def _run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
+    """In a worker. What is printed there nobody sees; without end, it would fill the disk."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    yield from run_until_told(job, dataset)
+
+
+def import_ray(address: str | None = None) -> Any:
     """The package ray, imported only when it is used. RequestError if it is missing."""
+    prepare_environment(local=address is None)
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -83,24 +115,43 @@ def connect(address: str | None, workers: int | None) -> Any:
 
     RequestError if Ray is missing or the address does not answer.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    ray = import_ray()
+    ray = import_ray(address)
     if ray.is_initialized():
         return ray
     if address is not None:
         check_address(address)
-    # "local": a Ray of our own even where another run's is going, which would take ours along when it ends
-    own = {"address": "local", "num_cpus": workers, "include_dashboard": False}
-    start: dict[str, Any] = {"address": address} if address else own
+    heard = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **start)
+        if address is not None:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
+        else:
+            _sessions.append(Session.open())
+            start(ray, workers, _sessions[-1])
     except Exception as error:
+        _close_sessions()
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
         where = f"reached at {address}" if address else "started"
         raise RequestError(f"Ray could not be {where}: {one_line(error)}{hint}") from error
+    except SystemExit as error:
+        _close_sessions()
+        if error.code == signal.SIGTERM:
+            raise stop.Stopped(signal.SIGTERM) from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, heard)  # Ray's own would exit with status 15 and say nothing
     return ray
+
+
+def disconnect(ray: Any) -> None:
+    """Leave a cluster, or end a Ray of our own and remove its folder."""
+    ray.shutdown()
+    _close_sessions()
+
+
+def _close_sessions() -> None:
+    while _sessions:
+        _sessions.pop().close()
 
 
 def check_address(address: str, timeout: float = 5.0) -> None:
@@ -118,16 +169,19 @@ def _publish(ray: Any, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]
     return {name: ray.put(datasets[name]) for name in dict.fromkeys(job.scenario.dataset for job in jobs)}
 
 
-def _drive(ray: Any, remote: Any, jobs: Sequence[Job], published: dict[str, Any], limit: int) -> Iterator[Update]:
+def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], limit: int) -> Iterator[Update]:
     waiting = list(range(len(jobs)))
     current = list(jobs)
     deaths = [0] * len(jobs)
     streams: dict[Any, int] = {}
+    told = False
     while waiting or streams:
+        if stop.asked() and not told:
+            tell(ray)
+            waiting, told = [], True
         while waiting and len(streams) < limit:
             position = waiting.pop(0)
-            job = current[position]
-            streams[remote.remote(job, published[job.scenario.dataset])] = position
+            streams[submit(current[position])] = position
         ready, _ = ray.wait(list(streams), num_returns=1, timeout=1.0, fetch_local=False)
         for stream in ready:
             position = streams[stream]
@@ -139,11 +193,12 @@ def _drive(ray: Any, remote: Any, jobs: Sequence[Job], published: dict[str, Any]
             except ray.exceptions.RayError as error:
                 del streams[stream]
                 deaths[position] += 1
+                if stop.asked():
+                    continue
                 if deaths[position] > WORKER_DEATHS:
-                    yield (
-                        position,
-                        Failure(f"its worker died {deaths[position]} times: {one_line(error)}", str(error)),
-                    )
+                    method = current[position].method
+                    reason = f"{method}: its worker died {deaths[position]} times ({type(error).__name__})"
+                    yield position, Failure(reason, str(error)[-MOST_DETAILS:])
                 else:
                     waiting.insert(0, position)
                 continue

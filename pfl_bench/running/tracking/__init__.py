@@ -4,6 +4,7 @@ The ledger stays the truth; a tracker that fails is switched off with a warning,
 """
 
 import importlib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ class Tracking:
         for name in names:
             if name not in TRACKERS:
                 raise unknown("tracker", name, TRACKERS)
+        os.environ.setdefault(
+            "MLFLOW_DISABLE_TELEMETRY", "true"
+        )  # read when it is imported; the user's own word stands
         found = {}
         for name in dict.fromkeys(names):
             module, tracker = TRACKERS[name]

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pfl_bench.cli.progress import RunProgress
 from pfl_bench.data.store import write_npz
+from pfl_bench.engine.events import RunResult
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from tests.conftest import PLUGINS
@@ -128,14 +131,14 @@ def test_a_full_disk_fails_the_run_with_its_reason(cli, tiny, monkeypatch):
 
 
 def test_tables_that_cannot_be_written_are_still_printed(cli, tiny, monkeypatch, tmp_path):
-    write = Path.write_text
+    opened = Path.open
 
-    def full(self, data, **kwargs):
+    def full(self, *arguments, **kwargs):
         if "leaderboard" in self.name:
             raise OSError(28, "No space left on device")
-        return write(self, data, **kwargs)
+        return opened(self, *arguments, **kwargs)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "open", full)
     status, out, _ = run_tiny(cli, tiny, "--seeds", "0")
     assert status == 1
     assert "20 client visits x 10 local steps" in out and "could not be written" in out
@@ -290,7 +293,7 @@ def ray_is_running() -> bool:
 REFUSALS = [
     (["run", "--methods", "fedavgg"], "did you mean 'fedavg'"),
     (["run", "--methods", ""], "empty entry"),
-    (["run", "--scenarios", "digits-classes2-n21-v1"], "did you mean 'digits-classes2-n20-v1'"),
+    (["run", "--scenarios", "digits-classes2-n21-v1"], "did you mean 'digits-classes2-n20-v2'"),
     (["run", "--suite", "quik"], "did you mean 'quick'"),
     (["run", "--suite", "none.toml"], "cannot be read"),
     (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
@@ -414,18 +417,28 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+ENDINGS = {"KILL": (-9, ""), "INT INT": (130, "Interrupted:"), "TERM": (143, "Stopped by SIGTERM:")}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
 def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
-    """After kill -9 or Ctrl-C the next run repeats no finished run and ends with the undisturbed leaderboard."""
+    """After any of these the next run repeats no finished run and ends with the undisturbed leaderboard."""
     Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 300"))
     ledger = tmp_path / "results" / "tiny" / "runs"
     driver = drive(tiny, tmp_path)
     wait_for(lambda: len(list(ledger.glob("fed*"))) >= 1)
-    driver.send_signal(how)
+    for name in how.split():
+        driver.send_signal(getattr(signal, f"SIG{name}"))
+        time.sleep(0.03)
     output, _ = driver.communicate(timeout=60)
-    if how == signal.SIGINT:
-        assert driver.returncode == 130 and "The same command goes on from there" in output
-    finished = {p.name: (p / "run.json").stat().st_mtime_ns for p in ledger.glob("fed*")}
+    status, said = ENDINGS[how]
+    assert driver.returncode == status and said in output and "Traceback" not in output
+    if how != "KILL":
+        assert "1 more have a checkpoint. The same command goes on from there." in output
+        (begun,) = ledger.glob("*/checkpoint.bin")
+        assert json.loads((begun.parent / "run.json").read_text())["status"] == "unfinished"
+    there = [p for p in ledger.glob("fed*") if not (p / "checkpoint.bin").exists()]
+    finished = {p.name: (p / "run.json").stat().st_mtime_ns for p in there}
     assert 1 <= len(finished) < 4
     status, _, _ = run_tiny(cli, tiny)
     assert status == 0
@@ -435,6 +448,37 @@ def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
     untimed = ["run_id", "accuracy", "worst_decile", "last_accuracy", "bytes_up", "local_steps"]
     mended, whole = (read_runs(out / "tiny")[untimed] for out in (tmp_path / "results", undisturbed))
     assert mended.equals(whole)
+
+
+def test_a_signal_while_the_program_is_loaded_is_told_in_one_line(tiny, tmp_path):
+    driver = drive(tiny, tmp_path)
+    time.sleep(0.3)
+    driver.send_signal(signal.SIGTERM)
+    output, _ = driver.communicate(timeout=60)
+    if driver.returncode != -signal.SIGTERM:  # before Python had loaded a line of ours
+        assert driver.returncode == 143 and output.strip() == "Stopped by SIGTERM; the same command starts again"
+
+
+@pytest.mark.parametrize("what", ["results", "results/tiny", "results/tiny/runs", "one run"])
+def test_what_is_deleted_meanwhile_is_missed(cli, tiny, tmp_path, monkeypatch, what):
+    """In version 1 the exit status was 0, with runs missing."""
+    listen, ended = RunProgress.listen, []
+
+    def delete(self, run, event):
+        listen(self, run, event)
+        if isinstance(event, RunResult):
+            ended.append(run.id)
+            if len(ended) == 3:
+                shutil.rmtree(tmp_path / (f"results/tiny/runs/{ended[0]}" if what == "one run" else what))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunProgress, "listen", delete)
+        status, out, _ = run_tiny(cli, tiny)
+    gone = ended[:1] if what == "one run" else ended[:2]
+    assert status == 1 and f"Missing: {', '.join(gone)}: finished, but not in" in out
+    status, out, _ = run_tiny(cli, tiny)
+    assert status == 0 and f"{4 - len(gone)} of 4 runs were finished before" in out
+    assert len(read_runs(tmp_path / "results/tiny")) == 4 and any((tmp_path / "results/tiny/partitions").iterdir())
 
 
 def test_second_driver_on_one_folder_is_refused(cli, tiny, tmp_path):

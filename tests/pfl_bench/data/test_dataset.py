@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 
 from pfl_bench.data.dataset import content_hash, hold_out, make_dataset
-from pfl_bench.data.store import DataRequest, load_dataset, read_npz, stored_arrays, write_npz
+from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays, write_npz
 from pfl_bench.errors import RequestError
 
 
@@ -113,3 +115,71 @@ def test_hold_out_is_stratified_fixed_and_complete():
     assert np.bincount(parts["test_labels"]).tolist() == [2] * 4
     joined = np.concatenate([parts["train_images"], parts["test_images"]])
     assert sorted(joined.ravel()) == list(range(40))
+
+
+def test_a_flipped_bit_in_a_compressed_npz_is_one_clear_line(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, **arrays())
+    data = path.read_bytes()
+    for place in range(50, len(data), 97):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :])
+        try:
+            found = read_npz(path, "x")
+        except RequestError as error:
+            assert "is not a readable .npz" in str(error) and "\n" not in str(error)
+        else:
+            assert {key: value.tobytes() for key, value in found.items()} == {
+                k: v.tobytes() for k, v in arrays().items()
+            }
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    with pytest.raises(RequestError, match="is no file"):
+        read_npz(tmp_path / "x.npz", "x")
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RequestError, match=r"mnist: .*mnist\.npz could not be written: "):
+        stored_arrays("mnist", DataRequest(tmp_path / "file"), lambda folder: arrays())
+
+
+def test_a_damaged_prepared_file_says_what_to_do(tmp_path):
+    (tmp_path / "mnist.npz").write_bytes(b"PK")
+    with pytest.raises(RequestError, match="remove it and run 'pfl-bench data prepare mnist'"):
+        load_dataset("mnist", tmp_path)
+
+
+def test_half_written_files_are_not_read(tmp_path):
+    write_npz(tmp_path / "mnist.npz", arrays())
+    (tmp_path / ".mnist.npz.123").write_bytes(b"PK")
+    (tmp_path / ".mnist.json.123").write_text("{")
+    assert load_dataset("mnist", tmp_path).classes == 10
+    (tmp_path / "mnist.json").mkdir()
+    with pytest.raises(RequestError, match=r"mnist\.json is no file"):
+        load_dataset("mnist", tmp_path)
+
+
+def test_a_source_that_fails_is_one_line_that_says_where(tmp_path, clean_registries):
+    @register_dataset("broken")
+    def load(request):
+        return {}["images"]
+
+    with pytest.raises(RequestError, match=r"data set 'broken' could not be loaded: KeyError: 'images' .*line \d+"):
+        load_dataset("broken", tmp_path)
+    register_dataset("foreign")(lambda request: 5)
+    with pytest.raises(RequestError, match="gave a int, no ArrayDataset"):
+        load_dataset("foreign", tmp_path)
+
+
+def test_an_npz_whose_list_of_arrays_lost_one_is_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    write_npz(path, arrays())
+    data = bytearray(path.read_bytes())
+    last = data.rfind(b"PK\1\2")
+    before = data.rfind(b"PK\1\2", 0, last)
+    data[before + 32] = len(data) - 22 - last  # the length of a comment that swallows the next entry
+    path.write_bytes(data)
+    with pytest.raises(RequestError, match="its list of arrays is damaged"):
+        read_npz(path, "x")

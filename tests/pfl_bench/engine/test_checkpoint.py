@@ -1,6 +1,10 @@
 """State as bytes and back."""
 
+import hashlib
+import pickle
+
 import pytest
+import safetensors.torch
 import torch
 
 from pfl_bench.client.params import Params, State
@@ -35,8 +39,32 @@ def test_what_is_not_data_is_named(bad):
         checkpoint.dumps({"x": bad})
 
 
-@pytest.mark.parametrize("cut", [0, 4, 20, -1])
+@pytest.mark.parametrize("cut", [0, 4, 20, 60, -1])
 def test_damaged_bytes_are_a_value_error(cut):
     data = checkpoint.dumps({"w": torch.ones(10)})
     with pytest.raises(ValueError, match="damaged checkpoint"):
         checkpoint.loads(data[:cut])
+
+
+def test_one_flipped_bit_anywhere_is_noticed():
+    """In version 1 one in the tensors went unnoticed, and the run came to another result."""
+    data = checkpoint.dumps({"w": torch.ones(4), "k": [1, "x"]})
+    for position in range(len(data)):
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << position % 8
+        with pytest.raises(ValueError, match="damaged checkpoint"):
+            checkpoint.loads(bytes(flipped))
+
+
+def test_whole_bytes_that_are_no_checkpoint():
+    """A right checksum over something else: no traceback, and nothing is unpickled."""
+    for body in (b"", pickle.dumps({"w": 1}), b"\x08" + bytes(7) + b'{"a":1}}', bytes(8) + b"[" * 5000):
+        data = checkpoint._VERSION + hashlib.sha256(body).digest() + body
+        with pytest.raises(ValueError, match="damaged checkpoint"):
+            checkpoint.loads(data)
+
+
+def test_a_checkpoint_of_version_1_is_said_to_be_of_another_version():
+    old = safetensors.torch.save({"w": torch.ones(2)}, metadata={"pfl_bench": '{"tensor": "w"}'})
+    with pytest.raises(ValueError, match="of another version"):
+        checkpoint.loads(old)

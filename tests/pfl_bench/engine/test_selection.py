@@ -5,7 +5,7 @@ import pytest
 
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.evaluation import Scores
-from pfl_bench.engine.selection import remember, summarise
+from pfl_bench.engine.selection import remember, selectable, summarise
 
 
 def scores(*correct: int) -> Scores:
@@ -20,6 +20,18 @@ def test_the_first_best_on_validation_wins_and_the_last_is_kept_beside_it():
     best, last = summary["received"]["best"], summary["received"]["last"]
     assert (best["visits"], best["validation_accuracy"], best["accuracy"]) == (10, 80, 20), "not the best on test"
     assert (last["visits"], last["validation_accuracy"], last["accuracy"]) == (20, 70, 90)
+
+
+def test_an_evaluation_of_a_warm_start_is_not_chosen_and_the_last_one_always_may_be():
+    picks, began = {}, 0
+    for visits, validation in ((5, 9), (10, 8), (15, 7), (20, 6)):
+        own = selectable(0.5, began, visits, 20)
+        assert own == (visits > 10), "the round to visit 10 began before the warm start's end"
+        remember(picks, "received", visits, scores(validation), scores(validation), selectable=own)
+        began = visits
+    summary, _ = summarise(picks, [30])
+    assert (summary["received"]["best"]["visits"], summary["received"]["last"]["visits"]) == (15, 20)
+    assert selectable(1.0, 15, 20, 20), "a run that was nothing but a warm start still has a result"
 
 
 def test_moments_are_chosen_apart():

@@ -56,6 +56,15 @@ def test_selection_is_on_validation_and_first_best_wins():
     assert result.summary["received"]["last"]["visits"] == 12
 
 
+@pytest.mark.parametrize(("warm_start", "selected"), [(0.0, {5, 10, 12}), (0.5, {12}), (1.0, {12})])
+def test_lg_fedavg_is_selected_only_from_when_it_is_not_fedavg(warm_start, selected):
+    """12 visits in rounds of 5, 5 and 2; with 0.5 the second round still begins in the warm start."""
+    setup = tiny_setup()
+    spec = setup.spec("lg_fedavg", warm_start=warm_start)
+    picked = list(simulate(spec, setup.dataset, setup.partition, Options()))[-1].summary["received"]
+    assert picked["best"]["visits"] in selected and picked["last"]["visits"] == 12
+
+
 def test_every_client_is_scored_and_pooled():
     setup = tiny_setup()
     result = result_of("local", setup)
@@ -209,6 +218,18 @@ def test_adapting_has_the_scenario_s_allowance_and_counts_apart():
     register_fedavg("adapts", official="adapted", adapt=adapting(0))
     costs = result_of("adapts", adapt_steps=7).facts["costs"]
     assert (costs["adapt_steps"], costs["local_steps"]) == (3 * 6 * 7, 240)
+
+
+@pytest.mark.parametrize(("method", "config", "taken"), [
+    ("fedavg_ft", {}, 7), ("fedavg_ft", {"finetune_steps": 3}, 3), ("per_fedavg", {}, 1),
+    ("per_fedavg", {"personal_steps": 4}, 4), ("per_fedavg", {"personal_steps": 99}, 7),
+])  # fmt: skip
+def test_every_method_has_the_same_allowance_to_adapt(method, config, taken):
+    """By default that of one visit; three evaluations of six clients."""
+    setup = tiny_setup().but(local_steps=8, adapt_steps=7)
+    (*_, result) = simulate(setup.spec(method, **config), setup.dataset, setup.partition, Options())
+    assert result.facts["costs"]["adapt_steps"] == 3 * 6 * taken
+    assert tiny_setup().but(local_steps=8).scenario.adapt_allowance == 8
 
 
 def test_adapting_beyond_the_allowance_fails():

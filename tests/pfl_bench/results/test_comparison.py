@@ -65,7 +65,7 @@ def test_only_like_is_paired_with_like_and_the_rest_is_named(tmp_path):
     after = [*runs(tmp_path, BEFORE[:3], data_sha256="a" * 64), record("a", 3, 0.0, data_sha256="b" * 64)]
     (cell,) = cells(tmp_path, before, after).values()
     assert (cell.verdict, cell.seeds, cell.after) == ("same", 3, 61.0)
-    assert cell.left_out == ("after, seeds 3: data bbbbbb",)
+    assert cell.left_out == ("after, seeds 3: data bbbbbb", "before, seeds 3: no like after")
 
 
 def test_a_change_of_code_is_what_is_asked_about(tmp_path):
@@ -78,8 +78,38 @@ def test_where_both_have_the_same_code_that_is_compared(tmp_path):
     before = [*runs(tmp_path, BEFORE[:3], **code("a")), record("a", 3, 10.0, **code("b"))]
     (cell,) = cells(tmp_path, before, runs(tmp_path, BEFORE, **code("a"))).values()
     assert (cell.verdict, cell.before, cell.seeds) == ("same", 61.0, 3)
-    (left_out,) = cell.left_out
-    assert left_out.startswith("before, seeds 3: code ")
+    other_code, unpaired = cell.left_out
+    assert other_code.startswith("before, seeds 3: code ") and unpaired == "after, seeds 3: no like before"
+
+
+def test_before_after_and_difference_are_of_the_same_seeds(tmp_path):
+    """Ten seeds before, three others and one common one after: once "before 94.90, after 96.73, difference +0.00"."""
+    before = [record("a", seed, 90.0 + seed) for seed in range(10)]
+    after = [record("a", seed, 99.0) for seed in (9, 10, 11)] + [record("a", 8, status="failed", reason="disk")]
+    (cell,) = cells(tmp_path, before, [*after[:3]]).values()
+    assert (cell.before, cell.after, cell.difference, cell.seeds) == (99.0, 99.0, 0.0, 1)
+    assert cell.left_out == (
+        "before, seeds 0, 1, 2, 3, 4, 5, 6, 7, 8: no like after",
+        "after, seeds 10, 11: no like before",
+    )
+    (lost,) = cells(tmp_path / "lost", before, after).values()
+    assert lost.verdict == "lost" and "before, seeds 8: failed after" in lost.left_out
+
+
+def test_without_a_pair_there_is_no_figure_to_compare(tmp_path, capsys):
+    before, after = ([record("a", seed, 50.0) for seed in seeds] for seeds in (range(3), range(3, 6)))
+    (cell,) = cells(tmp_path, before, after).values()
+    assert (cell.verdict, cell.seeds) == ("too few seeds", 0)
+    assert np.isnan([cell.before, cell.after, cell.difference]).all() and len(cell.left_out) == 2
+    assert run_command_line(["compare", str(tmp_path / "b"), str(tmp_path / "a")]) == 1
+    assert "Nothing was compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed", [{"visits": 200}, {"batch_size": 8}, {"budget_scale": 0.2}, {"precision": "bf16"}])
+def test_other_budgets_and_batch_sizes_are_other_cells(tmp_path, changed):
+    after = [{**one, "scenario": {**one["scenario"], **changed}} for one in runs(tmp_path, BEFORE)]
+    found = cells(tmp_path, runs(tmp_path, BEFORE), after)
+    assert sorted(cell.verdict for cell in found.values()) == ["gone", "new"]
 
 
 def test_other_splits_at_some_seeds_are_named(tmp_path):

@@ -10,12 +10,13 @@ from pfl_bench.results.display import marks, text_columns, texts
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import read_runs, scan_runs
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
+from pfl_bench.results.notes import left_out
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.publish import write_leaderboard
 from pfl_bench.results.render import to_csv, to_latex, to_markdown
 from pfl_bench.results.statistics.paired import accuracy_table
 from pfl_bench.results.statistics.ranks import scenario_means
-from tests.ledgers import folder_with, record
+from tests.ledgers import folder_with, id_of, record
 
 
 def test_means_intervals_and_ranks(tmp_path):
@@ -33,7 +34,8 @@ def test_means_intervals_and_ranks(tmp_path):
     assert table["rank"].to_dict() == {"a": 1, "b": 1, "c": 3}, "ties share a rank"
     assert (table.loc["c", "seeds"], table.loc["c", "failed"], table.loc["c", "reason"]) == (1, 1, "disk")
     assert np.isnan(table.loc["c", "ci_low"]), "one seed has no interval"
-    assert table.loc["a", "runs"] == "run3 run4", "every cell leads back to its runs"
+    ids = " ".join(id_of(record("a", seed)) for seed in (0, 1))
+    assert table.loc["a", "runs"] == ids, "every cell leads back to its runs"
     assert table.loc["a", "seconds"] == pytest.approx(2.0)
 
 
@@ -66,10 +68,10 @@ def test_a_failed_method_stays_in_the_table(tmp_path):
 
 def test_foreign_and_damaged_folders_are_left_out(tmp_path):
     folder_with(tmp_path, record(), record(seed=1))
-    (tmp_path / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status": "finished"}')
+    (tmp_path / "runs" / id_of(record(seed=1)) / "run.json").write_text('{"schema": 1, "status": "finished"}')
     (tmp_path / "runs" / "notes").mkdir()
     (tmp_path / "runs" / "file.txt").write_text("x")
-    assert read_runs(tmp_path)["run_id"].tolist() == ["run0"]
+    assert read_runs(tmp_path)["run_id"].tolist() == [id_of(record())]
     assert leaderboard(read_runs(tmp_path / "empty")).empty
 
 
@@ -97,14 +99,31 @@ def test_files_are_written_and_rebuilt_identically(tmp_path):
 def test_interval_holds_the_mean_and_ignores_order(values):
     array = np.asarray(values)
     low, high = confidence_interval(array)
-    assert low - 1e-9 <= array.mean() <= high + 1e-9
-    assert confidence_interval(array[::-1]) == pytest.approx((low, high))
+    assert np.isnan(low) or low - 1e-9 <= array.mean() <= high + 1e-9
+    assert confidence_interval(array[::-1]) == pytest.approx((low, high), nan_ok=True)
+
+
+def test_an_interval_that_tells_nothing_is_untold(tmp_path):
+    """Two seeds twenty points apart: Student's t would say 0 to 100."""
+    table = leaderboard(read_runs(folder_with(tmp_path, record(seed=0, accuracy=60.0), record(seed=1, accuracy=80.0))))
+    assert table["ci_low"].isna().all() and table["ci_high"].isna().all()
+    assert "| untold |" in to_markdown(table)
+    assert confidence_interval(np.array([90.0, 92.0])) == pytest.approx((78.2938, 100), abs=1e-3)
 
 
 def test_interval_covers_the_truth_in_95_of_100_cases():
     rng = np.random.default_rng(0)
     hits = [low <= 50 <= high for low, high in (confidence_interval(rng.normal(50, 3, 3)) for _ in range(4000))]
     assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(("seeds", "marked"), [(5, False), (6, True)])
+def test_a_dagger_that_could_not_have_failed_is_not_printed(tmp_path, seeds, marked):
+    """Two methods that are hardly apart: with six seeds one could have been excluded, with five it could not."""
+    runs = [record(m, s, 50 + (s * 7 + k) % 5) for k, m in enumerate("abc") for s in range(seeds)]
+    markdown = to_markdown(leaderboard(read_runs(folder_with(tmp_path, *runs))))
+    assert (" †" in markdown.split("\n\n")[1]) == marked and ("it takes 6" in markdown) != marked
+    assert "given this one data set" in markdown
 
 
 def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
@@ -115,29 +134,31 @@ def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
     assert verdicts == {"a": "best", "b": "not significantly different", "c": "worse"}
     assert [sorted(m) for m in marks(table)] == [["best"], ["second", "tie"], []]
     markdown, latex = to_markdown(table), to_latex(table)
-    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "Wilcoxon" in markdown
+    assert "| 1 | a | **" in markdown and " †</ins>" in markdown and "confidence set" in markdown
     assert r"\textbf{" in latex and r"\underline{" in latex and r"$^\dagger$" in latex
 
 
 def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
     assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
-    assert "Not tested against the best: 1 common seeds; a test of 1 needs 6." in to_markdown(table)
+    assert "Not tested against the best: 1 common seeds; it takes 6." in to_markdown(table)
 
 
 def test_what_was_left_out_is_named(tmp_path):
     folder = folder_with(tmp_path, *(record(seed=s) for s in range(6)))
-    (folder / "runs" / "run1" / "run.json").write_text('{"schema": 1, "status"')
-    (folder / "runs" / "run2" / "run.json").write_text('{"schema": 99}')
-    (folder / "runs" / "run3" / "run.json").unlink()
-    damaged = {**record(), "schema": 1, "seed": "x"}
-    (folder / "runs" / "run4" / "run.json").write_text(json.dumps(damaged))
-    (folder / "runs" / "run5" / "run.json").write_text(json.dumps({**record(status="won"), "schema": 1}))
+    places = [folder / "runs" / id_of(record(seed=s)) / "run.json" for s in range(6)]
+    places[1].write_text('{"schema": 1, "status"')
+    places[2].write_text('{"schema": 99}')
+    places[3].unlink()
+    places[4].write_text(json.dumps({**record(seed=4), "schema": 1, "costs": "x"}))
+    places[5].write_text(json.dumps({**record(seed=5, status="won"), "schema": 1}))
     runs, problems = scan_runs(folder)
-    assert runs["run_id"].tolist() == ["run0"]
-    assert [p.where for p in problems] == [f"runs/run{k}" for k in range(1, 6)]
+    assert runs["run_id"].tolist() == [places[0].parent.name]
+    assert [p.where for p in problems] == [f"runs/{place.parent.name}" for place in places[1:]]
     for problem, word in zip(problems, ["not JSON", "schema 99", "no run.json", "wrong type", "'won'"], strict=True):
         assert word in problem.why
+    (line,) = left_out(problems)
+    assert line.startswith("Left out (5): runs/") and line.endswith("and 2 more") and len(line) < 700
 
 
 EDITED = {"sources": {"method:methods/fedavg.py": "e" * 64}}
@@ -174,21 +195,23 @@ def test_other_data_models_and_splits_are_scenarios_of_their_own(tmp_path):
 
 
 def test_versions_of_a_method_are_told_apart(tmp_path):
-    runs = read_runs(folder_with(tmp_path, record(), record(seed=1, config_hash="abcdef123456")))
-    assert set(leaderboard(runs)["variant"]) == {"config abcdef", f"config {record()['config_hash']}"}
+    second = record(seed=1, config_identity={"lr": 0.1, "version": 2})
+    names = {f"config {run['config_hash'][:6]}" for run in (record(), second)}
+    assert set(leaderboard(read_runs(folder_with(tmp_path, record(), second)))["variant"]) == names
 
 
 def test_a_field_that_came_later_is_no_difference_where_it_is_at_its_default(tmp_path):
     old, new = record(config={"lr": 0.1}), record(seed=1, config={"lr": 0.1, "later": 1.0})
     used = record(config={"lr": 0.1, "later": 2.0})
-    new["config_hash"] = old["config_hash"]
+    new |= {"config_hash": old["config_hash"], "config_identity": old["config"]}
     assert set(leaderboard(read_runs(folder_with(tmp_path, old, new, used)))["variant"]) == {"later=1.0", "later=2.0"}
 
 
 def test_what_is_kept_aside_is_in_no_table(tmp_path):
     folder = folder_with(tmp_path, record())
     (folder / "aside").mkdir()
-    (folder / "runs" / "run0").rename(folder / "aside" / "run0.1")
+    name = id_of(record())
+    (folder / "runs" / name).rename(folder / "aside" / f"{name}.1")
     assert read_runs(folder).empty
 
 

@@ -15,8 +15,9 @@ def without(name):
 def test_a_record_says_what_was_asked_and_what_came_of_it(tmp_path):
     sources = {"method": "ab", "model": "cd"}
     folder = folder_with(tmp_path, record("ditto", 3, sources=sources, hardware={"cpu": "x"}, data_sha256="ef"))
-    found = read_record(folder / "runs" / "run0")
-    assert (found.id, found.method, found.seed, found.status, found.final) == ("run0", "ditto", 3, "finished", True)
+    (name,) = (path.name for path in (folder / "runs").iterdir())
+    found = read_record(folder / "runs" / name)
+    assert (found.id, found.method, found.seed, found.status, found.final) == (name, "ditto", 3, "finished", True)
     assert (found.scenario_id, found.visits, found.local_steps, found.budget_scale) == ("sc-v1", 100, 5, 0.1)
     assert (
         found.moment == "global" and found.official.best["accuracy"] == 50.0 and found.official.last["accuracy"] == 49

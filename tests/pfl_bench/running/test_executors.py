@@ -1,12 +1,19 @@
+import os
+import signal
 import socket
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
+from pfl_bench.engine.stop import Stopped, ask, forget
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import load_plugin, read_plugin
-from pfl_bench.running.executors.ray import RayExecutor, check_address
+from pfl_bench.running.executors.ray import RayExecutor, check_address, connect
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
@@ -63,7 +70,9 @@ def test_serial_streams_progress_checkpoints_and_results():
 def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     """The run goes on from its checkpoint in a new worker; one that always kills its worker fails alone."""
     (tmp_path / "mortal.py").write_text(MORTAL)
-    plugins = (read_plugin(tmp_path / "mortal.py"), read_plugin(PLUGINS / "fedmedian.py"))
+    plugins = tuple(
+        read_plugin(p) for p in (tmp_path / "mortal.py", *map(PLUGINS.joinpath, ("fedmedian.py", "harmful.py")))
+    )
     for plugin in plugins:
         load_plugin(plugin)
     setup = tiny_setup()
@@ -73,20 +82,27 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "a"), "lives": 1}),
         replace(mortal, config={**mortal.config, "marker": str(tmp_path / "b"), "lives": 99}),
         make_job(setup.spec("fedmedian"), setup.partition, options, plugins),
+        make_job(setup.spec("harmful", deed="images"), setup.partition, options, plugins),
+        make_job(setup.spec("harmful", deed="exit"), setup.partition, options, plugins),
+        make_job(setup.spec("fedavg"), setup.partition, options, plugins),
     ]
     results, updates = outcomes(RayExecutor(workers=2), jobs, setup)
     resumed = [e.visits for p, e in updates if p == 0 and isinstance(e, Progress)]
     assert resumed == [5, 5, 10, 12], "visit 5 is reported again on resuming, and not trained again"
     assert results[0].status == "finished"
-    assert isinstance(results[1], Failure) and "its worker died 4 times" in results[1].reason
+    assert isinstance(results[1], Failure) and results[1].reason.startswith("mortal: its worker died 4 times")
     assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
-    undisturbed, _ = outcomes(SerialExecutor(), [replace(jobs[0], config={**jobs[0].config, "lives": 0})], setup)
+    assert isinstance(results[3], Failure) and "harmful wrote into train images" in results[3].reason
+    assert isinstance(results[4], Failure) and "SystemExit" in results[4].reason
+    serial = [replace(jobs[0], config={**jobs[0].config, "lives": 0}), jobs[5]]
+    undisturbed, _ = outcomes(SerialExecutor(), serial, setup)
     assert fingerprint(results[0]) == fingerprint(undisturbed[0])
+    assert fingerprint(results[5]) == fingerprint(undisturbed[1]), "the store's images are as they were"
 
 
 def test_the_data_set_is_shared_and_not_copied():
     """A worker's arrays are read-only views into the object store."""
-    from pfl_bench.running.executors.ray import _publish, connect
+    from pfl_bench.running.executors.ray import _publish, _sessions, connect, disconnect
 
     setup = tiny_setup("synthetic:n=4000,side=32")  # small objects would travel inside the task
     job = make_job(setup.spec("fedavg"), setup.partition, Options())
@@ -101,8 +117,37 @@ def test_the_data_set_is_shared_and_not_copied():
         assert len(published) == 1
         owned, writeable, size = ray.get(ray.remote(look).remote(published[setup.scenario.dataset]))
         assert (owned, writeable, size) == (False, False, setup.dataset.train_images.nbytes)
+        (session,) = _sessions
+        listening = addresses_listened_at(session.folder)
+        assert listening and all(address in ("127.0.0.1", "::1") for address in listening), "nobody else can join"
     finally:
-        ray.shutdown()
+        disconnect(ray)
+    assert not session.folder.exists(), "its sockets and logs are gone with it"
+
+
+def addresses_listened_at(folder: Path) -> set[str]:
+    """Where the processes of a local Ray with this folder, their children and this process accept TCP connections."""
+    psutil = pytest.importorskip("ray._private.utils").psutil
+
+    processes = [p for p in psutil.process_iter() if any(str(folder) in word for word in p.cmdline())]
+    processes += [psutil.Process(), *(child for p in list(processes) for child in p.children(recursive=True))]
+    found = [c for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return {connection.laddr.ip.removeprefix("::ffff:") for connection in found}
+
+
+def test_folders_of_drivers_that_were_killed_are_removed(monkeypatch, tmp_path):
+    from pfl_bench.running.executors.local_ray import PREFIX, Session
+
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left, foreign = tmp_path / f"{PREFIX}left", tmp_path / f"{PREFIX}foreign"
+    left.mkdir()
+    foreign.mkdir()
+    (left / "lock").touch()
+    going_on, another = Session.open(), Session.open()
+    assert going_on.folder.exists() and foreign.exists() and not left.exists()
+    going_on.close()
+    another.close()
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 def test_addresses_are_checked_at_once():
@@ -160,3 +205,42 @@ def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RequestError, match="needs the package 'ray'; use the executor serial"):
         import_ray()
+
+
+@pytest.mark.parametrize("terminated", [False, True], ids=["in peace", "terminated while it starts"])
+def test_sigterm_stays_ours_although_ray_takes_it(monkeypatch, terminated):
+    class Ray:
+        util = SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1")
+
+        def __init__(self, address):
+            assert address is None
+
+        def is_initialized(self):
+            return False
+
+        def init(self, **_):
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as Ray does
+            if terminated:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("pfl_bench.running.executors.ray.import_ray", Ray)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) if terminated else nullcontext() as told:
+        connect(None, 1)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not terminated or told.value.number == signal.SIGTERM
+
+
+def test_ray_s_workers_leave_checkpoints_when_the_driver_is_asked_to_stop():
+    setup = tiny_setup()
+    job = make_job(setup.but(visits=3000).spec("fedavg"), setup.partition, Options())
+    updates = RayExecutor(workers=2).execute([job, job, job], {setup.scenario.dataset: setup.dataset})
+    try:
+        next(updates)
+        ask(signal.SIGTERM)
+        rest = list(updates)
+    finally:
+        forget()
+    assert {p for p, e in rest if isinstance(e, Checkpoint)} <= {0, 1}, "the third is not started"
+    assert any(isinstance(e, Checkpoint) for _, e in rest)
+    assert not any(isinstance(e, RunResult | Failure) for _, e in rest)

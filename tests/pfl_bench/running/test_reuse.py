@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from pfl_bench.cli.told import say_standing
 from pfl_bench.data.partition import Partition
-from pfl_bench.engine.events import Checkpoint
+from pfl_bench.engine import checkpoint
+from pfl_bench.engine.events import Checkpoint, Failure
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.record import Record
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.reuse import Basis, mismatch, review
+from pfl_bench.running.provenance import Commit
+from pfl_bench.running.reuse import Basis, mismatch, review, selection_of
 from pfl_bench.running.runner import execute, make_plan
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import plan_runs
@@ -273,6 +277,20 @@ def test_fresh_starts_over_from_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "r" / "aside").exists()
 
 
+def test_a_run_whose_selected_evaluation_was_of_a_warm_start():
+    """LG-FedAvg on IID data was FedAvg: version 1 selected from the warm start as well."""
+    suite = parse_suite(SUITE.format(method="lg_fedavg", partition='{ rule = "iid" }', model="mlp"), "s")
+    for cohort, warm_start, best, why in (
+        (5, 0.5, 5, "which evaluations are selected from"), (5, 0.5, 10, ""), (2, 0.5, 6, "which evaluations are "
+        "selected from"), (2, 0.5, 7, ""), (5, 1.0, 10, ""), (5, 0.0, 5, ""),
+    ):  # fmt: skip
+        own = {"lg_fedavg": {"warm_start": warm_start, "cohort": cohort}}
+        (run,) = plan_runs(["lg_fedavg"], suite.scenarios, [0], suite, own)
+        summary = {"received": {"best": {"visits": best, "accuracy": 50.0}}}
+        written = ledgers.record(method="lg_fedavg", official_moment="received", summary=summary)
+        assert selection_of(Record.parse("id", {"schema": 1, **written}), run) == why, (cohort, warm_start, best)
+
+
 def test_what_differs_is_said_in_words():
     basis = Basis("d", "p", {"method:mine.py": "a", "model:net.py": "b"})
 
@@ -321,7 +339,9 @@ def test_a_record_of_another_run_under_this_name_is_not_reused(run):
     path = Path("r/t/runs") / before["id"] / "run.json"
     path.write_text(json.dumps({**before, "seed": 3}))
     now, out = run()
-    assert now["seed"] == 0 and "because the seed changed since" in " ".join(out.split())
+    assert now["seed"] == 0 and "its record (what it says of itself is the run fedavg-s3-" in " ".join(out.split())
+    (kept,) = Path("r/t/aside").iterdir()
+    assert json.loads((kept / "run.json").read_text())["seed"] == 3, "what was edited is not thrown away"
 
 
 def test_a_checkpoint_beside_a_record_that_cannot_be_read_is_not_gone_on_from(tmp_path, monkeypatch):
@@ -357,3 +377,100 @@ def test_an_intact_checkpoint_is_gone_on_from(tmp_path, monkeypatch):
         execute(_plan(tmp_path), ledger, StopsAfterACheckpoint(), lambda run, event: None)
         execute(_plan(tmp_path), ledger, Watched(), lambda run, event: None)
     assert resumed == [True]
+
+
+@pytest.mark.parametrize("how", ["a flipped bit", "cut off", "of another run", "missing", "no JSON in its header"])
+def test_any_doubt_about_a_checkpoint_means_starting_over_and_saying_so(tmp_path, monkeypatch, how, capsys):
+    """In version 1 a flipped bit went on to another result, and others failed the run."""
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, plan, watched = Ledger(tmp_path / "r"), _plan(tmp_path), Watched()
+    with ledger.lock():
+        execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        (path,) = ledger.runs.glob("*/checkpoint.bin")
+        data = bytearray(path.read_bytes())
+        if how == "a flipped bit":
+            data[-5] ^= 4
+        elif how == "no JSON in its header":
+            data[70:80] = b"}" * 10
+        other = checkpoint.dumps({**checkpoint.loads(path.read_bytes()), "run": "local-s0-0"})
+        path.write_bytes({"cut off": bytes(data[:-9]), "of another run": other}.get(how, bytes(data)))
+        if how == "missing":
+            path.unlink()
+        standing = review(plan.runs, plan.bases, ledger)
+        say_standing(Console(width=200), standing, ledger)
+        outcome = execute(plan, ledger, watched, lambda run, event: None, standing)
+        fresh = Ledger(tmp_path / "undisturbed")
+        execute(plan, fresh, SerialExecutor(), lambda run, event: None)
+    assert watched.resumed == [None] and outcome.finished == [plan.runs[0].id]
+    why = standing.restarted[plan.runs[0].id]
+    assert f"Started over instead of going on, because of {why}" in capsys.readouterr().out
+    clients = [(folder.runs / plan.runs[0].id / "clients.csv").read_bytes() for folder in (ledger, fresh)]
+    assert clients[0] == clients[1]
+
+
+def test_a_run_begun_under_another_commit_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, plan = Ledger(tmp_path / "r"), _plan(tmp_path)
+
+    def go_on(commit, executor):
+        monkeypatch.setattr("pfl_bench.running.keeping.commit", lambda: Commit(commit))
+        monkeypatch.setattr("pfl_bench.cli.told.commit", lambda: Commit(commit))
+        standing = review(plan.runs, plan.bases, ledger)
+        say_standing(Console(width=200), standing, ledger)
+        execute(plan, ledger, executor, lambda run, event: None, standing)
+        return ledger.record(plan.runs[0].id)
+
+    with ledger.lock():
+        assert go_on("aaa", StopsAfterACheckpoint()).begun_under == ()
+        assert [one["git_commit"] for one in go_on("bbb", StopsAfterACheckpoint()).begun_under] == ["aaa"]
+        record = go_on("bbb", SerialExecutor())
+    assert "Going on from checkpoints of commit aaa" in capsys.readouterr().out
+    assert record.status == "finished" and record.git_commit == "bbb"
+    assert [(one["git_commit"], one["device"]) for one in record.begun_under] == [("aaa", "cpu")]
+
+
+def test_a_fresh_run_replaces_a_finished_one_only_when_it_is_finished_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger, plan = Ledger(tmp_path / "r"), _plan(tmp_path)
+    (run,) = plan.runs
+
+    class Fails:
+        def execute(self, jobs, datasets):
+            yield 0, Failure("no luck", "a traceback")
+
+    def execute_fresh(executor):
+        return execute(
+            plan, ledger, executor, lambda run, event: None, review(plan.runs, plan.bases, ledger, fresh=True)
+        )
+
+    with ledger.lock():
+        execute(plan, ledger, SerialExecutor(), lambda run, event: None)
+        before = (ledger.runs / run.id / "run.json").read_bytes()
+        execute_fresh(StopsAfterACheckpoint())
+        assert execute_fresh(Fails()).failed == {run.id: "no luck"}
+        assert (ledger.runs / run.id / "run.json").read_bytes() == before, "in version 1 it was gone"
+        assert ledger.error_file(run.id).read_text() == "a traceback"
+        assert review(plan.runs, plan.bases, ledger).reused, "and stands"
+        execute(plan, ledger, SerialExecutor(), lambda run, event: None)
+        assert [p.name for p in ledger.runs.iterdir()] == [run.id]
+        assert execute_fresh(SerialExecutor()).finished == [run.id]
+    assert (ledger.runs / run.id / "run.json").read_bytes() != before
+
+
+def test_a_run_on_other_data_goes_on_beside_the_old_one(tmp_path, monkeypatch):
+    """And the old one moves aside when it is done."""
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / "mine.npz", 1)
+    ledger = Ledger(tmp_path / "r")
+    with ledger.lock():
+        execute(_plan(tmp_path), ledger, SerialExecutor(), lambda run, event: None)
+        write_data(tmp_path / "mine.npz", 2)
+        plan, watched = _plan(tmp_path), Watched()
+        execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
+        assert ledger.is_final(plan.runs[0].id) and not ledger.aside.exists()
+        execute(plan, ledger, watched, lambda run, event: None)
+    assert watched.resumed != [None] and ledger.record(plan.runs[0].id).data_sha256 == plan.bases[plan.runs[0].id].data
+    assert [p.name for p in ledger.aside.iterdir()] == [f"{plan.runs[0].id}.1"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import METHODS, Plugin, load_plugin
-from pfl_bench.running.sources import Sources, label, shipped_hashes
+from pfl_bench.running.sources import Sources, label, shipped_hashes, unseen
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.suite import load_suite
 
@@ -92,3 +92,20 @@ def test_an_imported_file_counts_as_it_was_when_it_was_first_seen(tmp_path, monk
 
 def test_a_file_that_is_not_there_has_no_hash(tmp_path):
     assert Sources().sha256(tmp_path / "nothing.py") == ""
+
+
+@pytest.mark.parametrize("packages", ["site-packages", "dist-packages"])
+def test_packages_of_another_environment_that_this_one_builds_upon_are_no_helpers(tmp_path, monkeypatch, packages):
+    """A plug-in that imports torch from there had 7,851 sources, and planning took minutes."""
+    name = f"installed_elsewhere_{packages[:4]}"
+    write(tmp_path / packages, **{name: "import os"})
+    write(tmp_path, own="import " + name)
+    monkeypatch.syspath_prepend(tmp_path / packages)
+    __import__(name)
+    assert Sources().helpers(tmp_path / "own.py") == []
+
+
+def test_what_nobody_hashed_is_said_where_there_is_a_plug_in():
+    assert unseen({"method:methods/fedavg.py": "a", "model:models/mlp.py": "b", "rule:partitions/iid.py'": "c"}) == {}
+    (said,) = unseen({"method:mine.py": "a", "model:models/mlp.py": "b"}).values()
+    assert "environment variables" in said

@@ -8,19 +8,24 @@ from pydantic import Field
 
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
-from pfl_bench.spec.identity import config_identity, digest, identifying
+from pfl_bench.spec.identity import ADAPT_STEPS_BEFORE, as_written, config_identity, digest, identifying
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import EnrollSpec, PartitionSpec, Scenario, read_scenario
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 
 
+def _as_written(scenario):
+    """A scenario that was recorded without an allowance to adapt had the one of version 1."""
+    return {"adapt_steps": ADAPT_STEPS_BEFORE, **scenario}
+
+
 @pytest.mark.parametrize("suite", sorted(p.name for p in PUBLISHED.iterdir() if (p / "runs").is_dir()))
 def test_published_runs_keep_their_ids(suite):
     for path in sorted((PUBLISHED / suite / "runs").glob("*/run.json")):
         record = json.loads(path.read_text())
-        config = make_config(record["method"], record["config"], "published")
-        run = RunSpec(record["method"], config, read_scenario(record["scenario"], path), record["seed"])
+        config = make_config(record["method"], as_written(record["method"], record["config"]), "published")
+        run = RunSpec(record["method"], config, read_scenario(_as_written(record["scenario"]), path), record["seed"])
         assert (run.id, run.config_hash) == (path.parent.name, record["config_hash"])
         assert run.scenario.identity() == record["scenario"]
 
@@ -38,6 +43,16 @@ def test_a_later_field_of_a_shipped_method_counts_only_where_it_is_used():
     assert identity(Later()) == identity(own())
     assert identity(Later(temperature=2.0)) == {**identity(own()), "temperature": 2.0}
     assert identity(Later(milestones=[3])) == {**identity(own()), "milestones": [3]}
+
+
+def test_what_was_done_before_a_field_existed_is_no_part_of_an_id():
+    """pFedHN-PC's heads started equal when its first runs were published; now they start independent."""
+    before = make_config("pfedhn_pc", as_written("pfedhn_pc", {"lr": 0.05}), "published")
+    assert before.heads == "equal"
+    old, new = (config_identity("pfedhn_pc", config, shipped=True) for config in (before, type(before)()))
+    assert "heads" not in old and new == {**old, "heads": "independent"}
+    assert as_written("pfedhn_pc", {"heads": "independent"}) == {"heads": "independent"}
+    assert as_written("fedavg", {"lr": 0.05}) == {"lr": 0.05}
 
 
 def test_a_method_that_version_1_did_not_have_is_identified_by_what_differs_from_its_defaults():
@@ -87,7 +102,18 @@ def test_later_fields_of_a_scenario_and_its_tables_count_only_where_they_are_use
     assert balanced["partition"] == {**now.identity()["partition"], "balance": True}
     warm = LaterScenario(**{**table, "enroll": {"steps": 3, "warm": 2}}).identity()
     assert warm["enroll"] == {"steps": 3, "samples": ["all"], "warm": 2}
-    assert "adapt_steps" not in now.identity(), "it came with version 2"
+
+
+def test_the_allowance_to_adapt_is_part_of_an_id_unless_it_is_what_version_1_always_gave():
+    table = {
+        "id": "a-v1", "dataset": "digits", "partition": {"rule": "iid"}, "clients": 5, "model": "mlp", "visits": 4,
+        "local_steps": 50, "batch_size": 8, "eval_every": 2,
+    }  # fmt: skip
+    assert "adapt_steps" not in Scenario(**table).identity() and Scenario(**table).adapt_allowance == 50
+    assert Scenario(**table | {"adapt_steps": 50}).identity() == Scenario(**table).identity()
+    assert Scenario(**table | {"local_steps": 20}).identity()["adapt_steps"] == 20
+    assert Scenario(**table | {"local_steps": 20, "adapt_steps": 50}).identity().get("adapt_steps") is None
+    assert read_scenario(Scenario(**table | {"adapt_steps": 7}).identity(), "x").adapt_allowance == 7
 
 
 def test_required_fields_always_count():

@@ -47,7 +47,7 @@ ENTRANTS = {
     ("meter", "meter_compute"): {"runs": "a function given to fed.compute takes derivatives"},
     ("meter", "meter_by_hand"): {"counts_costs": "fed.compute takes 5 gradients and pays for 0"},
     ("meter", "meter_samples"): {"counts_costs": "fed.compute hands out the training samples themselves"},
-    ("meter", "meter_adapts"): {"runs": "meter_adapts.adapt took 1200 mini-batch gradients for 6 clients"},
+    ("meter", "meter_adapts"): {"runs": "meter_adapts.adapt took 480 mini-batch gradients for 6 clients"},
     ("meter", "meter_absent"): {"touches_its_cohort_only": "the data of clients that did not take part"},
     ("elsewhere", "elsewhere_server"): {"counts_costs": "applied to inputs outside fed.train"},
     ("elsewhere", "elsewhere_served"): {"counts_costs": "applied to inputs outside fed.train"},

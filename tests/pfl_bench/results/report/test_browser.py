@@ -6,7 +6,8 @@ import pytest
 
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
-from tests.ledgers import full_folder, record
+from tests.ledgers import full_folder, save
+from tests.pfl_bench.results.report.test_page import hostile_runs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -136,8 +137,8 @@ def test_hostile_names_run_no_script(browser, tmp_path):
 
     ledger = Ledger(tmp_path / "suite")
     with ledger.lock():
-        for seed in range(2):
-            ledger.save(f"r{seed}", record(HOSTILE, seed, scenario=HOSTILE, reason=HOSTILE, config={HOSTILE: HOSTILE}))
+        for run in hostile_runs(HOSTILE):
+            save(ledger, run)
     target = tmp_path / "suite" / "leaderboard.html"
     target.write_text(render(collect(tmp_path / "suite")), encoding="utf-8")
     opened = Opened(browser, target)

@@ -4,18 +4,21 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects
 import pytest
 
 from pfl_bench.results.comparison import compare
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.report import figures
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from pfl_bench.results.report.runs import embedded
-from tests.ledgers import folder_with, full_folder, history_rows, record
+from tests.ledgers import folder_with, full_folder, history_rows, record, save
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 
@@ -87,6 +90,15 @@ def test_figures_say_what_the_runs_say(folder, page):
     assert len(novel["x"]) == 3 * 8, "only the rows with all labelled samples"
 
 
+def test_the_partition_picture_counts_who_is_tested_on_classes_it_never_sees():
+    holdings = pd.DataFrame(
+        [(0, 0, 5, 1), (0, 1, 0, 2), (1, 0, 7, 3), (1, 1, 4, 0)], columns=["client", "label", "train", "test"]
+    )
+    title = figures.partition(holdings)["layout"]["title"]["text"]
+    assert title.startswith("1 of 2 clients") and "(2 of 6 test samples)" in title
+    assert "title" not in figures.partition(holdings[holdings["train"] > 0])["layout"]
+
+
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
     assert not re.findall(r"""(?:src|href)=["']?https?:""", page.split("<script>")[0])
     policy = next(m["content"] for m in tags_of(page, "meta") if m.get("http-equiv") == "Content-Security-Policy")
@@ -95,11 +107,24 @@ def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
 
 
 def test_hostile_names_stay_text(tmp_path):
-    runs = [record(HOSTILE, seed, scenario=HOSTILE, reason=HOSTILE, config={HOSTILE: HOSTILE}) for seed in range(2)]
-    page = render(collect(folder_with(tmp_path / "x", *runs)))
-    assert "<img" not in page.split("<script>")[0] and not tags_of(page, "img")
-    assert len(tags_of(page, "script")) == 3
-    assert data_of(page)["runs"]["values"]["config"][0] == json.dumps({HOSTILE: HOSTILE})
+    """Methods and scenarios are called so only in frames that were not read from a folder."""
+    folder = folder_with(tmp_path / "x", *hostile_runs())
+    results = collect(folder)
+    assert HOSTILE in results.runs["entry"].iloc[0]
+    other = results.runs.assign(scenario=HOSTILE, method=HOSTILE, entry=HOSTILE)
+    for one in (results, replace(results, runs=other)):
+        page = render(one)
+        assert "<img" not in page.split("<script>")[0] and not tags_of(page, "img")
+        assert len(tags_of(page, "script")) == 3
+        assert data_of(page)["runs"]["values"]["config"][-1] == json.dumps({HOSTILE: HOSTILE})
+        shown = json.dumps(data_of(page)["figures"])
+        assert "name" in shown and not re.search(r'"(name|text)": "[^"]*<', shown), "Plotly reads tags in names"
+
+
+def hostile_runs(text: str = HOSTILE) -> list[dict]:
+    """Two variants, named after hyper-parameters of this text."""
+    configs = [{text: text}, {text: "<a href=x>y</a>"}]
+    return [record("fedavg", seed, reason=text, config=own, backend=text) for own in configs for seed in range(2)]
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "a&b", "\u2028", 'quote " and \\'])
@@ -114,7 +139,7 @@ def test_unfinished_runs_are_marked_and_not_averaged(tmp_path):
 
     ledger = Ledger(folder)
     with ledger.lock():
-        ledger.save("going", record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
+        save(ledger, record("ditto", 7, status="unfinished"), history=history_rows(99.0, (30, 60)))
     page = render(collect(folder))
     assert "Not finished yet: 1 of the runs." in page
     traces = data_of(page)["figures"]["curves-visits"]["sc-v1"]["data"]
@@ -165,7 +190,7 @@ def test_a_hostile_folder_gives_a_page_and_stays_as_it_is(tmp_path):
     where = {problem.where for problem in results.problems}
     left_out = [names[0], names[1], names[2], names[5], "notes.txt", "empty"]
     assert {f"runs/{name}" for name in left_out} <= where
-    assert {f"runs/{names[6]}/history.csv", f"runs/{names[7]}/clients.csv"} <= where
+    assert {f"runs/{names[k]}" for k in (4, 6, 7, 8, 9)} <= where, "what its name or its tables contradict is no run"
     for problem in results.problems:
         assert f"<code>{problem.where}</code>" in page
     assert "/bin/bash" not in page and len(tags_of(page, "script")) == 3 and not tags_of(page, "img")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.results.statistics.clients import for_whom, jain_index, paired_gains
+from pfl_bench.results.statistics.clients import client_error, for_whom, jain_index, paired_gains, sampling_errors
 
 
 def frame(samples=10, **entries) -> pd.DataFrame:
@@ -52,3 +52,26 @@ def test_gains_are_paired_by_seed_and_client():
     assert paired_gains(rows, "s", "missing") == {} and paired_gains(rows, "other", "a") == {}
     unequal = pd.concat([frame(a=[5, 6]), frame(samples=20, b=[7, 3])])
     assert paired_gains(unequal, "s", "a")["b"][0].shape == (0, 2)
+
+
+def test_the_error_of_clients_covers_what_other_clients_would_have_given():
+    """One seed, fifty clients of unequal size with effects of their own; the truth is 2 points."""
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(600):
+        samples = rng.integers(20, 200, size=(1, 50))
+        gains = rng.normal((0.02 + rng.normal(0, 0.05, samples.shape)) * samples, 0.3 * np.sqrt(samples))
+        difference = 100 * gains.sum() / samples.sum()
+        hits.append(abs(difference - 2) <= 1.96 * client_error(gains, samples))
+    assert 0.92 <= np.mean(hits) <= 0.97
+
+
+def test_the_error_of_clients_is_that_of_one_seed():
+    gains, samples = np.array([[5.0, -3, 2]]), np.array([[20.0, 30, 10]])
+    again = client_error(np.repeat(gains, 4, axis=0), np.repeat(samples, 4, axis=0))
+    assert again == pytest.approx(client_error(gains, samples)), "the same test samples four times are no more of them"
+    assert np.isnan(client_error(gains[:, :1], samples[:, :1])) and np.isnan(client_error(gains[:0], samples[:0]))
+
+
+def test_the_error_of_test_samples_is_the_binomial_one_within_clients():
+    errors = sampling_errors(frame(a=[5, 10, 0], b=[5, 5, 5]).assign(run_id=lambda rows: rows["entry"]))
+    assert errors.to_dict() == pytest.approx({"a": 100 * np.sqrt(2.5) / 30, "b": 100 * np.sqrt(7.5) / 30})

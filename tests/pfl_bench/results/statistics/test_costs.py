@@ -24,6 +24,16 @@ def test_the_first_evaluation_that_reaches_the_target_counts():
     assert (row["visits_to_target"], row["bytes_to_target"], row["local_steps_to_target"]) == (30, 450, 1500)
 
 
+def test_a_model_that_adapts_first_costs_its_own_adaptation_and_no_earlier_ones():
+    """20 clients take 7 steps each before every evaluation: the second one costs 1000 local steps and 140."""
+    frame = history(a_0=[10, 85, 99]).assign(moment="adapted", adapt_steps=[140, 280, 420])
+    assert cost_to_target(frame, {"s": 80.0})["local_steps_to_target"].tolist() == [1140]
+    received = cost_to_target(frame.assign(moment="received"), {"s": 80.0})
+    assert received["local_steps_to_target"].tolist() == [1000], "its own moment adapts nothing"
+    shuffled = cost_to_target(frame.iloc[::-1], {"s": 80.0})
+    assert shuffled["local_steps_to_target"].tolist() == [1140]
+
+
 def test_no_median_unless_more_than_half_reach_it():
     table = cost_to_target(history(a_0=[90], a_1=[10], a_2=[20]), {"s": 80.0})
     assert table["reached"].iloc[0] == 1 and table["visits_to_target"].isna().all()

@@ -44,6 +44,12 @@ def test_says_so_with_too_few_scenarios():
     assert two.p_value is None and "entries common to them: 2" in two.note
 
 
+def test_what_is_not_ranked_is_named():
+    frame = runs_of(np.random.default_rng(0).normal(size=(6, 4)))
+    found = ranking(frame[~((frame["entry"] == "e3") & (frame["scenario"] != "s00"))])
+    assert set(found.mean_ranks) == {"e0", "e1", "e2"} and found.left_out == ("e3: in 1 of 6",)
+
+
 def test_falls_back_on_the_seeds_of_one_scenario():
     rows = [
         {"scenario": "only", "entry": entry, "seed": seed, "accuracy": 50 + 3 * k + seed % 3}

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from pfl_bench.cli.app import run_command_line
@@ -77,6 +79,15 @@ def test_unknown_and_missing_trackers(tmp_path, monkeypatch, capsys):
         Tracking.open(["mlflow"], tmp_path)
     assert run_command_line(["run", "--track", "wandb", "--out", str(tmp_path / "r"), "--executor", "serial"]) == 2
     assert "wandb" in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+def test_trackers_tell_their_makers_nothing_unless_the_user_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    Tracking.open([], tmp_path)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    Tracking.open([], tmp_path)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
 
 
 def test_tensorboard_for_real(tmp_path):

@@ -1,0 +1,81 @@
+"""What ``run`` says besides the table: before the first run, when it is interrupted, and at the end."""
+
+from collections.abc import Collection, Mapping
+
+from rich.console import Console
+
+from pfl_bench.engine.stop import name_of
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.running.provenance import commit
+from pfl_bench.running.reuse import Standing
+from pfl_bench.running.runner import Outcome, Plan
+
+from .terminal import say
+
+MOST_NAMES = 3
+
+
+def say_standing(console: Console, standing: Standing, ledger: Ledger) -> None:
+    """Runs that are there and are computed anew all the same, or from the start, or go on under another commit."""
+    for reason, ids in _by_reason(standing.renewed).items():
+        say(console, f"Computed anew, the old runs kept in aside/, because {reason} changed since: {ids}")
+    for reason, ids in _by_reason(standing.restarted).items():
+        say(console, f"Started over instead of going on, because of {reason}: {ids}")
+    now = commit().name
+    others = {
+        run_id: record.git_commit or "unknown"
+        for run_id, record in standing.resumable.items()
+        if record.git_commit != now
+    }
+    for other, ids in _by_reason(others).items():
+        say(console, f"Going on from checkpoints of commit {other}, which the runs will say (begun_under): {ids}")
+    _say_moved(console, ledger)
+
+
+def say_outcome(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> None:
+    """What was not computed, and what went wrong."""
+    if outcome.reused:
+        console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
+    for run_id, reason in outcome.failed.items():
+        say(console, f"Failed: {run_id}: {reason}")
+        if (trace := ledger.error_file(run_id)) is not None:
+            say(console, f"  its traceback: {trace}")
+    _say_moved(console, ledger)
+
+
+def say_interrupted(
+    console: Console,
+    plan: Plan,
+    ledger: Ledger,
+    standing: Standing,
+    ended: Collection[str],
+    interruption: KeyboardInterrupt,
+) -> None:
+    """What is kept, and how to go on."""
+    done = len(standing.reused) + len(ended)
+    rest = [run.id for run in plan.runs if run.id not in standing.reused and run.id not in ended]
+    records = [ledger.record(run_id) for run_id in rest] + [ledger.begun(run_id) for run_id in rest]
+    begun = sum(record is not None and record.status == "unfinished" for record in records)
+    kept = f"{done} of {len(plan.runs)} runs are finished and kept in {ledger.folder}"
+    if standing.fresh:
+        others = "what there was of the others is kept. The same command repeats all, without --fresh what is missing."
+    else:
+        others = f"{begun} more have a checkpoint. The same command goes on from there."
+    say(console, f"\n{name_of(interruption)}: {kept}; {others}")
+    _say_moved(console, ledger)
+
+
+def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
+    """The first runs with each reason, in words."""
+    found: dict[str, list[str]] = {}
+    for run_id, reason in reasons.items():
+        found.setdefault(reason, []).append(run_id)
+    return {
+        reason: ", ".join(ids[:MOST_NAMES]) + (f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else "")
+        for reason, ids in found.items()
+    }
+
+
+def _say_moved(console: Console, ledger: Ledger) -> None:
+    while ledger.moved:
+        say(console, ledger.moved.pop(0))

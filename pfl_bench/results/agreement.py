@@ -1,0 +1,187 @@
+"""A run's folder must agree with itself: its name with what was asked, its result with the tables beside it.
+
+A run's id and its configuration's hash are computed again (``spec.run``), so that a copy or an edit, which would count
+as a further seed or a better result, is no run. Every reader goes through ``record.read_record``, and so through this.
+"""
+
+import csv
+import io
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pfl_bench import metrics
+from pfl_bench.spec.identity import VERSION_1_METHODS, digest
+from pfl_bench.text import shortened
+
+from .fields import Fields
+from .files import Unreadable, read_text
+
+MOST_TABLE_BYTES = 2**28
+DIGITS = 12
+METHOD = re.compile(r"[a-z][a-z0-9_]{0,99}")
+SCENARIO = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,199}")
+_LATER_FIELDS, _VERSIONS = 8, 3
+_PERCENT_OF_RUN = ("validation_accuracy",)
+
+
+def check_request(folder: str, document: Fields) -> None:
+    """Unreadable unless ``run.json`` has the id that its own content gives, and lies in the folder of that name.
+
+    A folder that is being written or replaced is called ``.<id>.`` and an ending.
+    """
+    method, scenario = document["method"], document["scenario"]["id"]
+    for kind, name, form in (("method", method, METHOD), ("scenario", scenario, SCENARIO)):
+        if not isinstance(name, str) or not form.fullmatch(name):
+            raise Unreadable(f"{_quoted(name)} is no name of a {kind}")
+    name = folder[1:].rpartition(".")[0] if folder.startswith(".") else folder
+    if document.get("id", name) != name:
+        raise Unreadable(f"run.json is of the run {_quoted(document['id'])}: a copy, or renamed")
+    config = document.get("config") or {}
+    content = next((c for c in _hashed(method, document, config) if _hash(method, c) == document["config_hash"]), None)
+    if content is None:
+        raise Unreadable(f"its config_hash {_quoted(document['config_hash'])} is not that of its configuration")
+    if name != (own := run_id(method, content, document["scenario"], document["seed"])):
+        raise Unreadable(f"what it says of itself is the run {own}: edited, or copied")
+
+
+def run_id(method: str, identity: Fields, scenario: Fields, seed: Any) -> str:
+    """A run's id, from the parts that ``spec.run`` hashes."""
+    return f"{method}-s{seed}-{digest([method, identity, scenario, seed])[:DIGITS]}"
+
+
+def _hash(method: str, identity: Fields) -> str:
+    return digest([method, identity])[:DIGITS]
+
+
+def _hashed(method: str, document: Fields, config: Fields) -> Iterator[Fields]:
+    """What of the configuration may have been hashed: as recorded; in older runs all of it, or all but later fields
+    that were at their default."""
+    recorded = document.get("config_identity")
+    if isinstance(recorded, dict):
+        if all(name == "version" or config.get(name) == value for name, value in recorded.items()):
+            yield recorded
+        return
+    later = [name for name in config if name not in VERSION_1_METHODS.get(method, ())]
+    sizes = range(len(later) + 1) if len(later) <= _LATER_FIELDS else (0,)
+    for without in itertools.chain.from_iterable(itertools.combinations(later, size) for size in sizes):
+        kept = {name: value for name, value in config.items() if name not in without}
+        yield kept
+        yield from ({**kept, "version": version} for version in range(2, _VERSIONS + 1))
+
+
+def check_figures(summary: Fields) -> None:
+    """Unreadable unless every accuracy is a percentage. TypeError for a score that is no number."""
+    percent = {metric.key for metric in metrics.METRICS if metric.unit == "percent"}.union(_PERCENT_OF_RUN)
+    for moment, selections in summary.items():
+        for selection, scores in (selections or {}).items():
+            for key in percent & set(scores or {}):
+                value = scores[key]
+                if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
+                    raise TypeError
+                if value is not None and not -1e-9 <= value <= 100 + 1e-9:
+                    where = shortened(f"{moment}.{selection}.{key}", 100)
+                    raise Unreadable(f"{where}={value:.6g} is no percentage between 0 and 100")
+
+
+def check_tables(folder: Path, summary: Fields) -> None:
+    """Unreadable unless ``history.csv`` and ``clients.csv`` are whole and say what ``summary`` says.
+
+    A folder without them has nothing that could disagree.
+    """
+    picks = [
+        (str(moment), selection, scores)
+        for moment, selections in summary.items()
+        for selection, scores in (selections or {}).items()
+        if scores and "visits" in scores
+    ]
+    if not picks:
+        return
+    if (table := _table(folder / "history.csv", ("visits", "moment", "split", "accuracy"))) is not None:
+        _check_history(picks, *table)
+    columns = ("moment", "selection", "test_samples", "test_correct")
+    if (table := _table(folder / "clients.csv", columns)) is not None:
+        _check_clients(picks, *table)
+
+
+Pick = tuple[str, str, Fields]
+Place = Mapping[str, int]
+
+
+def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
+    wanted = {(moment, str(scores["visits"])) for moment, _, scores in picks}
+    found = {
+        (*once, row[at["split"]]): row for row in rows if (once := (row[at["moment"]], row[at["visits"]])) in wanted
+    }
+    of_test = {metric.key: metric.key for metric in metrics.METRICS}
+    for moment, selection, scores in picks:
+        where = f"{moment}.{selection}"
+        for split, pairs in (("test", of_test), ("validation", {"validation_accuracy": "accuracy"})):
+            row = found.get((moment, str(scores["visits"]), split))
+            if row is None:
+                raise Unreadable(f"history.csv lacks the {split} of {where}, at {_quoted(scores['visits'])} visits")
+            for key, column in pairs.items():
+                if key in scores and column in at and not _equal(scores[key], row[at[column]]):
+                    said = f"{_quoted(scores[key])} in run.json and {_quoted(row[at[column]])} in history.csv"
+                    raise Unreadable(f"{where}.{key} is {said}")
+
+
+def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
+    totals: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        sums = totals.setdefault((row[at["moment"]], row[at["selection"]]), [0.0, 0.0])
+        try:
+            correct, samples = float(row[at["test_correct"]]), float(row[at["test_samples"]])
+        except ValueError as error:
+            raise Unreadable("clients.csv has a count that is no number") from error
+        if not 0 <= correct <= samples:
+            raise Unreadable(f"clients.csv has {correct:g} correct of {samples:g} samples")
+        sums[0] += correct
+        sums[1] += samples
+    for moment, selection, scores in picks:
+        correct, samples = totals.get((moment, selection), (0.0, 0.0))
+        accuracy = 100 * correct / samples if samples else math.nan
+        if not _equal(scores.get("accuracy"), accuracy):
+            raise Unreadable(
+                f"{moment}.{selection}.accuracy is {_quoted(scores.get('accuracy'))} in run.json and {accuracy:.6g} "
+                "by clients.csv"
+            )
+
+
+def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]] | None:
+    """Where each column is, and the rows; None if there is no such file."""
+    try:
+        text = read_text(path, MOST_TABLE_BYTES)
+    except FileNotFoundError:
+        return None
+    if text and not text.endswith("\n"):
+        raise Unreadable(f"{path.name} was cut off")
+    try:
+        header, *rows = csv.reader(io.StringIO(text), strict=True)
+    except (ValueError, csv.Error) as error:
+        raise Unreadable(f"{path.name} is no table") from error
+    at = {name: place for place, name in enumerate(header)}
+    if missing := [name for name in columns if name not in at]:
+        raise Unreadable(f"{path.name} lacks the column {', '.join(missing)}")
+    if any(len(row) != len(header) for row in rows):
+        raise Unreadable(f"{path.name} has rows that do not fit its header")
+    return at, rows
+
+
+def _equal(figure: Any, other: Any) -> bool:
+    """Whether two figures are one. NaN and infinity, which JSON does not have, are none or empty."""
+    try:
+        a, b = (math.nan if value is None or value == "" else float(value) for value in (figure, other))
+    except (TypeError, ValueError):
+        return False
+    if math.isfinite(a) and math.isfinite(b):
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-6)
+    return not math.isfinite(a) and not math.isfinite(b)
+
+
+def _quoted(value: Any) -> str:
+    """A value of bounded length, on one line."""
+    return shortened(repr(value), 60)

@@ -1,0 +1,53 @@
+"""What a table's reader must be told beside it, a line each and none of them long."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pfl_bench.text import printable, shortened
+
+from .comparable import edited
+from .entries import entry_name
+from .mixtures import MARK, MIXED
+
+NAMED, LONGEST = 3, 200
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a results folder that was left out, and why."""
+
+    where: str
+    why: str
+
+
+def left_out(problems: Sequence[Problem], of: str = "") -> list[str]:
+    """One line that names what was left out, the first few with the reason; none if nothing was."""
+    if not problems:
+        return []
+    named = [shortened(printable(f"{problem.where}: {problem.why}"), LONGEST) for problem in problems[:NAMED]]
+    more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
+    place = f" of {printable(of)}" if of else ""
+    return [f"Left out{place} ({len(problems)}): {'; '.join([*named, *more])}"]
+
+
+def mixed(table: pd.DataFrame) -> list[str]:
+    """A line for the marked rows of a leaderboard: what was averaged although it differs; none if nothing is marked."""
+    marked = table[table[MIXED].fillna("") != ""] if MIXED in table else table.iloc[:0]
+    if marked.empty:
+        return []
+    names = [entry_name(*own) for own in zip(marked["method"], marked["variant"], strict=True)]
+    said = [f"{name}: {what}" for name, what in zip(names, marked[MIXED], strict=True)]
+    more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
+    return [f"{MARK} averaged over different {'; '.join([shortened(each, LONGEST) for each in said[:NAMED]] + more)}"]
+
+
+def of_scenarios(table: pd.DataFrame) -> list[str]:
+    """A line for scenarios that were edited without a new version; none if there is none."""
+    names = edited(table["scenario"])
+    if not names:
+        return []
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    listed = ", ".join(names[:NAMED])
+    return [f"Edited without a new version, and so told apart by a hash behind the name: {listed}{more}"]

@@ -1,0 +1,105 @@
+"""What may be said over all scenarios of a suite: the same on the page, in Markdown and in the terminal.
+
+Everything rests on one edition per scenario and on what all entries have in common (``statistics.common``); what was
+left out for that is told beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .cells import number
+from .entries import entries
+from .statistics.aggregates import aggregate
+from .statistics.common import Common, common, split_edition
+from .statistics.paired import reference_of
+from .statistics.ranks import Ranking, ranking
+
+HEADINGS = ("method", "mean rank", "interquartile mean", "P(better than {reference})")
+
+
+@dataclass(frozen=True)
+class Overall:
+    """``aggregates``: as ``statistics.aggregates.aggregate``, best mean rank first. ``reference``: whom its
+    probabilities speak of."""
+
+    shared: Common
+    ranking: Ranking
+    reference: str
+    aggregates: pd.DataFrame
+
+    @property
+    def basis(self) -> str:
+        """What the figures rest on, in a sentence."""
+        editions = sorted(set(self.shared.editions.values()))
+        kinds = f", each in one edition ({', '.join(editions)})" if editions and editions != ["full"] else ""
+        those = f"methods that took part in all of them: {len(self.aggregates)}"
+        return f"Scenarios: {len(self.shared.editions)}{kinds}; {those}."
+
+    @property
+    def verdict(self) -> str:
+        """What a test of the mean ranks says, or why there is none."""
+        ranks = self.ranking
+        if ranks.p_value is None or ranks.critical_difference is None:
+            return f"No test of ranks: {ranks.note}."
+        text = f"Friedman's test over {ranks.count} {ranks.blocks}: p = {ranks.p_value:.2g}."
+        text += f" Nemenyi's critical difference of mean ranks: {ranks.critical_difference:.2f}."
+        if not ranks.blocks.startswith("scenarios"):
+            text += " Too few scenarios for a test over them, so this speaks for one scenario only."
+        return text + (f" {ranks.note}." if ranks.note else "")
+
+    @property
+    def left_out(self) -> str:
+        """What these figures leave out, or ""."""
+        every = dict.fromkeys((*self.shared.left_out, *self.ranking.left_out))
+        return f"Left out of this comparison: {'; '.join(every)}." if every else ""
+
+    @property
+    def notes(self) -> list[str]:
+        """All that must stand beside the figures."""
+        return [note for note in (self.basis, self.verdict, self.left_out) if note]
+
+    def headings(self) -> list[str]:
+        """Of ``rows``."""
+        return [heading.format(reference=self.reference) for heading in HEADINGS]
+
+    def rows(self) -> list[list[str]]:
+        """The figures as text, ``-`` for none."""
+        return [
+            [
+                str(row["entry"]),
+                number(self.ranking.mean_ranks.get(row["entry"]), 2).text or "-",
+                number(row["interquartile_mean"], 2).text or "-",
+                number(row["probability_of_improvement"], 2).text or "-",
+            ]
+            for row in self.aggregates.to_dict("records")
+        ]
+
+
+def overall(runs: pd.DataFrame) -> Overall:
+    """From a results frame (``frame.read_runs``); runs that did not finish do not count."""
+    done = runs[runs["status"] == "finished"]
+    done = done.assign(entry=entries(done))
+    shared = common(done)
+    reference = reference_of(shared.runs["entry"].unique()) or ""
+    ranks, figures = ranking(done, shared), aggregate(done, reference)
+    order = figures["entry"].map(ranks.mean_ranks)
+    figures = figures.assign(_rank=order).sort_values(["_rank", "entry"], ignore_index=True).drop(columns="_rank")
+    return Overall(shared, ranks, reference, figures)
+
+
+def several_scenarios(table: pd.DataFrame) -> bool:
+    """Whether there is anything to say over all of them: a leaderboard has more than editions of one scenario."""
+    return len({split_edition(str(scenario))[0] for scenario in table["scenario"]}) > 1
+
+
+def to_markdown(found: Overall) -> str:
+    """A section with the figures and what must stand beside them."""
+    lines = ["### Over all scenarios", "", _row(found.headings()), "|" + "---|" * len(HEADINGS)]
+    lines += [_row([cell.replace("|", "\\|") for cell in row]) for row in found.rows()]
+    return "\n".join([*lines, "", *(line for note in found.notes for line in (note, ""))])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

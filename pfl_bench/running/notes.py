@@ -1,0 +1,28 @@
+"""What data sources and partitions have to say to whoever asked for the runs."""
+
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.partition import Partition
+
+from .runner import Plan
+
+
+def notes_of(plan: Plan) -> list[str]:
+    """One line per note: of every data set once, of every scenario's partition at the first of its seeds."""
+    lines = [f"{name}: {note}" for name, dataset in plan.datasets.items() for note in dataset.notes]
+    data_of = {run.scenario.id: plan.datasets[run.scenario.dataset] for run in plan.runs}
+    first: dict[str, int] = {}
+    for scenario, seed in plan.partitions:
+        if first.setdefault(scenario, seed) == seed:
+            notes = partition_notes(plan.partitions[scenario, seed], data_of[scenario])
+            lines += [f"{scenario}, seed {seed}: {note}" for note in notes]
+    return lines
+
+
+def partition_notes(partition: Partition, dataset: ArrayDataset) -> list[str]:
+    """A partition's own notes, and what of its test data nobody could learn where it lies."""
+    clients, samples = partition.untrained(dataset)
+    absent = (
+        f"{clients} of {partition.clients} clients hold test samples ({samples} of {sum(map(len, partition.test))}) of "
+        "classes they have no training sample of"
+    )
+    return [*partition.notes, *([absent] if clients else [])]

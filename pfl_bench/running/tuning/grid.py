@@ -1,0 +1,88 @@
+"""A grid of hyper-parameters: which of its points are tried, where its middle is, and what lies beyond its edge."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import qmc
+
+Grid = Mapping[str, Sequence[Any]]
+"""Values to try per hyper-parameter."""
+
+Point = Mapping[str, Any]
+
+DIGITS = 3
+"""Significant digits of a value beyond the edge."""
+
+
+def draw_points(grid: Grid, trials: int, default: Point | None = None) -> list[dict[str, Any]]:
+    """So many different points of a grid, or all that it has: ``default`` first, then by a Halton sequence.
+
+    A prefix of that sequence covers the grid evenly. ``default`` may lie beside the grid; it counts as a trial.
+    """
+    drawn: list[dict[str, Any]] = [] if default is None else [{name: default[name] for name in grid}]
+    for point in _sequence(grid):
+        if len(drawn) >= trials:
+            break
+        if point not in drawn:
+            drawn.append(point)
+    return drawn
+
+
+def _sequence(grid: Grid) -> Iterator[dict[str, Any]]:
+    """The points by a Halton sequence, long enough to meet every one of a small grid, with repetitions."""
+    if not grid:
+        yield {}
+        return
+    size = math.prod(len(values) for values in grid.values())
+    places = qmc.Halton(d=len(grid), scramble=False).random(64 * min(size, 256))
+    for place in places:
+        yield {name: values[int(u * len(values))] for u, (name, values) in zip(place, grid.items(), strict=True)}
+
+
+def from_middle(point: Point, grid: Grid) -> float:
+    """How far a point is from the middle of its grid: 0 in the middle, 1 per hyper-parameter at an edge or beyond.
+
+    Where the values are numbers their order counts, and a value beside the grid lies between its neighbours. Of
+    others, such as names, none is in the middle.
+    """
+    return sum(_off_centre(point[name], values) for name, values in grid.items())
+
+
+def _off_centre(value: Any, values: Sequence[Any]) -> float:
+    if not all(_is_number(each) for each in (value, *values)) or len(values) < 2:
+        return 0.0
+    ordered = sorted(set(values))
+    half = (len(ordered) - 1) / 2
+    place = float(np.interp(value, ordered, range(len(ordered))))
+    return abs(place - half) / half if half else 0.0
+
+
+def beyond(value: Any, values: Sequence[Any]) -> Any | None:
+    """The value that follows an edge of the grid at the edge's own ratio; None where ``value`` is at no edge.
+
+    >>> beyond(0.1, [0.1, 0.05, 0.01]), beyond(1, [1, 5]), beyond(5, [1, 5]), beyond(0.05, [0.1, 0.05, 0.01])
+    (0.2, None, 25, None)
+    """
+    if not all(_is_number(each) and each > 0 for each in (value, *values)):
+        return None
+    ordered = sorted({value, *values})
+    if len(ordered) < 2 or value not in (ordered[0], ordered[-1]):
+        return None
+    neighbour = ordered[1] if value == ordered[0] else ordered[-2]
+    further = value * value / neighbour
+    if all(isinstance(each, int) for each in ordered):
+        whole = round(further)
+        return whole if whole >= 1 and whole != value else None
+    return float(f"{further:.{DIGITS}g}")
+
+
+def widened(grid: Grid, point: Point) -> dict[str, list[Any]]:
+    """The grid with what lies beyond it in every hyper-parameter in which the point is at its edge."""
+    further = {name: beyond(point[name], values) for name, values in grid.items()}
+    return {name: [*values, *([further[name]] if further[name] is not None else [])] for name, values in grid.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,150 @@
+"""The trials of a suite's methods: planned, run through the ledger, widened where the choice is at an edge, chosen."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from pfl_bench.data.store import default_data_dir
+from pfl_bench.engine.events import Event
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS
+from pfl_bench.results.frame import read_runs
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.running.executors import Executor
+from pfl_bench.running.reuse import review
+from pfl_bench.running.runner import execute, make_plan
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import RunSpec, make_config
+from pfl_bench.spec.scenario import Scenario
+from pfl_bench.spec.suite import Suite, parse_seeds
+
+from .choice import Choice, choose
+from .grid import Grid, Point, draw_points, widened
+
+TRIALS_FILE = "tuning.csv"
+
+WIDENINGS = 3
+"""How often a grid is widened for a choice at its edge."""
+
+
+class Watcher(Protocol):
+    """What is told of the trials."""
+
+    def listen(self, run: RunSpec, event: Event) -> None:
+        """Something happened to a run."""
+
+
+Watch = Callable[[Sequence[RunSpec], set[str]], AbstractContextManager[Watcher]]
+"""Starts watching some runs, of which the ones with these ids are there already."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of one method: the points of its grid, each at every tuning seed.
+
+    ``fixed``: what the grid does not vary, if that is not the method's default.
+    """
+
+    method: str
+    scenario: Scenario
+    seeds: tuple[int, ...]
+    grid: Grid
+    points: tuple[Point, ...]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def runs_at(self, point: Point) -> list[RunSpec]:
+        """The runs that judge a point, by seed. RequestError where a value is none of the hyper-parameter's."""
+        config = make_config(self.method, {**self.fixed, **point}, "search space")
+        return [RunSpec(self.method, config, self.scenario, seed) for seed in self.seeds]
+
+    @property
+    def runs(self) -> list[RunSpec]:
+        """All of them."""
+        return [run for point in self.points for run in self.runs_at(point)]
+
+    def choice(self, reached: Mapping[str, float]) -> Choice | None:
+        """What is chosen so far; ``reached``: percent on validation per run id, NaN or absent where it failed."""
+        scores = [[reached.get(run.id, math.nan) for run in self.runs_at(point)] for point in self.points]
+        return choose(self.points, scores, self.grid)
+
+    def widened(self, at: Point) -> "Trials":
+        """With what lies beyond the grid's edges as seen from a point; itself where it is at none, or may not go on."""
+        grid, points = widened(self.grid, at), list(self.points)
+        for name, values in grid.items():
+            point = {**at, name: values[-1]}
+            if len(values) > len(self.grid[name]) and point not in points and self._may_be(point):
+                points.append(point)
+        return replace(self, grid=grid, points=tuple(points)) if len(points) > len(self.points) else self
+
+    def _may_be(self, point: Point) -> bool:
+        try:
+            return bool(self.runs_at(point))
+        except RequestError:
+            return False
+
+
+def plan_trials(
+    suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seeds: Sequence[int]
+) -> list[Trials]:
+    """Equally many points for every method, on the suite's grid for it or else the method's own; defaults first.
+
+    What a grid does not vary is the suite's (its ``hyperparameters`` there), or else the method's default; that of the
+    hyper-parameters that it does vary is among the trials.
+    """
+    own = parse_seeds(suite.seeds)
+    for seed in seeds:
+        if seed in own:
+            raise RequestError(f"seed {seed} is one of the suite's own ({suite.seeds}); tune on others")
+    for name in suite.search_space:
+        METHODS.get(name)
+
+    def of(method: str) -> Trials:
+        grid = suite.search_space.get(method, METHODS.get(method).search_space)
+        fixed = {k: v for k, v in suite.hyperparameters_of(method, scenario.id).items() if k not in grid}
+        default = make_config(method, fixed, "hyper-parameters").model_dump()
+        for name in grid:
+            if name not in default:
+                make_config(method, {name: grid[name][0]}, "search space")  # says which names there are
+        return Trials(method, scenario, tuple(seeds), grid, tuple(draw_points(grid, trials, default)), fixed)
+
+    return [of(method) for method in methods]
+
+
+def tune(
+    suite: Suite, planned: Sequence[Trials], out: Path, executor: Executor, watch: Watch | None = None
+) -> dict[str, Choice]:
+    """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per method.
+
+    ``watch(runs, reused)`` is told what happens.
+    """
+    ledger, trials = Ledger(out / f"{suite.name}-tuning"), list(planned)
+    for widening in range(WIDENINGS + 1):
+        frame = _run([run for each in trials for run in each.runs], suite, ledger, executor, watch)
+        reached = dict(zip(frame["run_id"], frame["validation_accuracy"].astype(float), strict=True))
+        chosen = {each.method: each.choice(reached) for each in trials}
+        wider = [each.widened(choice.values) if (choice := chosen[each.method]) else each for each in trials]
+        if widening == WIDENINGS or wider == trials:
+            break
+        trials = wider
+    return {method: choice for method, choice in chosen.items() if choice}
+
+
+def _run(
+    wanted: Sequence[RunSpec], suite: Suite, ledger: Ledger, executor: Executor, watch: Watch | None
+) -> pd.DataFrame:
+    """All runs in the ledger, those that were wanted among them; they are written down as ``tuning.csv``."""
+    runs = list({run.id: run for run in wanted}.values())
+    plan = make_plan(f"{suite.name}-tuning", runs, default_data_dir(), Options())
+    with ledger.lock():
+        standing = review(plan.runs, plan.bases, ledger)
+        with watch(runs, set(standing.reused)) if watch else nullcontext() as watcher:
+            execute(plan, ledger, executor, watcher.listen if watcher else lambda run, event: None, standing)
+    frame = read_runs(ledger.folder)
+    columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
+    frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")
+    return frame

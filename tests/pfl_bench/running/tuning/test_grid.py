@@ -1,0 +1,53 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfl_bench.running.tuning.grid import beyond, draw_points, from_middle, widened
+
+
+@given(sizes=st.lists(st.integers(1, 5), max_size=3), trials=st.integers(1, 40), with_default=st.booleans())
+def test_points_are_different_as_many_as_asked_or_all_that_there_are(sizes, trials, with_default):
+    grid = {f"dimension{d}": list(range(size)) for d, size in enumerate(sizes)}
+    default = dict.fromkeys(grid, -1) if with_default else None
+    points = draw_points(grid, trials, default)
+    beside = with_default and bool(grid)
+    assert len(points) == min(trials, math.prod(sizes) + beside)
+    assert len({tuple(point.values()) for point in points}) == len(points)
+    if with_default:
+        assert points[0] == default
+    assert all(point[name] in values for point in points[beside:] for name, values in grid.items())
+    assert points == draw_points(grid, trials + 5, default)[: len(points)]
+
+
+def test_a_default_on_the_grid_is_one_trial_not_two():
+    assert draw_points({"lr": [1, 2, 3, 4]}, 4, {"lr": 3, "momentum": 0.9}) == [{"lr": v} for v in (3, 1, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("value", "values", "further"),
+    [
+        (0.1, [0.1, 0.05, 0.01], 0.2), (0.01, [0.1, 0.05, 0.01], 0.002), (0.05, [0.1, 0.05, 0.01], None),
+        (0.3, [0.1, 0.05, 0.01], 0.9), (5, [1, 3, 5], 8), (1, [1, 3, 5], None), (2, [2, 4], 1), (4, [8, 4], 2),
+        (3, [3, 8], 1), (1, [1, 2], None),
+        ("fo", ["fo", "hf"], None), (True, [True, False], None), (0.0, [0.0, 1.0], None), (0.1, [0.1], None),
+    ],
+)  # fmt: skip
+def test_beyond_an_edge_the_grid_goes_on_at_its_own_ratio(value, values, further):
+    """Whole numbers stay whole, and below 1 none follows."""
+    assert beyond(value, values) == further
+
+
+def test_a_grid_is_widened_only_where_the_point_is_at_an_edge():
+    grid = {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0]}
+    assert widened(grid, {"lr": 0.05, "lam": 5.0}) == {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0, 25.0]}
+    assert widened({}, {}) == {}
+
+
+def test_the_middle_is_by_order_not_by_size():
+    grid = {"lr": [0.3, 0.2, 0.1, 0.05, 0.03]}
+    assert [from_middle({"lr": lr}, grid) for lr in (0.1, 0.05, 0.3, 0.03, 9.0)] == [0, 0.5, 1, 1, 1]
+    assert from_middle({"lr": 0.15}, grid) == pytest.approx(0.25), "beside the grid: between its neighbours"
+    assert from_middle({"variant": "fo"}, {"variant": ["fo", "hf"]}) == 0
+    assert from_middle({"lr": 0.3, "lam": 1.0}, {**grid, "lam": [1.0, 2.0, 3.0]}) == 2

@@ -1,0 +1,135 @@
+import json
+
+import pytest
+
+from pfl_bench.cli import tune as cli_tune
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS
+from pfl_bench.results.frame import read_runs
+from pfl_bench.running.executors.serial import SerialExecutor
+from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials, tune
+from pfl_bench.spec.suite import load_suite, parse_suite
+
+SUITE = """
+name = "tiny"
+seeds = "0-1"
+
+[[scenario]]
+id = "tiny-v1"
+dataset = "digits"
+partition = { rule = "classes", classes = 2, variant = "code" }
+clients = 4
+model = "mlp"
+visits = 4
+local_steps = 2
+batch_size = 8
+eval_every = 4
+
+[search_space]
+fedavg = { lr = [1e-9, 0.1] }
+"""
+
+
+def test_paper_table1_has_the_papers_grids():
+    grids = load_suite("paper-table1").search_space
+    assert {"pfedhn", "pfedhn_pc"}.isdisjoint(grids)
+    for method in ("local", "fedavg", "fedavg_ft", "fedper", "pfedme", "lg_fedavg", "ditto"):
+        assert list(grids[method]["lr"]) == [0.1, 0.05, 0.01, 0.005]
+    for method, field in (("per_fedavg", "alpha"), ("pfedme", "personal_lr")):
+        assert list(grids[method][field]) == [0.05, 0.01, 0.005, 0.001]
+
+
+def runs_of(planned):
+    return [run for trials in planned for run in trials.runs]
+
+
+def test_the_suites_grid_comes_before_the_methods_own_and_the_default_before_both():
+    suite = parse_suite(SUITE, "s.toml")
+    fedavg, local = plan_trials(suite, suite.scenarios[0], ["fedavg", "local"], 8, [1000, 1001])
+    assert [point["lr"] for point in fedavg.points] == [0.005, 1e-9, 0.1]
+    assert local.points[0]["lr"] == 0.005 and len(local.points) == 8
+    assert len(fedavg.runs) == 6 and {run.seed for run in fedavg.runs} == {1000, 1001}
+
+
+def test_what_a_grid_does_not_vary_is_the_suites():
+    text = SUITE + "[hyperparameters]\nfedavg = { lr = 0.3, cohort = 2 }\n"
+    suite = parse_suite(text + '[hyperparameters_at."tiny-*"]\nfedavg = { momentum = 0.5 }\n', "s.toml")
+    scenario = suite.scenarios[0].scaled(0.5)
+    configs = [run.config for run in runs_of(plan_trials(suite, scenario, ["fedavg"], 8, [1000]))]
+    assert [(c.lr, c.cohort, c.momentum) for c in configs] == [(0.005, 2, 0.5), (1e-9, 2, 0.5), (0.1, 2, 0.5)]
+
+
+def test_the_size_of_a_cohort_may_be_tuned():
+    suite = parse_suite(SUITE.replace("lr = [1e-9, 0.1]", "cohort = [1, 2, 4]"), "s.toml")
+    (trials,) = plan_trials(suite, suite.scenarios[0], ["fedavg"], 8, [1000])
+    assert sorted(run.config.cohort for run in trials.runs) == [1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("method", ["pfedme", "per_fedavg"])
+def test_steps_without_momentum_have_a_grid_of_their_own(method):
+    grid = METHODS.get(method).search_space
+    assert max(grid["personal_lr" if method == "pfedme" else "beta"]) >= 0.3
+    if method == "pfedme":
+        assert 1 in grid["inner_steps"], "K is paid for by the budget"
+
+
+def test_tuning_on_a_published_seed_is_refused():
+    suite = parse_suite(SUITE, "s.toml")
+    with pytest.raises(RequestError, match="seed 1 is one of the suite's own"):
+        plan_trials(suite, suite.scenarios[0], ["fedavg"], 1, [1000, 1])
+
+
+def test_a_grid_with_an_unknown_name_is_refused():
+    suite = parse_suite(SUITE.replace("lr = [", "rate = ["), "s.toml")
+    with pytest.raises(RequestError, match="unknown hyper-parameter of fedavg 'rate'"):
+        plan_trials(suite, suite.scenarios[0], ["fedavg"], 1, [1000])
+
+
+def test_tuning_runs_widens_records_and_resumes(tmp_path):
+    """1e-9 learns nothing, so the choice is at the upper edge, and beyond it there is more to try."""
+    suite = parse_suite(SUITE, "s.toml")
+    planned = plan_trials(suite, suite.scenarios[0], ["fedavg"], 8, [1000, 1001])
+    first = tune(suite, planned, tmp_path, SerialExecutor())
+    folder = tmp_path / "tiny-tuning"
+    table = (folder / TRIALS_FILE).read_bytes()
+    frame = read_runs(folder)
+    assert {run.id for run in runs_of(planned)} < set(frame["run_id"])
+    assert len(frame) <= 2 * (len(planned[0].points) + WIDENINGS)
+    of_choice = frame["config"].map(json.loads).map(lambda config: config["lr"]) == first["fedavg"].values["lr"]
+    assert first["fedavg"].values["lr"] >= 0.1
+    assert first["fedavg"].validation_accuracy == pytest.approx(frame["validation_accuracy"][of_choice].mean())
+    assert tune(suite, planned, tmp_path, SerialExecutor()) == first
+    assert (folder / TRIALS_FILE).read_bytes() == table
+
+
+def test_a_value_beyond_what_a_field_allows_is_not_tried():
+    """Ditto's share of the personal model must be below 1, and so nothing follows 0.9."""
+    suite = parse_suite(SUITE.replace("fedavg = { lr = [1e-9, 0.1] }", "ditto = { personal_share = [0.5, 0.9] }"), "s")
+    (trials,) = plan_trials(suite, suite.scenarios[0], ["ditto"], 8, [1000])
+    assert trials.widened({"personal_share": 0.9}) is trials
+    assert trials.widened({"personal_share": 0.5}).points[-1] == {"personal_share": 0.278}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["paper-table1", "--scenarios", "cifar10*"], "tune on one"),
+        (["paper-table1", "--scenarios", "nothing"], "unknown scenario"),
+        (["quick", "--precision", "fp64"], "unknown precision 'fp64'"),
+        (["quick", "--budget-scale", "0"], "--budget-scale: 0.0 must be a positive number"),
+        (["quick", "--executor", "spark"], "unknown executor"),
+        (["quick", "--methods", "fedavgg"], "did you mean 'fedavg'"),
+        (["quick", "--trials", "x"], "Invalid value for '--trials'"),
+        (["quick", "--trials", "0"], "Invalid value for '--trials'"),
+        (["quick", "--nonsense"], "No such option: --nonsense"),
+        ([], "Missing argument 'suite'"),
+        (["quick", "quick"], "unexpected extra argument"),
+        (["quick", "--seeds", "3-1"], "--seeds: '3-1' is not a number"),
+        (["quick", "--seeds", "2"], "is one of the suite's own"),
+    ],
+)
+def test_wrong_requests_are_one_clear_line(tmp_path, options, message, capsys):
+    assert cli_tune.main([*options, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())

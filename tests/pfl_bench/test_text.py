@@ -1,0 +1,20 @@
+import pytest
+
+from pfl_bench.errors import one_line
+from pfl_bench.text import printable, shortened
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ud800", "\ufeff"]
+)
+def test_nothing_hidden_is_left(hidden):
+    shown = printable(f"a{hidden}b")
+    assert hidden not in shown and shown.startswith("a\\") and shown.endswith("b")
+    shown.encode()
+    assert hidden not in one_line(ValueError(f"a{hidden}b"))
+
+
+def test_other_text_stays_as_it_is():
+    text = "fedavg (lr=0.1) ± † ‡ ä 漢字 <b> 100 %"
+    assert printable(text) == text == shortened(text, 100)
+    assert shortened("abcdef", 3) == "abc ..."
