@@ -19,19 +19,28 @@ MOST_VALUES = 10**8
 NOISE = 40.0  # standard deviation in grey levels
 
 
-@register_dataset("synthetic", source="generated", summary="Noisy class prototypes, for tests only")
-def load(request: DataRequest) -> ArrayDataset:
-    """Draw ``n`` images with equal class shares from fixed seeds and hold out a fixed fifth as test."""
-    options = dict(DEFAULTS)
-    for part in filter(None, request.argument.split(",")):
+def read_options(argument: str) -> dict[str, int]:
+    """``classes=3,n=180`` as numbers, each option once; together no more than ``MOST_VALUES``."""
+    options: dict[str, int] = {}
+    for part in argument.split(",") if argument else ():
         key, _, value = part.partition("=")
-        if key not in options or not re.fullmatch("[1-9][0-9]{0,6}", value):
+        if key not in DEFAULTS or not re.fullmatch("[1-9][0-9]{0,6}", value):
             raise RequestError(
                 f"synthetic: option {part[:80]!r} must be one of {', '.join(DEFAULTS)} = a positive number"
             )
+        if key in options:
+            raise RequestError(f"synthetic: option {key!r} is given twice")
         options[key] = int(value)
-    if (values := options["n"] * options["side"] ** 2 * options["channels"]) > MOST_VALUES:
+    classes, channels, side, n = (DEFAULTS | options).values()
+    if (values := max(n, classes) * side**2 * channels) > MOST_VALUES:
         raise RequestError(f"synthetic: n * side * side * channels is {values}; the most allowed is {MOST_VALUES}")
+    return options
+
+
+@register_dataset("synthetic", source="generated", summary="Noisy class prototypes, for tests only")
+def load(request: DataRequest) -> ArrayDataset:
+    """Draw ``n`` images with equal class shares from fixed seeds and hold out a fixed fifth as test."""
+    options = DEFAULTS | read_options(request.argument)
     classes, n = options["classes"], options["n"]
     rng = numpy_generator("synthetic", *options.values())
     shape = (options["side"], options["side"], options["channels"])

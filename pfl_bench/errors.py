@@ -5,8 +5,6 @@ import traceback
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pfl_bench.text import printable, shortened
 
 
@@ -33,12 +31,22 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+MOST_CHOICES = 20
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
-    """Build the error for a name that does not exist: the nearest name first, then all of them."""
+    """Build the error for a name that does not exist: the nearest name first, then all of them, or some of many."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = nearest(name, names)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return RequestError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(names) or '(none)'}")
+    listed = names if len(names) <= MOST_CHOICES else [*near, *(n for n in names if n not in near)][:MOST_CHOICES]
+    rest = f", ... ({len(names)} in all)" if len(listed) < len(names) else ""
+    return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}")
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The names that are most like a misspelt one."""
+    return difflib.get_close_matches(name[:100], list(known), n=most, cutoff=0.5)
 
 
 LONGEST = 300
@@ -67,17 +75,3 @@ def placed(error: BaseException, files: Collection[str], hooks: Collection[str])
     called = [frame.name for frame in own if frame.name in hooks]
     where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}, in {called[-1] if called else own[-1].name}"
     return f"{one_line(error)} ({where})"
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic on one line: field, value and what is wrong."""
-    problems = error.errors()
-    missing = [str(p["loc"][-1]) for p in problems if p["type"] == "missing"]
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    field = ".".join(str(part) for part in problem["loc"]) or "value"
-    if problem["type"] == "missing":
-        return f"{field} is missing"
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), missing, n=1)
-        return f"there is no field {field!r}" + (f": did you mean {near[0]!r}?" if near else "")
-    return f"{field}={problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from . import global_state, trial
-from .errors import RequestError, one_line, unknown
+from .errors import RequestError, one_line, shown, unknown
+from .files import check_name, read_text
 from .shelves import Offer, offers
 
 T = TypeVar("T")
@@ -52,7 +53,8 @@ class Registry(Generic[T]):
         ``origin`` is the defining module's name, where the object itself does not say it.
         """
         if not _NAME.fullmatch(name):
-            raise RequestError(f"{self.kind} name {name!r} must match {_NAME.pattern}")
+            raise RequestError(f"{self.kind} name {shown(name)} must match {_NAME.pattern}")
+        check_name(name, f"{self.kind} name")
         if name == "all":
             raise RequestError(f"{self.kind} name 'all' is taken: it means every {self.kind}")
 
@@ -166,10 +168,7 @@ class Plugin:
 
 def read_plugin(path: str | Path) -> Plugin:
     """Read a plug-in file; one that is missing or no text is a RequestError."""
-    try:
-        return Plugin(str(path), Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"plug-in {str(path)!r} cannot be read: {one_line(error)}") from error
+    return Plugin(str(path), read_text(Path(path), "plug-in"))
 
 
 LOADING_SECONDS = 60.0

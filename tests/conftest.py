@@ -27,6 +27,7 @@ SLOW = {
     "pfl_bench/testing/test_checks.py",
     "pfl_bench/testing/test_model_checks.py",
     "pfl_bench/testing/test_unfair.py",
+    "test_fuzz_requests.py",
     "test_wheel.py",
 }
 """Files and folders that ``make smoke`` leaves out."""

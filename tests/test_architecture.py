@@ -8,22 +8,24 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"errors", "global_state", "metrics", "registry", "seeds", "text"}
+FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "text"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
     "text": set(),
     "errors": {"text"},
+    "files": {"errors"},
+    "commands": {"errors", "files", "text"},
     "metrics": set(),
     "seeds": set(),
     "shelves": set(),
     "global_state": set(),
     "trial": {"errors"},
-    "registry": {"errors", "global_state", "shelves", "trial"},
-    "spec": {"errors", "registry"},
+    "registry": {"errors", "files", "global_state", "shelves", "trial"},
+    "spec": {"errors", "files", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},
     "engine": FOUNDATION | {"spec", "data", "client"},
-    "results": {"errors", "metrics", "spec", "text"},
+    "results": {"commands", "errors", "files", "metrics", "spec", "text"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
     "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},
@@ -33,7 +35,8 @@ MAY_IMPORT = {
 }
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
 
-WITHOUT_TORCH = ("spec", "results", "registry", "cli.app", "cli.request", "cli.list", "cli.leaderboard", "cli.compare",
+WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.request", "cli.settings",
+                 "cli.list", "cli.leaderboard", "cli.compare",
                  "cli.check", "cli.data")  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 

@@ -1,8 +1,6 @@
 """The program: its commands, and errors as one line."""
 
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +8,11 @@ import typer
 import typer.core
 import typer.main
 
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.commands import WRONG, exit_status, refuse
+from pfl_bench.errors import RequestError
+from pfl_bench.files import expanded
 
+from .numbers import number, whole
 from .signals import ending
 
 
@@ -42,9 +43,15 @@ app = typer.Typer(
 data_app = typer.Typer(help="Fetch and check data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plug-in file. Repeatable.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where data sets lie; default $PFL_BENCH_DATA, else the cache.")]
-Out = Annotated[Path, typer.Option(help="Folder of the results.")]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", parser=expanded, metavar="PATH", help="Load a plug-in file. Repeatable."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(parser=expanded, metavar="PATH", help="Where data sets lie; default $PFL_BENCH_DATA, else the cache."),
+]
+Out = Annotated[Path, typer.Option(parser=expanded, metavar="PATH", help="Folder of the results.")]
 
 
 @app.command()
@@ -55,13 +62,17 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="For example 0-2 or 0,3,7.")] = None,
     out: Out = Path("results"),
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs at a time; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(parser=whole(1, 10_000), metavar="N", help="Runs at a time; default: one per core.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     backend: Annotated[str, typer.Option(help="auto, loop, vmap or graph.")] = "auto",
     state: Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")] = "memory",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    budget_scale: Annotated[float, typer.Option(help="Multiply the client visits.")] = 1.0,
+    budget_scale: Annotated[
+        float, typer.Option(parser=number, metavar="NUMBER", help="Multiply the client visits.")
+    ] = 1.0,
     data_dir: DataDir = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")] = None,
     plugin: Plugins = None,
@@ -74,13 +85,14 @@ def run(
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
     from pfl_bench.registry import load_plugins
 
-    from .request import RunRequest, read_request
+    from .request import RunRequest, check_means, read_request
 
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, state, precision,
         budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
-        tuple(name.strip() for name in track.split(",") if name.strip()), in_process,
+        tuple(name.strip() for name in track.split(",")) if track else (), in_process,
     )  # fmt: skip
+    check_means(request)
     plugins = load_plugins(request.plugins)
     wanted = read_request(request)
     from .run import run_request  # loads torch
@@ -113,8 +125,10 @@ def leaderboard(
 
 @app.command()
 def compare(
-    before: Annotated[Path, typer.Argument(help="A suite's results folder, such as results/quick.")],
-    after: Annotated[Path, typer.Argument(help="Another one.")],
+    before: Annotated[
+        Path, typer.Argument(parser=expanded, metavar="BEFORE", help="A suite's results folder, such as results/quick.")
+    ],
+    after: Annotated[Path, typer.Argument(parser=expanded, metavar="AFTER", help="Another one.")],
 ) -> int:
     """Which cells of two results folders differ, and beyond noise or not; exit status 1 if something got worse."""
     from .compare import compare_folders
@@ -153,30 +167,28 @@ def verify(name: str, data_dir: DataDir = None) -> int:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Execute one command and return its exit status; a wrong request becomes one line on stderr and 2."""
-    command = typer.main.get_command(app)
-    try:
-        status = command.main(args=list(arguments), prog_name="pfl-bench", standalone_mode=False)
-    except RequestError as error:
-        return _refuse(str(error))
-    except typer.Exit as stop:
-        return stop.exit_code
-    except _Interrupted as error:
-        status, line = ending(error.interruption)
-        return _refuse(line, status, kind="")
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except BrokenPipeError:
-        return 0
-    except OSError as error:
-        return _refuse(one_line(error), status=1)
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # not one of the command-line parser's own
-            raise
-        return _refuse(error.format_message()) if error.format_message() else 2
-    return status if isinstance(status, int) else 0
+    return run_program(app, arguments, "pfl-bench")
 
 
-def _refuse(message: str, status: int = 2, kind: str = "error: ") -> int:
-    with suppress(OSError):  # the terminal may be gone
-        print(f"{kind}{' '.join(message.split())}", file=sys.stderr)
-    return status
+def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
+    """As ``run_command_line``, for any program; its parser's complaints are wrong requests like others."""
+
+    def parse_and_run() -> object:
+        try:
+            command = typer.main.get_command(program)
+            return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
+        except typer.Exit as stop:
+            return stop.exit_code
+        except _Interrupted as error:
+            status, line = ending(error.interruption)
+            return refuse(line, status, kind="")
+        except typer.Abort as error:
+            raise KeyboardInterrupt from error
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # not one of the command-line parser's own
+                raise
+            if message := error.format_message():
+                raise RequestError(message) from error
+            return WRONG  # it has shown the help
+
+    return exit_status(parse_and_run)

@@ -21,13 +21,15 @@ def check_things(method: str | None, model: str | None, data: str | None, plugin
     """Run every check on a method, on a client model, or on all of either. Returns 1 if one fails."""
     if (method is None) == (model is None):
         raise RequestError("check: name a method, or a client model with --model")
-    return check_methods(method, plugins) if method else check_models(str(model), data, plugins)
+    if data is not None and model is None:
+        raise RequestError("--data: a data set is for --model")
+    return check_methods(method, plugins) if method is not None else check_models(str(model), data, plugins)
 
 
 def check_methods(method: str, plugins: Sequence[Path]) -> int:
     """Run every conformance check on a method, or on all. Returns 1 if one fails."""
     loaded = load_plugins(plugins)
-    names = parse_names(method, METHODS.known_names(), "method")
+    names = parse_names(method, METHODS.known_names(), "method", "METHOD")
     from pfl_bench.testing import CHECKS, Context  # loads torch
 
     console = make_console()
@@ -40,7 +42,7 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
 def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
     """Put a client model, or all, through its checks. Returns 1 if one fails."""
     load_plugins(plugins)
-    names = parse_names(model, MODELS.known_names(), "client model")
+    names = parse_names(model, MODELS.known_names(), "client model", "--model")
     from pfl_bench.testing import MODEL_CHECKS, ModelContext  # loads torch
 
     context, console = ModelContext() if data is None else ModelContext(data), make_console()

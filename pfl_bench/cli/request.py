@@ -1,6 +1,5 @@
 """A request as it was typed, and what it names: checked without loading torch, so that a slip is told at once."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,7 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
-from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES
-from pfl_bench.spec.run import parse_overrides
+from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
 from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import (
     Overrides,
@@ -22,6 +20,8 @@ from pfl_bench.spec.suite import (
     parse_seeds,
     select_scenarios,
 )
+
+from .settings import check_form, read_settings
 
 ADHOC = "adhoc"
 
@@ -63,20 +63,47 @@ class Wanted:
     overrides: Overrides
 
 
+def check_means(request: RunRequest) -> None:
+    """RequestError for what is wrong whatever there is to run: how to compute, where to write, how options look.
+
+    Needs no plug-in, so that none runs for a request that is refused.
+    """
+    for kind, name, choices in (
+        ("executor", request.executor, EXECUTORS),
+        ("backend", request.backend, BACKENDS),
+        ("state", request.state, STATES),
+        *(("tracker", name, tuple(TRACKERS)) for name in request.trackers),
+    ):
+        if name not in choices:
+            raise unknown(kind, name, choices)
+    check_device(request.device, "--device")
+    if request.address is not None:
+        split_address(request.address, "--address")
+        if request.executor != "ray":
+            raise RequestError("--address is for --executor ray")
+    if request.in_process and request.executor != "serial":
+        raise RequestError("--in-process is for --executor serial")
+    at_edition([], request.budget_scale, request.precision, "--budget-scale")
+    if request.seeds is not None:
+        parse_seeds(request.seeds, "--seeds")
+    check_form(request.settings)
+    check_writable(request.out)
+
+
 def read_request(request: RunRequest) -> Wanted:
     """Look up every name. RequestError for one that does not exist. Plug-ins must be loaded before."""
+    check_means(request)
     known = METHODS.known_names()
     suite = _suite(request)
-    asked = suite.methods if request.methods is None else request.methods
-    methods = parse_names(asked, known, "method")
-    seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds)
+    asked, where = (request.methods, "--methods") if request.methods is not None else (suite.methods, "methods")
+    methods = parse_names(asked, known, "method", where)
+    seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds, "--seeds")
     for name in sorted(suite.methods_named() - set(known)):
         raise unknown("method", name, known)
-    overrides = parse_overrides(request.settings, methods, known)
-    chosen = select_scenarios(suite.scenarios, request.scenarios)
-    scenarios = at_edition(chosen, request.budget_scale, request.precision)
+    overrides = read_settings(request.settings, methods, known)
+    chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
+    scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
     _check_names(scenarios)
-    _check_means(request)
     return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
 
 
@@ -99,18 +126,3 @@ def _check_names(scenarios: Sequence[Scenario]) -> None:
     ):
         for name in sorted(names):
             registry.require(name)
-
-
-def _check_means(request: RunRequest) -> None:
-    """How to compute, and where to write."""
-    for kind, name, choices in (
-        ("executor", request.executor, EXECUTORS),
-        ("backend", request.backend, BACKENDS),
-        ("state", request.state, STATES),
-        *(("tracker", name, tuple(TRACKERS)) for name in request.trackers),
-    ):
-        if name not in choices:
-            raise unknown(kind, name, choices)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", request.device):
-        raise RequestError(f"--device: {request.device!r} must be auto, cpu, cuda or cuda:N")
-    check_writable(request.out)

@@ -12,51 +12,61 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pfl_bench.errors import RequestError, unknown
+from pfl_bench.errors import RequestError, shown, unknown
 from pfl_bench.registry import METHODS
+from pfl_bench.results.ledger import check_writable
 from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
+from .app import Out, run_program
+from .numbers import number, whole
 
-def main(
-    suite: str,
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def tune_suite(
+    suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
     scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
-    trials: Annotated[int, typer.Option(min=1)] = 8,
+    trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N")] = 8,
     seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
-    out: Path = Path("results"),
-    budget_scale: Annotated[float, typer.Option(help="As in `run`.")] = 1.0,
+    out: Out = Path("results"),
+    budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
 ) -> None:
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
-    try:
-        loaded = load_suite(suite)
-        asked = loaded.methods if methods is None else methods
-        names = parse_names(asked, METHODS.known_names(), "method")
-        matching = select_scenarios(loaded.scenarios, scenarios)
-        if scenarios is not None and len(matching) > 1:
-            found = ", ".join(scenario.id for scenario in matching)
-            raise RequestError(f"--scenarios: {scenarios!r} matches {found}; tune on one")
-        scenario = at_edition(matching[:1], budget_scale, precision)[0]
-        if executor not in EXECUTORS:
-            raise unknown("executor", executor, EXECUTORS)
-        from pfl_bench.running.executors.choice import choose_executor  # loads torch
-        from pfl_bench.running.tuning.trials import plan_trials, tune
+    loaded = load_suite(suite)
+    asked, where = (loaded.methods, "methods") if methods is None else (methods, "--methods")
+    names = parse_names(asked, METHODS.known_names(), "method", where)
+    tried_at = parse_seeds(seeds, "--seeds")
+    matching = select_scenarios(loaded.scenarios, scenarios, "--scenarios")
+    if scenarios is not None and len(matching) > 1:
+        found = ", ".join(scenario.id for scenario in matching)
+        raise RequestError(f"--scenarios: {shown(scenarios)} matches {found}; tune on one")
+    scenario = at_edition(matching[:1], budget_scale, precision, "--budget-scale")[0]
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    check_writable(out)
+    from pfl_bench.running.executors.choice import choose_executor  # loads torch
+    from pfl_bench.running.tuning.trials import plan_trials, tune
 
-        from .progress import RunProgress
+    from .progress import RunProgress
 
-        names = METHODS.loaded(names) if means_all(asked) else names
-        planned = plan_trials(loaded, scenario, names, trials, parse_seeds(seeds))
-        chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
-    except RequestError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
+    names = METHODS.loaded(names) if means_all(asked) else names
+    planned = plan_trials(loaded, scenario, names, trials, tried_at)
+    chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
     for method, choice in chosen.items():
         pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())
         print(f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation")
 
 
+def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit status."""
+    return run_program(app, arguments, "python -m pfl_bench.cli.tune")
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main(sys.argv[1:]))

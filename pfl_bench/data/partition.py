@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from pfl_bench.errors import RequestError, first_problem, shown
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import PARTITIONS
 from pfl_bench.seeds import numpy_generator
+from pfl_bench.spec.fields import read_fields
 
 from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
@@ -165,10 +166,12 @@ def make_partition(
     if not 0 <= novel < clients:
         raise RequestError(f"novel: {novel} clients left out of {clients}; at least one must train")
     rule: Rule = PARTITIONS.get(rule_name)
-    try:
-        config = rule.config(**parameters)
-    except ValidationError as error:
-        raise RequestError(f"partition rule {rule_name}: {first_problem(error)}") from error
+    config = read_fields(rule.config, parameters, f"partition rule {rule_name}: ")
+    if clients > (most := min(len(dataset.test_labels), len(dataset.train_labels) // 2)):
+        raise RequestError(
+            f"clients={clients}: use fewer clients, at most {most}: each needs two training and one test sample, and "
+            f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
+        )
     strata = strata_of(rule.strata, dataset, config.least)
     rng = numpy_generator(seed, "partition", rule_name)
     shares = rule.shares(config, strata.counts, clients, rng)

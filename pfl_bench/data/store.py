@@ -17,6 +17,7 @@ import numpy as np
 import platformdirs
 
 from pfl_bench.errors import RequestError, one_line, placed, shown
+from pfl_bench.files import expanded
 from pfl_bench.registry import DATASETS
 
 from .dataset import ArrayDataset, Arrays
@@ -35,7 +36,7 @@ class DataRequest:
 def default_data_dir() -> Path:
     """``$PFL_BENCH_DATA``, else the platform's cache folder for this user."""
     configured = os.environ.get("PFL_BENCH_DATA")
-    return Path(configured) if configured else Path(platformdirs.user_cache_dir("pfl-bench"))
+    return expanded(configured) if configured else Path(platformdirs.user_cache_dir("pfl-bench"))
 
 
 def register_dataset(
@@ -52,6 +53,7 @@ def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True)
     """
     name, _, argument = spec.partition(":")
     source = DATASETS.get(name)
+    argument = str(expanded(argument)) if argument.startswith("~") else argument
     folder = data_dir or default_data_dir()
     try:
         fetched = not (folder / f"{name}.npz").exists()

@@ -13,6 +13,7 @@ from pfl_bench.client.requests import Served
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
+from pfl_bench.spec.fields import check_written
 
 from .federation import Federation
 
@@ -152,7 +153,14 @@ def register_method(name: str, *, paper: str) -> Callable[[M], M]:
         if cls.moment not in cls.moments():
             hook = MOMENT_HOOKS[cls.moment]
             raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r}; it must define {hook}")
+        _check_defaults(name, cls.Config)
         cls.name = name
         return METHODS.register(name, paper=paper)(cls)
 
     return enter
+
+
+def _check_defaults(name: str, config: type[MethodConfig]) -> None:
+    """RequestError where JSON cannot hold the defaults; what has none is looked at when a configuration is made."""
+    if not any(field.is_required() for field in config.model_fields.values()):
+        check_written(config(), f"method {name!r}: ")

@@ -1,7 +1,8 @@
 """Peak memory of one run, also where a worker process serves many runs."""
 
 import ctypes
-import resource
+import importlib
+import sys
 from pathlib import Path
 
 import torch
@@ -20,15 +21,27 @@ def reset_peak_memory() -> None:
             torch.cuda.reset_peak_memory_stats()
 
 
-def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory in use since the last reset: of the device's allocator on a GPU, else of the process."""
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """Most memory in use since the last reset: of the device's allocator on a GPU, else of the process.
+
+    None where it cannot be measured (Windows).
+    """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:
         status = Path("/proc/self/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return _process_maximum()
+
+
+def _process_maximum() -> int | None:
+    """POSIX's figure: bytes on macOS, KiB elsewhere."""
+    try:
+        resource = importlib.import_module("resource")
+    except ImportError:
+        return None
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def keep_freed_memory() -> None:

@@ -29,7 +29,7 @@ def check_writable(folder: Path) -> None:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise RequestError(f"--out: {str(folder)!r} cannot be written: {place} is not a writable folder")
+        raise RequestError(f"results folder {str(folder)!r} cannot be written: {place} is not a writable folder")
 
 
 class Ledger:
@@ -57,7 +57,7 @@ class Ledger:
             raise self._taken() from error
         except OSError as error:
             guard.release()
-            raise RequestError(f"--out: {str(self.folder)!r} cannot be written: {one_line(error)}") from error
+            raise RequestError(f"results folder {str(self.folder)!r} cannot be written: {one_line(error)}") from error
         try:
             self._lock = guard
             yield
@@ -66,7 +66,7 @@ class Ledger:
             guard.release()
 
     def _taken(self) -> RequestError:
-        return RequestError(f"--out: another run is writing to {self.folder}; wait for it, or choose another folder")
+        return RequestError(f"another run is writing to {self.folder}; wait for it, or choose another folder")
 
     def _renew_lock(self) -> None:
         """Before every write: the folder may have been removed, and be another driver's by now (RequestError)."""

@@ -15,13 +15,15 @@ from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.errors import RequestError
+from pfl_bench.files import expanded
 from pfl_bench.registry import Plugin
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.spec.options import Options
+from pfl_bench.spec.options import Options, check_device
 from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
+from .fit import check_fit
 from .guard import harmless
 from .job import Job, make_job
 from .keeping import Keeper
@@ -66,15 +68,11 @@ def resolve_device(name: str) -> str:
     """``auto`` is the GPU where there is one. RequestError for a device that is not there."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise RequestError(f"--device: {name!r} must be auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise RequestError(f"--device: {name!r} must be auto, cpu, cuda or cuda:N")
+    check_device(name)
+    device = torch.device(name)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise RequestError(f"--device: {name!r} is not there; this machine has {count} CUDA devices")
+        raise RequestError(f"device {name!r} is not there; this machine has {count} CUDA devices")
     return name
 
 
@@ -82,7 +80,7 @@ def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> 
     """The scenario's partition at a seed: computed by its rule, or imported. RequestError if it cannot be had."""
     spec = scenario.partition
     if spec.file is not None:
-        partition = Partition.load(Path(spec.file))
+        partition = Partition.load(expanded(spec.file))
         if spec.sha256 is not None and partition.sha256() != spec.sha256:
             raise RequestError(f"{scenario.id}: partition {spec.file} is not the one with hash {spec.sha256[:12]}")
         if (partition.clients, partition.novel) != (scenario.clients, scenario.novel):
@@ -92,9 +90,7 @@ def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> 
             )
         partition.check(dataset)
         return partition
-    if spec.rule is None:
-        raise RequestError(f"{scenario.id}: partition needs a 'rule' or a 'file'")
-    return make_partition(spec.rule, spec.parameters, dataset, scenario.clients, seed, scenario.novel)
+    return make_partition(str(spec.rule), spec.parameters, dataset, scenario.clients, seed, scenario.novel)
 
 
 @harmless()
@@ -118,6 +114,7 @@ def make_plan(
         for name in scenario.models:
             model = make_model(name, dataset.input_shape, dataset.classes, scenario.precision)
             choose_backend(options.backend, model, torch.device(options.device))
+        check_fit(scenario, dataset)
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
             partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
     bases = {

@@ -1,6 +1,13 @@
 """What every method's hyper-parameters have in common."""
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST = 10**9
+"""The largest count that a request may name; 64-bit arithmetic with it is safe."""
+
+Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
 class MethodConfig(BaseModel):
@@ -8,4 +15,4 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    cohort: PositiveInt = Field(5, description="clients per round; the budget counts client visits, not rounds")
+    cohort: Count = Field(default=5, description="clients per round; the budget counts client visits, not rounds")

@@ -1,7 +1,10 @@
 """How to compute, as opposed to what."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+from pfl_bench.errors import RequestError, shown
 
 EXECUTORS = ("ray", "serial")
 BACKENDS = ("auto", "loop", "vmap", "graph")
@@ -19,3 +22,19 @@ class Options:
     backend: str = "auto"
     checkpoint_seconds: float = 30.0
     state: Literal["memory", "disk"] = "memory"
+
+
+def check_device(name: str, where: str = "device") -> None:
+    """RequestError for what is no device's name; whether it is there is another question (``resolve_device``)."""
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise RequestError(f"{where}: {shown(name)} must be auto, cpu, cuda or cuda:N")
+
+
+def split_address(address: str, where: str = "address") -> tuple[str, int] | None:
+    """Host and port of a Ray cluster's address, None for ``auto`` and ``local``; RequestError for any other form."""
+    if address in ("auto", "local"):
+        return None
+    found = re.fullmatch(r"(?:ray://)?([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", address)
+    if not found or not 0 < int(found[2]) < 2**16 or not all(0 < len(part) < 64 for part in found[1].split(".")):
+        raise RequestError(f"{where}: {shown(address)} must be HOST:PORT, ray://HOST:PORT or auto")
+    return found[1].strip("[]"), int(found[2])

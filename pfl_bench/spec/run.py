@@ -1,17 +1,15 @@
 """A run: method with its hyper-parameters x scenario x seed. Its id is a hash of exactly those."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-
-from pfl_bench.errors import RequestError, first_problem, unknown
+from pfl_bench.errors import unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
+from .fields import check_written, read_fields
 from .identity import config_hash, config_identity, run_id
 from .scenario import Scenario
 from .suite import Overrides, Suite
@@ -50,33 +48,9 @@ def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodCon
     for field in values:
         if field not in cls.Config.model_fields:
             raise unknown(f"hyper-parameter of {method}", field, cls.Config.model_fields)
-    try:
-        return cls.Config(**values)
-    except ValidationError as error:
-        raise RequestError(f"{where} {method}.{first_problem(error)}") from error
-
-
-def parse_overrides(settings: Sequence[str], methods: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read ``METHOD.FIELD=VALUE`` settings; values are JSON where they can be, else text (``make_config`` checks them).
-
-    RequestError for a malformed setting, or a method that is not ``known`` or does not take part.
-    """
-    overrides: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        target, equals, value = setting.partition("=")
-        method, dot, field = target.partition(".")
-        if not (equals and dot and field and value):
-            raise RequestError(f"--set: {setting!r} must read METHOD.FIELD=VALUE")
-        if method not in known:
-            raise unknown("method", method, known)
-        if method not in methods:
-            raise RequestError(f"--set: {setting!r} is for a method that does not take part: {', '.join(methods)}")
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = value
-        overrides.setdefault(method, {})[field] = parsed
-    return overrides
+    config = read_fields(cls.Config, values, f"{where} {method}.")
+    check_written(config, f"{where} {method}.")
+    return config
 
 
 def plan_runs(

@@ -3,25 +3,22 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pfl_bench.errors import RequestError, first_problem, unknown
+from pfl_bench.errors import RequestError, shown, unknown
+from pfl_bench.files import check_name
 
+from .config import MOST, Count
+from .fields import read_fields
 from .identity import scenario_identity
 
 Precision = Literal["fp32", "bf16"]
 """What a client model computes in; ``precision.arithmetic`` does it."""
+
+Steps = Annotated[int, Field(gt=0, le=100_000)]
+"""Mini-batch gradients at a time; their batches are drawn beforehand, and must fit into memory."""
 
 
 class PartitionSpec(BaseModel):
@@ -31,7 +28,18 @@ class PartitionSpec(BaseModel):
 
     rule: str | None = None
     file: str | None = None
-    sha256: str | None = None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _is_a_rule_or_a_file(self) -> "PartitionSpec":
+        if self.rule is None and self.file is None:
+            raise ValueError("give a 'rule' or a 'file'")
+        if self.rule is not None and self.file is not None:
+            raise ValueError("give a 'rule' or a 'file', not both")
+        beside = ["sha256"] * (self.sha256 is not None) if self.rule is not None else list(self.parameters)
+        if beside:
+            raise ValueError(f"{beside[0]!r} has no meaning beside {'a rule' if self.file is None else 'a file'}")
+        return self
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -44,8 +52,8 @@ class EnrollSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: PositiveInt = 100
-    samples: tuple[PositiveInt | Literal["all"], ...] = ("all",)
+    steps: Steps = 100
+    samples: tuple[Count | Literal["all"], ...] = Field(default=("all",), min_length=1)
 
 
 class Scenario(BaseModel):
@@ -56,26 +64,34 @@ class Scenario(BaseModel):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._+@-]*$")
     dataset: str
     partition: PartitionSpec
-    clients: PositiveInt
-    novel: NonNegativeInt = 0
+    clients: Count
+    novel: int = Field(default=0, ge=0, le=MOST)
     enroll: EnrollSpec | None = None
     model: str | tuple[str, ...] = Field(description="client model; several are dealt to the clients in turn")
-    visits: PositiveInt = Field(description="client visits: one client trains once")
-    local_steps: PositiveInt = Field(description="mini-batch gradients per visit")
-    batch_size: PositiveInt
+    visits: Count = Field(description="client visits: one client trains once")
+    local_steps: Steps = Field(description="mini-batch gradients per visit")
+    batch_size: Count
     batches: Literal["fresh", "epoch"] = "fresh"
-    eval_every: PositiveInt = Field(description="client visits between evaluations")
-    adapt_every: PositiveInt | None = Field(default=None, description="as eval_every, for models that adapt first")
-    adapt_steps: PositiveInt | None = Field(
+    eval_every: Count = Field(description="client visits between evaluations")
+    adapt_every: Count | None = Field(default=None, description="as eval_every, for models that adapt first")
+    adapt_steps: Steps | None = Field(
         default=None,
         description="mini-batch gradients per client to adapt before an evaluation, equal for all methods; default: "
         "those of one visit",
     )
     precision: Precision = "fp32"
-    budget_scale: PositiveFloat = 1.0
+    budget_scale: float = Field(default=1.0, gt=0, le=MOST)
+
+    @field_validator("id")
+    @classmethod
+    def _can_name_a_file(cls, id: str) -> str:
+        check_name(id, "the name")
+        return id
 
     @model_validator(mode="after")
     def _has_models_for_its_clients(self) -> "Scenario":
+        if self.novel >= self.clients:
+            raise ValueError(f"novel={self.novel}: of {self.clients} clients at least one must train")
         if not 1 <= len(self.models) <= self.clients - self.novel:
             raise ValueError(
                 f"model: {len(self.models)} client models for {self.clients - self.novel} training clients"
@@ -122,19 +138,26 @@ class Scenario(BaseModel):
         return self.model_copy(update={"id": f"{self.id}+{precision}", "precision": precision})
 
 
-def at_edition(scenarios: Sequence[Scenario], budget_scale: float, precision: str) -> list[Scenario]:
-    """The scenarios at a share of their budget and in a precision, as typed; RequestError where that is none."""
+def at_edition(
+    scenarios: Sequence[Scenario], budget_scale: float, precision: str, where: str = "budget_scale"
+) -> list[Scenario]:
+    """The scenarios at a share of their budget and in a precision; RequestError where that is none.
+
+    ``where`` is what the error calls the share.
+    """
     if not (math.isfinite(budget_scale) and budget_scale > 0):
-        raise RequestError(f"--budget-scale: {budget_scale} must be a positive number")
+        raise RequestError(f"{where}: {budget_scale} must be a positive number")
+    for scenario in scenarios:
+        if scenario.visits * budget_scale > MOST or scenario.budget_scale * budget_scale > MOST:
+            raise RequestError(f"{where}: {budget_scale:g} times {scenario.visits} client visits is more than {MOST}")
     if precision not in get_args(Precision):
         raise unknown("precision", precision, get_args(Precision))
     computed_in: Precision = "bf16" if precision == "bf16" else "fp32"
     return [scenario.scaled(budget_scale).at_precision(computed_in) for scenario in scenarios]
 
 
-def read_scenario(table: dict[str, Any], where: str | Path) -> Scenario:
+def read_scenario(table: Any, where: str | Path) -> Scenario:
     """Validate a scenario given as a table; RequestError names the field, the value and what would be right."""
-    try:
-        return Scenario(**table)
-    except ValidationError as error:
-        raise RequestError(f"{where}: scenario {table.get('id', '?')!r}: {first_problem(error)}") from error
+    if not isinstance(table, dict):
+        raise RequestError(f"{where}: scenario={shown(table)} must be a table, under the heading [[scenario]]")
+    return read_fields(Scenario, table, f"{where}: scenario {shown(table.get('id', '?'))}: ")

@@ -6,15 +6,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from pfl_bench.errors import RequestError, one_line, unknown
+from pfl_bench.errors import RequestError, one_line, shown, unknown
+from pfl_bench.files import check_name, expanded, read_text
 
 from .scenario import Scenario, read_scenario
+from .tables import check_tables
 
-_TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
-_KEYS = {"name", "description", "methods", "seeds", "scenario", *_TABLES}
 MOST_SEEDS = 1000
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -58,28 +57,10 @@ def parse_suite(text: str, where: str) -> Suite:
     """Read a suite from TOML text; every mistake is a RequestError that says where."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise RequestError(f"{where} is not TOML: {one_line(error)}") from error
-    for key in table:
-        if key not in _KEYS:
-            raise unknown(f"field in {where}", key, _KEYS)
-    for key, kind in (("name", str), ("scenario", list)):
-        if not isinstance(table.get(key), kind) or not table[key]:
-            raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
-    kinds = {"methods": str, "description": str, "seeds": str | int}
-    for key, allowed in {**kinds, **dict.fromkeys(_TABLES, dict)}.items():
-        if key in table and not isinstance(table[key], allowed):
-            raise RequestError(f"{where}: {key}={table[key]!r} is of the wrong type")
-    _check_hyperparameters(table.get("hyperparameters", {}), f"{where}: hyperparameters")
-    for pattern, by_method in table.get("hyperparameters_at", {}).items():
-        _check_hyperparameters(by_method, f"{where}: hyperparameters_at.{pattern}")
-    for method, grid in table.get("search_space", {}).items():
-        if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
-            raise RequestError(
-                f"{where}: search_space.{method}={grid!r} must give a list of values per hyper-parameter"
-            )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", table["name"]):
-        raise RequestError(f"{where}: name={table['name']!r} must consist of letters, digits, '.', '_' and '-'")
+    check_tables(table, where)
+    check_name(table["name"], f"{where}: the name")
     scenarios = tuple(read_scenario(row, where) for row in table["scenario"])
     ids = [scenario.id for scenario in scenarios]
     if len(set(ids)) < len(ids):
@@ -87,12 +68,14 @@ def parse_suite(text: str, where: str) -> Suite:
     for pattern in table.get("hyperparameters_at", {}):
         if not fnmatch.filter(ids, pattern):
             raise unknown(f"scenario in {where}, hyperparameters_at", pattern, ids)
+    seeds = _joined(table.get("seeds", "0-2"))
+    parse_seeds(seeds, f"{where}: seeds")
     return Suite(
         name=table["name"],
         description=table.get("description", ""),
         scenarios=scenarios,
-        methods=table.get("methods", "all"),
-        seeds=str(table.get("seeds", "0-2")),
+        methods=_joined(table.get("methods", "all")),
+        seeds=seeds,
         hyperparameters=table.get("hyperparameters", {}),
         hyperparameters_at=table.get("hyperparameters_at", {}),
         variants=table.get("variants", {}),
@@ -100,11 +83,9 @@ def parse_suite(text: str, where: str) -> Suite:
     )
 
 
-def _check_hyperparameters(by_method: Any, where: str) -> None:
-    """RequestError unless this is a table of tables."""
-    for method, values in by_method.items() if isinstance(by_method, dict) else [("", by_method)]:
-        if not isinstance(values, dict):
-            raise RequestError(f"{where}{'.' * bool(method)}{method}={values!r} must be a table of hyper-parameters")
+def _joined(value: str | int | Sequence[str | int]) -> str:
+    """A list as the text that the command line takes for it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def builtin_suites() -> dict[str, Suite]:
@@ -118,22 +99,22 @@ def builtin_suites() -> dict[str, Suite]:
 def load_suite(name_or_file: str) -> Suite:
     """A built-in suite by name, or one of your own by its ``.toml`` path."""
     if name_or_file.endswith(".toml"):
-        try:
-            return parse_suite(Path(name_or_file).read_text(encoding="utf-8"), name_or_file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RequestError(f"suite file {name_or_file!r} cannot be read: {one_line(error)}") from error
+        return parse_suite(read_text(expanded(name_or_file), "suite file"), name_or_file)
     suites = builtin_suites()
     if name_or_file not in suites:
         raise unknown("suite", name_or_file, suites)
     return suites[name_or_file]
 
 
-def select_scenarios(scenarios: Sequence[Scenario], patterns: str | None) -> list[Scenario]:
-    """Scenarios whose id matches one of the comma-separated globs; a glob without a match is a RequestError."""
+def select_scenarios(scenarios: Sequence[Scenario], patterns: str | None, where: str = "scenarios") -> list[Scenario]:
+    """Scenarios whose id matches one of the comma-separated globs; a glob without a match is a RequestError.
+
+    ``where``, here and below, is what an error calls the text: ``--scenarios`` on the command line.
+    """
     if patterns is None:
         return list(scenarios)
     chosen: list[Scenario] = []
-    for pattern in _items(patterns, "--scenarios"):
+    for pattern in _items(patterns, where):
         matching = [s for s in scenarios if fnmatch.fnmatchcase(s.id, pattern)]
         if not matching:
             raise unknown("scenario", pattern, [s.id for s in scenarios])
@@ -146,29 +127,31 @@ def means_all(text: str) -> bool:
     return text.strip() == "all"
 
 
-def parse_names(text: str, known: Sequence[str], kind: str) -> list[str]:
+def parse_names(text: str, known: Sequence[str], kind: str, where: str | None = None) -> list[str]:
     """``all`` or a comma-separated list of known names, each once."""
-    names = list(known) if means_all(text) else _items(text, f"--{kind}s")
+    names = list(known) if means_all(text) else _items(text, where or f"{kind}s")
     for name in names:
         if name not in known:
             raise unknown(kind, name, known)
     return list(dict.fromkeys(names))
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, where: str = "seeds") -> list[int]:
     """``0-2`` or ``0,3,7-9``: non-negative whole numbers, each once, in the order given."""
-    seeds: list[int] = []
-    for item in _items(text, "--seeds"):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", item)
+    seeds: dict[int, None] = {}
+    for item in _items(text, where):
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", item)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last or last - first >= MOST_SEEDS:
-            raise RequestError(f"--seeds: {item!r} is not a number or a rising range such as 0-2")
-        seeds += range(first, last + 1)
-    return list(dict.fromkeys(seeds))
+        if first > last:
+            raise RequestError(f"{where}: {shown(item)} is not a number or a rising range such as 0-2")
+        if last - first >= MOST_SEEDS or len(seeds) >= MOST_SEEDS:
+            raise RequestError(f"{where}: {shown(text)} asks for more than {MOST_SEEDS} seeds")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return list(seeds)
 
 
-def _items(text: str, option: str) -> list[str]:
+def _items(text: str, where: str) -> list[str]:
     items = [item.strip() for item in text.split(",")]
     if not all(items):
-        raise RequestError(f"{option}: {text!r} has an empty entry; give names separated by commas")
+        raise RequestError(f"{where}: {shown(text)} has an empty entry; give names separated by commas")
     return items

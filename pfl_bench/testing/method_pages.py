@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pfl_bench.commands import folder_program
 from pfl_bench.engine.method import Method
+from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import make_config
 from pfl_bench.spec.suite import builtin_suites
@@ -95,8 +97,10 @@ def _first(function: object) -> str:
     return " ".join(inspect.getdoc(function).split()) if inspect.getdoc(function) else ""  # type: ignore[union-attr]
 
 
-def main(folder: Path, tests: Path = Path("tests")) -> None:
-    """Write a page per registered method and an index."""
+def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
+    """Write a page per registered method and an index. RequestError where the tests are not to be found."""
+    if not (tests / "methods").is_dir():
+        raise RequestError(f"{str(tests)!r} has no folder 'methods'; write the pages from the project's root")
     folder.mkdir(parents=True, exist_ok=True)
     for name in METHODS.names():
         (folder / f"{name}.md").write_text(page(name, tests), encoding="utf-8")
@@ -104,5 +108,11 @@ def main(folder: Path, tests: Path = Path("tests")) -> None:
     (folder / "README.md").write_text("# Methods\n\n" + "\n".join(index) + "\n", encoding="utf-8")
 
 
+def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit status."""
+    name = "pfl_bench.testing.method_pages"
+    return folder_program(name, __doc__, write_pages, arguments, "where the pages are to lie, such as docs/methods")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

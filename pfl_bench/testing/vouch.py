@@ -9,6 +9,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+from pfl_bench.commands import parser, run_parsed
 from pfl_bench.results.lineage import is_vouched, vouched
 from pfl_bench.running.sources import shipped_hashes
 
@@ -32,15 +33,22 @@ def accept(new: dict[str, str], path: Path) -> None:
     vouched.cache_clear()
 
 
-def main(arguments: list[str]) -> int:
-    """Print what is missing; with ``--accept`` enter it. Status 1 if something is missing still."""
+def report(accepting: bool) -> int:
+    """Print what is missing; with ``accepting`` enter it. Status 1 if something is missing still."""
     new = missing()
-    if "--accept" in arguments:
+    if accepting:
         accept(new, Path(str(resources.files("pfl_bench.results").joinpath("lineage.toml"))))
         new = missing()
     for file, sha256 in new.items():
         print(f"{file}: {sha256} is not in lineage.toml")
     return 1 if new else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit status."""
+    asked = parser("pfl_bench.testing.vouch", __doc__)
+    asked.add_argument("--accept", action="store_true", help="enter what is missing")
+    return run_parsed(asked, arguments, lambda words: report(words.accept))
 
 
 if __name__ == "__main__":

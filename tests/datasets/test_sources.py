@@ -30,6 +30,20 @@ def test_synthetic_options():
         load_dataset("synthetic:classes=x")
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("n=\u00b2", "must be one of"), ("n=\u0663", "must be one of"), ("n=0", "must be one of"),
+        ("n=1,,", "option ''"),
+        ("m=1", "must be one of"), ("n=240,n=100", "option 'n' is given twice"), ("n=9999999,side=99", "most allowed"),
+        ("n=99999999999", "must be one of"), ("classes=9999999,side=9", "most allowed"),
+    ],
+)  # fmt: skip
+def test_wrong_synthetic_options(argument, said):
+    with pytest.raises(RequestError, match=f"^synthetic: .*{said}"):
+        load_dataset(f"synthetic:{argument}")
+
+
 def test_npz_of_ones_own(tmp_path):
     rng = np.random.default_rng(0)
     write_npz(

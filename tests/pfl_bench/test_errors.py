@@ -1,6 +1,6 @@
 import pytest
 
-from pfl_bench.errors import LONGEST, one_line, placed, unknown
+from pfl_bench.errors import LONGEST, one_line, placed, shown, unknown
 
 MINE = """
 class Mine:
@@ -55,6 +55,17 @@ def test_an_exception_that_cannot_say_what_it_is_still_has_a_line():
             raise RuntimeError("no text")
 
     assert one_line(Mute()) == "Mute: (its text cannot be had)"
+
+
+def test_a_name_of_any_length_is_shown_at_a_bounded_one():
+    assert len(str(unknown("fruit", "x" * 10_000, ["apple"]))) < 200
+    assert shown("x" * 10_000).endswith("(10000 characters)") and len(shown(list(range(9999)))) < 100
+    assert shown("\x1b[31m\u202e\udcff") == r"'\x1b[31m\u202e\udcff'"
+
+
+def test_of_many_names_some_are_listed():
+    said = str(unknown("fruit", "f77", [f"f{n}" for n in range(500)]))
+    assert "did you mean 'f77'" in said and said.endswith(", ... (500 in all)") and len(said) < 300
 
 
 def test_an_unknown_name_brings_the_nearest_and_all_there_are():

@@ -6,6 +6,7 @@ An edition is what a scenario's id says after its version: the share of the budg
 
 import fnmatch
 import itertools
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,4 +190,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    program(main)
+    sys.exit(program("pfl_bench.results.analyses.claims", __doc__, main, sys.argv[1:]))

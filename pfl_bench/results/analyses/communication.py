@@ -1,5 +1,6 @@
 """Accuracy against bytes moved: ``python -m pfl_bench.results.analyses.communication results/paper-communication``."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -56,4 +57,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    program(main)
+    sys.exit(program("pfl_bench.results.analyses.communication", __doc__, main, sys.argv[1:]))

@@ -1,5 +1,6 @@
 """A picture of a suite's learning curves: ``python -m pfl_bench.results.analyses.curves results/quick``."""
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -48,4 +49,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    program(main)
+    sys.exit(program("pfl_bench.results.analyses.curves", __doc__, main, sys.argv[1:]))

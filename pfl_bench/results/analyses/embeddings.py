@@ -6,6 +6,7 @@ The figure that can fail: the share of clients whose nearest neighbour in embedd
 group (super-class), against the same share under shuffled groups.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,4 +101,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    program(main)
+    sys.exit(program("pfl_bench.results.analyses.embeddings", __doc__, main, sys.argv[1:]))

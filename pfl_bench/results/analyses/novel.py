@@ -4,6 +4,7 @@ After section 5.3 of the pFedHN paper: how much worse is a novel client served t
 less like the nearest of them?
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,4 +89,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    program(main)
+    sys.exit(program("pfl_bench.results.analyses.novel", __doc__, main, sys.argv[1:]))

@@ -1,14 +1,14 @@
 """What the analyses' programs share: a picture drawn into a file, and errors as one line."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.commands import folder_program
+from pfl_bench.errors import RequestError
 
 
 @contextmanager
@@ -42,21 +42,15 @@ def counted_seeds(rows: pd.DataFrame) -> str:
     return f"{seeds} seed{'' if seeds == 1 else 's'}"
 
 
-def program(analyse: Callable[[Path], None]) -> None:
-    """Run an analysis on the folder named on the command line; a wrong request is one line and exit status 2."""
-    try:
-        if len(sys.argv) != 2:
-            raise RequestError("give one suite's results folder, such as results/quick")
-        folder = Path(sys.argv[1])
+def program(module: str, summary: str | None, analyse: Callable[[Path], None], arguments: Sequence[str]) -> int:
+    """Run an analysis on the folder named on the command line; a wrong request is one line and exit status 2.
+
+    ``summary``: its module's docstring, for ``--help``.
+    """
+
+    def examine(folder: Path) -> None:
         if not (folder / "runs").is_dir():
             raise RequestError(f"{str(folder)!r} is no results folder; it has no folder 'runs'")
         analyse(folder)
-    except RequestError as error:
-        _refuse(str(error), 2)
-    except OSError as error:
-        _refuse(one_line(error), 1)
 
-
-def _refuse(message: str, status: int) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(status)
+    return folder_program(module, summary, examine, arguments, "one suite's results folder, such as results/quick")

@@ -16,11 +16,11 @@ def choose_executor(
         from .serial import SerialExecutor
 
         if address is not None:
-            raise RequestError("--address is for --executor ray")
+            raise RequestError("an address is for the executor ray")
         return SerialExecutor(apart=not in_process)
     if name == "ray":
         if in_process:
-            raise RequestError("--in-process is for --executor serial")
+            raise RequestError("runs in this process are for the executor serial")
         from .ray import RayExecutor, connect, import_ray
 
         import_ray(address)

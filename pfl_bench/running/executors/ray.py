@@ -20,7 +20,9 @@ from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
 from pfl_bench.running.job import MOST_DETAILS, Job
+from pfl_bench.spec.options import split_address
 
+from .gpus import visible_name
 from .local_ray import Session, prepare_environment, start
 from .ray_stop import run_until_told, tell
 
@@ -42,8 +44,10 @@ class RayExecutor:
         kind, _, index = self.device.partition(":")
         if index:  # a worker sees only its own GPU, under the name "cuda"
             if self.address is not None:
-                raise RequestError(f"--device: {self.device!r} names a GPU of this machine; with --address use cuda")
-            os.environ["CUDA_VISIBLE_DEVICES"] = index
+                raise RequestError(
+                    f"device {self.device!r} is a GPU of this machine; with the address of a cluster use cuda"
+                )
+            os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), os.environ.get("CUDA_VISIBLE_DEVICES"))
         placed = [replace(job, options=replace(job.options, device=kind)) for job in jobs]
         ray = connect(self.address, self.workers)
         try:
@@ -58,7 +62,7 @@ class RayExecutor:
             return 0.0
         gpus = float(ray.cluster_resources().get("GPU", 0))
         if not gpus:
-            raise RequestError(f"--device: {self.device!r} asked for, but Ray sees no GPU")
+            raise RequestError(f"device {self.device!r} is asked for, but Ray sees no GPU")
         return gpus
 
     def _limit(self, ray: Any) -> int:
@@ -103,7 +107,7 @@ def import_ray(address: str | None = None) -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise RequestError("--executor ray needs the package 'ray'; use --executor serial without it") from error
+        raise RequestError("the executor ray needs the package 'ray'; use the executor serial without it") from error
 
 
 def connect(address: str | None, workers: int | None) -> Any:
@@ -152,15 +156,13 @@ def _close_sessions() -> None:
 
 def check_address(address: str, timeout: float = 5.0) -> None:
     """RequestError unless something listens at HOST:PORT; Ray itself would try for minutes."""
-    if address in ("auto", "local"):
+    place = split_address(address)
+    if place is None:
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise RequestError(f"--address: {address!r} must be HOST:PORT, ray://HOST:PORT or auto")
     try:
-        socket.create_connection((host, int(port)), timeout).close()
-    except (OSError, OverflowError) as error:
-        raise RequestError(f"--address: nothing answers at {address} ({one_line(error)})") from error
+        socket.create_connection(place, timeout).close()
+    except OSError as error:
+        raise RequestError(f"nothing answers at {address} ({one_line(error)})") from error
 
 
 def _publish(ray: Any, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> dict[str, Any]:

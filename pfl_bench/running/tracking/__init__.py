@@ -61,7 +61,7 @@ class Tracking:
                 found[name] = getattr(importlib.import_module(f".{module}", __name__), tracker)(folder / name)
             except ImportError as error:
                 raise RequestError(
-                    f"--track: {name!r} needs packages that are not installed ({one_line(error)}): "
+                    f"tracker {name!r} needs packages that are not installed ({one_line(error)}): "
                     f"pip install 'pfl-bench[{name}]'"
                 ) from error
         return cls(found)

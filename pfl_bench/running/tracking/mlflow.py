@@ -5,12 +5,28 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 
+from pfl_bench.errors import RequestError
 from pfl_bench.spec.run import RunSpec
 
 STATUSES = {"finished": "FINISHED", "skipped": "FINISHED"}
+
+
+def sqlite_uri(file: Path) -> str:
+    """The URI that SQLAlchemy reads as ``file``; whether it decodes %XX depends on its version.
+
+    RequestError where there is none (a ``?`` before SQLAlchemy 2.1).
+    """
+    from sqlalchemy.engine import make_url
+
+    for path in (str(file), quote(str(file), safe="/\\:")):
+        url = make_url(f"sqlite:///{path}")
+        if url.database == str(file) and not url.query:
+            return f"sqlite:///{path}"
+    raise RequestError(f"MLflow's database cannot lie at {str(file)!r}: choose a folder without '?' and '%'")
 
 
 class MLflow:
@@ -20,8 +36,8 @@ class MLflow:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if not uri:
+            uri = sqlite_uri((folder / "mlflow.db").resolve())
             folder.mkdir(parents=True, exist_ok=True)
-            uri = f"sqlite:///{(folder / 'mlflow.db').resolve()}"
         self.client = MlflowClient(tracking_uri=uri)
         self._runs: dict[str, str] = {}
 

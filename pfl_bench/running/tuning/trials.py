@@ -99,7 +99,7 @@ def plan_trials(
     own = parse_seeds(suite.seeds)
     for seed in seeds:
         if seed in own:
-            raise RequestError(f"--seeds: {seed} is one of the suite's own ({suite.seeds}); tune on others")
+            raise RequestError(f"seed {seed} is one of the suite's own ({suite.seeds}); tune on others")
     for name in suite.search_space:
         METHODS.get(name)
 

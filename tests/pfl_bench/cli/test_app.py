@@ -343,7 +343,7 @@ def test_wrong_requests_are_one_line_status_2_and_write_nothing(cli, tmp_path, a
     ("old", "new", "message"),
     [
         ("classes = 2", "classes = 4", "4 classes per client, but the data set has 3"),
-        ("clients = 6", "clients = 600", "client 0 of 600 would get no"),
+        ("clients = 6", "clients = 600", "clients=600: use fewer clients, at most 36"),
         ('"synthetic:classes=3,n=180"', '"sinthetic"', "did you mean 'synthetic'"),
         ('"mlp"', '"mpl"', "did you mean 'mlp'"),
         ('"mlp"', '"lenet"', "does not fit images of shape (1, 8, 8)"),

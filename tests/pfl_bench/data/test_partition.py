@@ -153,7 +153,7 @@ def test_check_finds_overlap_and_bounds():
     [
         ("classes", {"classes": 11}, 5, "11 classes per client, but the data set has 10"),
         ("classes", {"classes": 1, "variant": "paper"}, 5, "leave class . of 10 to nobody"),
-        ("iid", {}, 5000, "client 0 of 5000 would get no"),
+        ("iid", {}, 5000, "clients=5000: use fewer clients, at most 100"),
         ("dirichlet", {"alpha": 0.001}, 30, "some of 30 clients always got fewer than min_samples=10"),
         ("natural", {}, 5, "has no natural groups"),
         ("iid", {}, 0, "at least one must train"),

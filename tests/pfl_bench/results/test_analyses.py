@@ -60,20 +60,25 @@ def test_novel_writes_its_tables_and_picture(tmp_path):
 
 
 @pytest.mark.parametrize("analysis", [claims, communication, curves, embeddings, novel], ids=lambda a: a.__name__)
-def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys, monkeypatch):
+def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys):
     """No folder, one that is none, one without a finished run, one whose tables are damaged."""
     unfinished = folder_with(tmp_path / "a", record(status="failed"))
     damaged = full_folder(tmp_path / "b", seeds=1, novel=True)
     for path in damaged.glob("runs/*/*.csv"):
         path.write_text("moment,moment\n1\n")
-    cases = {(): "give one suite's", (str(tmp_path),): "has no folder 'runs'", (str(unfinished),): "no finished run"}
-    cases[str(damaged),] = "history.csv lacks the column visits"
+    cases = {
+        (): "required: folder",
+        ("a", "b"): "unrecognized arguments: b",
+        ("--nope",): "required: folder",
+        (str(tmp_path / "none"),): "has no folder 'runs'",
+        (str(tmp_path),): "has no folder 'runs'",
+        (str(unfinished),): "no finished run",
+        (str(damaged),): "history.csv lacks the column visits",
+    }
     for words, said in cases.items():
-        monkeypatch.setattr("sys.argv", ["analysis", *words])
-        with pytest.raises(SystemExit) as stop:
-            program(analysis.main)
+        assert program(analysis.__name__, analysis.__doc__, analysis.main, words) == 2
         line = capsys.readouterr().err
-        assert stop.value.code == 2 and line.startswith("error: ") and line.count("\n") == 1 and said in line
+        assert line.startswith("error: ") and line.count("\n") == 1 and said in line
 
 
 def test_vectors_without_known_groups_are_refused(tmp_path):

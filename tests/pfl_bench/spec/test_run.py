@@ -1,8 +1,9 @@
 import pytest
 
+from pfl_bench.cli.settings import read_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
-from pfl_bench.spec.run import RunSpec, make_config, parse_overrides, plan_runs
+from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from pfl_bench.spec.suite import Suite, load_suite
 
 SCENARIO = load_suite("quick").scenarios[0]
@@ -10,7 +11,7 @@ SCENARIO = load_suite("quick").scenarios[0]
 
 def typed(setting: str, methods: list[str]) -> dict:
     """A setting as ``run`` takes it: read, then checked."""
-    overrides = parse_overrides([setting], methods, METHODS.names())
+    overrides = read_settings([setting], methods, METHODS.names())
     for method, values in overrides.items():
         make_config(method, values, "--set")
     return overrides
@@ -106,3 +107,17 @@ def test_every_search_space_is_valid():
         for name, values in entry.value.search_space.items():
             for value in values:
                 make_config(entry.name, {name: value}, "search space")
+
+
+def test_a_list_among_the_hyper_parameters_is_planned_and_told_apart(monkeypatch):
+    from pfl_bench.methods.fedavg import FedAvg
+
+    class Config(FedAvg.Config):
+        milestones: list[int] = [100, 200]
+
+    monkeypatch.setattr(FedAvg, "Config", Config)
+    variants = {"fedavg": [{}, {"milestones": [100, 200]}, {"milestones": [5]}]}
+    runs = plan_runs(["fedavg"], [SCENARIO], [0], suite({}, variants=variants), {})
+    assert [run.config.milestones for run in runs] == [[100, 200], [5]] and len({run.id for run in runs}) == 2
+    with pytest.raises(RequestError, match=r"milestones.0=True: input should be a valid integer"):
+        plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"milestones": [True]}}), {})

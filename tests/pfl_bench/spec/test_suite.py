@@ -1,7 +1,7 @@
 import pytest
 
 from pfl_bench.errors import RequestError
-from pfl_bench.spec.scenario import Scenario
+from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import builtin_suites, load_suite, parse_names, parse_seeds, parse_suite, select_scenarios
 
 SCENARIO = """
@@ -55,7 +55,20 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\n" + SCENARIO + "[hyperparameters]\nfedavg = 3", "hyperparameters.fedavg=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at]\n'a-*' = 3", "hyperparameters_at.a-.=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at.'b-*']\n", "unknown scenario in s.toml, hyper.* 'b-.'"),
-        ("name = 'x'\nmethods = ['fedavg']" + SCENARIO, r"methods=\['fedavg'\] is of the wrong type"),
+        ("name = 'x'\nmethods = [1]" + SCENARIO, r"methods=\[1\] is of the wrong type; it must be such as \"all\" or"),
+        ("name = 'x'\nseeds = [true]" + SCENARIO, r"seeds=\[True\] is of the wrong type; it must be such as \"0-2\""),
+        ("name = 'x'\nseeds = true" + SCENARIO, "seeds=True is of the wrong type"),
+        ("name = 'x'\nseeds = '3-1'" + SCENARIO, "s.toml: seeds: '3-1' is not a number"),
+        ("name = 'x'\nscenario = [1]", r"scenario=1 must be a table, under the heading \[\[scenario\]\]"),
+        *(
+            (f"name = 'x'\n{SCENARIO}[variants]\nfedavg = {value}", "variants.fedavg=.* must be a list of tables")
+            for value in ("5", "[]", "[1]", "{ lr = 0.1 }", "'x'")
+        ),
+        ("name = 'con'" + SCENARIO, "the name 'con' is reserved by Windows"),
+        (f"name = '{'x' * 300}'" + SCENARIO, "has 300 characters; at most 100"),
+        ("name = 'x'\nx = " + "[" * 9999, "is not TOML: "),
+        ("name = 'x'\nx = " + "9" * 5000, "is not TOML: ValueError"),
+        ("name = 'x'\nlocal = 1" + SCENARIO, "unknown field in s.toml 'local'"),
         ("name = '../x'" + SCENARIO, "must consist of letters"),
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
         ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3: input should be greater than 0"),
@@ -67,6 +80,12 @@ def test_mistakes_in_a_suite_file(text, message):
     with pytest.raises(RequestError, match=message) as caught:
         parse_suite(text, "s.toml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1e308, 1e9, float("inf"), float("nan"), 0, -1])
+def test_budgets_that_are_none(factor):
+    with pytest.raises(RequestError, match="^--budget-scale: "):
+        at_edition(builtin_suites()["quick"].scenarios, factor, "fp32", "--budget-scale")
 
 
 def test_own_suite_file(tmp_path):
@@ -87,10 +106,13 @@ def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["3-1", "a", "", "1,", "-1", "1-", "0.5", "0-99999999", "²"])
+@pytest.mark.parametrize(
+    "text", ["3-1", "a", "", "1,", "-1", "1-", "0.5", "0-99999999", "²", "\u0663", "0-999,1000", "x" * 9999]
+)
 def test_bad_seeds(text):
-    with pytest.raises(RequestError, match="--seeds"):
+    with pytest.raises(RequestError, match="^seeds: ") as caught:
         parse_seeds(text)
+    assert len(str(caught.value)) < 250
 
 
 def test_selection_by_glob():

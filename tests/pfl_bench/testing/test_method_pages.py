@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import METHODS
-from pfl_bench.testing.method_pages import page, pins, traffic
+from pfl_bench.testing.method_pages import main, page, pins, traffic
 
 ROOT = Path(__file__).parents[3]
 BUILT_IN = sorted(p.stem for p in (ROOT / "methods").glob("[!_]*.py"))
@@ -29,3 +29,13 @@ def test_traffic_is_what_the_papers_say():
 def test_only_registered_methods_have_pages():
     pages = {p.stem for p in (ROOT / "docs" / "methods").glob("*.md")} - {"README"}
     assert pages == set(BUILT_IN) <= set(METHODS.names())
+
+
+def test_help_and_wrong_requests_write_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--help"]) == 0 and "A short page per method" in capsys.readouterr().out
+    for words in ([], ["a", "b"], ["--nope"], ["pages"]):
+        assert main(words) == 2
+        line = capsys.readouterr().err
+        assert line.startswith("error: ") and line.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import pytest
 from pfl_bench.results.lineage import code_identity, vouched
 from pfl_bench.results.record import read_record
 from pfl_bench.running.sources import shipped_hashes
-from pfl_bench.testing.vouch import accept, missing
+from pfl_bench.testing.vouch import accept, main, missing
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "published"
 
@@ -33,3 +33,11 @@ def test_accepting_adds_and_forgets_nothing(tmp_path):
     expected = '# why\n\n[files]\n"methods/a.py" = [\n    "1",\n    "2",\n]\n"methods/b.py" = [\n    "3",\n]\n'
     assert path.read_text() == expected
     assert vouched()["methods/fedavg.py"]
+
+
+@pytest.mark.parametrize("words", [["x"], ["--acc"], ["--accept", "x"], ["--accept=1"]])
+def test_a_misspelt_option_accepts_nothing(words, capsys, monkeypatch):
+    monkeypatch.setattr("pfl_bench.testing.vouch.accept", lambda *_: pytest.fail("accepted"))
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and line.count("\n") == 1

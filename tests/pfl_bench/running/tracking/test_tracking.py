@@ -119,3 +119,16 @@ def test_mlflow_for_real(tmp_path, run, monkeypatch):
     assert found.info.status == "FINISHED" and found.data.params["method"] == "fedavg"
     history = client.get_metric_history(found.info.run_id, "validation accuracy")
     assert [(m.step, m.value) for m in history] == [(10, 40.0), (20, 50.0)]
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "50%", "100%25", "a?b", "a#b"])
+def test_mlflows_database_lies_in_the_folder_that_was_named(tmp_path, name):
+    pytest.importorskip("mlflow", reason="the extra 'mlflow' is not installed")
+    engine = pytest.importorskip("sqlalchemy.engine", reason="the extra 'mlflow' is not installed")
+    from pfl_bench.running.tracking.mlflow import sqlite_uri
+
+    file = tmp_path / name / "mlflow.db"
+    try:
+        assert engine.make_url(sqlite_uri(file)).database == str(file)
+    except RequestError as error:
+        assert "?" in name and "choose a folder without" in str(error)

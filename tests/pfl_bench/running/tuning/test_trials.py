@@ -1,8 +1,6 @@
 import json
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from pfl_bench.cli import tune as cli_tune
 from pfl_bench.errors import RequestError
@@ -77,7 +75,7 @@ def test_steps_without_momentum_have_a_grid_of_their_own(method):
 
 def test_tuning_on_a_published_seed_is_refused():
     suite = parse_suite(SUITE, "s.toml")
-    with pytest.raises(RequestError, match="--seeds: 1 is one of the suite's own"):
+    with pytest.raises(RequestError, match="seed 1 is one of the suite's own"):
         plan_trials(suite, suite.scenarios[0], ["fedavg"], 1, [1000, 1])
 
 
@@ -121,13 +119,17 @@ def test_a_value_beyond_what_a_field_allows_is_not_tried():
         (["quick", "--budget-scale", "0"], "--budget-scale: 0.0 must be a positive number"),
         (["quick", "--executor", "spark"], "unknown executor"),
         (["quick", "--methods", "fedavgg"], "did you mean 'fedavg'"),
+        (["quick", "--trials", "x"], "Invalid value for '--trials'"),
+        (["quick", "--trials", "0"], "Invalid value for '--trials'"),
+        (["quick", "--nonsense"], "No such option: --nonsense"),
+        ([], "Missing argument 'suite'"),
+        (["quick", "quick"], "unexpected extra argument"),
+        (["quick", "--seeds", "3-1"], "--seeds: '3-1' is not a number"),
         (["quick", "--seeds", "2"], "is one of the suite's own"),
     ],
 )
-def test_wrong_requests_are_one_clear_line(tmp_path, options, message):
-    app = typer.Typer()
-    app.command()(cli_tune.main)
-    result = CliRunner().invoke(app, [*options, "--out", str(tmp_path)])
-    assert result.exit_code == 2
-    assert message in result.output and len(result.output.strip().splitlines()) == 1
+def test_wrong_requests_are_one_clear_line(tmp_path, options, message, capsys):
+    assert cli_tune.main([*options, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,62 @@
+"""The shape of a suite's tables, before any name or value in them is looked at."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pfl_bench.errors import RequestError, nearest, shown
+
+_TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
+_KEYS = ("name", "description", "methods", "seeds", "scenario", *_TABLES)
+
+
+def check_tables(table: Mapping[str, Any], where: str) -> None:
+    """RequestError for a field that does not exist, is missing, or is of another shape than it must be."""
+    for key in table:
+        if key not in _KEYS:
+            near = " or ".join(map(repr, nearest(key, _KEYS)))
+            hint = f": did you mean {near}?" if near else f"; fields are {', '.join(_KEYS)}"
+            raise RequestError(f"unknown field in {where} {shown(key)}{hint}")
+    for key, kind in (("name", str), ("scenario", list)):
+        if not isinstance(table.get(key), kind) or not table[key]:
+            raise RequestError(f"{where}: {key!r} is missing or empty; it must be a {kind.__name__}")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", table["name"]):
+        raise RequestError(f"{where}: name={shown(table['name'])} must consist of letters, digits, '.', '_' and '-'")
+    _check_lists(table, where)
+    for key in _TABLES:
+        if not isinstance(table.get(key, {}), dict):
+            raise RequestError(f"{where}: {key}={shown(table[key])} is of the wrong type; it must be a table")
+    _check_by_method(table.get("hyperparameters", {}), f"{where}: hyperparameters")
+    for pattern, by_method in table.get("hyperparameters_at", {}).items():
+        _check_by_method(by_method, f"{where}: hyperparameters_at.{pattern}")
+    for method, variants in table.get("variants", {}).items():
+        if not isinstance(variants, list) or not variants or not all(isinstance(own, dict) for own in variants):
+            raise RequestError(
+                f"{where}: variants.{method}={shown(variants)} must be a list of tables of hyper-parameters, "
+                "such as [{}, { lr = 0.1 }]"
+            )
+    for method, grid in table.get("search_space", {}).items():
+        if not isinstance(grid, dict) or not grid or not all(isinstance(v, list) and v for v in grid.values()):
+            raise RequestError(
+                f"{where}: search_space.{method}={shown(grid)} must give a list of values per hyper-parameter"
+            )
+
+
+def _check_lists(table: Mapping[str, Any], where: str) -> None:
+    """Methods and seeds are a text as on the command line, or a list; a description is a text."""
+    for key, kind, example in (("methods", str, '"all" or ["fedavg", "local"]'), ("seeds", int, '"0-2" or [0, 1, 2]')):
+        value = table.get(key, "")
+        one = isinstance(value, str | kind) and not isinstance(value, bool)
+        if not (one or (isinstance(value, list) and value and all(type(item) is kind for item in value))):
+            raise RequestError(f"{where}: {key}={shown(value)} is of the wrong type; it must be such as {example}")
+    if not isinstance(table.get("description", ""), str):
+        raise RequestError(f"{where}: description={shown(table['description'])} must be a text")
+
+
+def _check_by_method(by_method: Any, where: str) -> None:
+    """RequestError unless this is a table of tables."""
+    for method, values in by_method.items() if isinstance(by_method, dict) else [("", by_method)]:
+        if not isinstance(values, dict):
+            raise RequestError(
+                f"{where}{'.' * bool(method)}{method}={shown(values)} must be a table of hyper-parameters"
+            )

@@ -1,0 +1,25 @@
+import os
+
+import pytest
+
+from pfl_bench.running.executors.gpus import visible_name
+from pfl_bench.running.executors.ray import RayExecutor
+
+
+@pytest.mark.parametrize(
+    ("mask", "index", "name"),
+    [
+        (None, 1, "1"), ("2,3", 1, "3"), ("GPU-aa, GPU-bb", 1, "GPU-bb"), ("MIG-1/2/3,MIG-4", 0, "MIG-1/2/3"),
+        ("5", 0, "5"),
+    ],
+)  # fmt: skip
+def test_a_gpus_number_counts_along_the_mask(mask, index, name):
+    assert visible_name(index, mask) == name
+
+
+def test_workers_get_the_allotted_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr("pfl_bench.running.executors.ray.connect", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(RayExecutor(1, None, "cuda:1").execute([], {}))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
