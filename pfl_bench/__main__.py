@@ -11,16 +11,12 @@ def main() -> None:
     """
     from pfl_bench.cli import signals
 
-    signals.install()
-    try:
+    def program() -> int:
         from pfl_bench.cli.app import run_command_line
 
-        status = run_command_line(sys.argv[1:])
-    except KeyboardInterrupt as error:  # while the program is loaded
-        status, line = signals.ending(error)
-        signals.say(f"{line}\n".encode())
-    signals.ignore()
-    sys.exit(status)
+        return run_command_line(sys.argv[1:])
+
+    signals.run_to_the_end(program)
 
 
 if __name__ == "__main__":

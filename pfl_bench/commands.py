@@ -40,7 +40,8 @@ def _shortened(text: str, most: int) -> str:
 def exit_status(action: Callable[[], object]) -> int:
     """Do it and return the exit status: what it returned if that is one, 0 if not.
 
-    A RequestError becomes one line and 2, any other failure of the system one line and 1.
+    A RequestError becomes one line and 2; any other failure of the system, and an exit() that is not ours, one line
+    and 1.
     """
     try:
         status = action()
@@ -48,6 +49,8 @@ def exit_status(action: Callable[[], object]) -> int:
         return refuse(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as error:
+        return refuse(f"something that was loaded called exit({error.code!r})", FAILED)
     except BrokenPipeError:
         return 0
     except OSError as error:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from pfl_bench.results.comparable import plain
 from pfl_bench.results.display import Shown, text_columns, texts, titles
-from pfl_bench.results.notes import mixed, of_scenarios
+from pfl_bench.results.notes import of_rows, of_scenarios
 from pfl_bench.results.overall import Overall
 from pfl_bench.text import shortened
 
@@ -30,7 +30,7 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
         for method, reason in dict.fromkeys(zip(part["method"], part["reason"], strict=True)):
             if reason:
                 say(console, f"  {method}: {shortened(reason, LONGEST)}")
-        for note in mixed(part):
+        for note in of_rows(part):
             say(console, f"  {note}")
     for note in of_scenarios(table):
         say(console, note)

@@ -30,7 +30,7 @@ from .progress import RunProgress
 from .request import RunRequest, Wanted
 from .signals import named, patiently
 from .terminal import make_console, say
-from .told import say_interrupted, say_outcome, say_standing
+from .told import say_interrupted, say_missing, say_outcome, say_standing
 
 
 def _plan(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], device: str) -> Plan:
@@ -101,9 +101,7 @@ def _conclude(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) ->
         said, written = f"The tables could not be written to {ledger.folder}: {one_line(error)}", []
     print_leaderboard(console, table, {run.scenario.id for run in plan.runs})
     say_outcome(console, plan, outcome, ledger)
-    if absent:
-        gone = f"Missing: {', '.join(absent)}: finished, but not in {ledger.folder} any more. "
-        say(console, gone + "The same command computes what is missing.")
+    say_missing(console, absent, ledger)
     for line in (*left_out(problems), said + ", ".join(str(path) for path in written)):
         say(console, line)
     return 1 if outcome.failed or absent or not written else 0

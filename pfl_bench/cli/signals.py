@@ -8,10 +8,12 @@ and clusters send several. Results survive each of them; a ledger can be left at
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from pfl_bench.engine import stop
 
@@ -43,6 +45,18 @@ def install() -> None:
             signal.signal(number, _hear)
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, _hear)
+
+
+def run_to_the_end(program: Callable[[], int]) -> NoReturn:
+    """Run a program that hears the signals, from its imports to its exit status."""
+    install()
+    try:
+        status = program()
+    except KeyboardInterrupt as error:  # while the program is loaded
+        status, line = ending(error)
+        say(f"{line}\n".encode())
+    ignore()
+    sys.exit(status)
 
 
 def ignore() -> None:

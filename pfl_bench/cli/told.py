@@ -1,6 +1,6 @@
 """What ``run`` says besides the table: before the first run, when it is interrupted, and at the end."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 
@@ -36,11 +36,23 @@ def say_outcome(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) 
     """What was not computed, and what went wrong."""
     if outcome.reused:
         console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
-    for run_id, reason in outcome.failed.items():
+    say_failed(console, outcome.failed, ledger)
+    _say_moved(console, ledger)
+
+
+def say_failed(console: Console, failed: Mapping[str, str], ledger: Ledger) -> None:
+    """Which runs failed, and where their tracebacks lie."""
+    for run_id, reason in failed.items():
         say(console, f"Failed: {run_id}: {reason}")
         if (trace := ledger.error_file(run_id)) is not None:
             say(console, f"  its traceback: {trace}")
-    _say_moved(console, ledger)
+
+
+def say_missing(console: Console, absent: Sequence[str], ledger: Ledger) -> None:
+    """Which runs ended and are gone; nothing where none is."""
+    if absent:
+        gone = f"Missing: {', '.join(absent)}: finished, but not in {ledger.folder} any more. "
+        say(console, gone + "The same command computes what is missing.")
 
 
 def say_interrupted(

@@ -5,12 +5,10 @@ and prints the choices as TOML. The default is among a method's trials; a choice
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pfl_bench.errors import RequestError, shown, unknown
 from pfl_bench.registry import METHODS
@@ -21,6 +19,7 @@ from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds
 
 from .app import Out, run_program
 from .numbers import number, whole
+from .signals import run_to_the_end
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,7 +35,7 @@ def tune_suite(
     budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
-) -> None:
+) -> int:
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     loaded = load_suite(suite)
     asked, where = (loaded.methods, "methods") if methods is None else (methods, "--methods")
@@ -50,17 +49,10 @@ def tune_suite(
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     check_writable(out)
-    from pfl_bench.running.executors.choice import choose_executor  # loads torch
-    from pfl_bench.running.tuning.trials import plan_trials, tune
-
-    from .progress import RunProgress
+    from .trials import run_trials  # loads torch
 
     names = METHODS.loaded(names) if means_all(asked) else names
-    planned = plan_trials(loaded, scenario, names, trials, tried_at)
-    chosen = tune(loaded, planned, out, choose_executor(executor), partial(RunProgress, Console()))
-    for method, choice in chosen.items():
-        pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())
-        print(f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation")
+    return run_trials(loaded, scenario, names, trials, tried_at, out, executor)
 
 
 def main(arguments: list[str]) -> int:
@@ -69,4 +61,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_to_the_end(lambda: main(sys.argv[1:]))

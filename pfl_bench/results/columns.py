@@ -116,6 +116,7 @@ BUDGET = (
     Column("visits", lambda r: r.visits, figure=True, over_seeds="first"),
     Column("local_steps_per_visit", lambda r: r.local_steps, figure=True, over_seeds="first"),
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
+    Column("evaluated_every", lambda r: r.evaluated_every, figure=True, over_seeds="first"),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
@@ -127,11 +128,14 @@ SCORES = (
     _at("adapted"),
 )  # fmt: skip
 COSTS = (
+    Column("rounds", lambda r: r.rounds, figure=True, **_SHOWN, heading="rounds", note="of communication", digits=0,
+           keep=0),
     _cost("bytes_down", **_MEGABYTES, shown="everywhere", heading="MB down", digits=1, keep=7),
     _cost("bytes_up", **_MEGABYTES, shown="everywhere", heading="MB up", digits=1, keep=1),
     _cost("local_steps", **_MEAN, shown="report", heading="local steps", unit="mini-batch gradients", digits=0),
     _cost("samples", **_MEAN, unit="samples"),
-    _cost("adapt_steps", **_MEAN, unit="mini-batch gradients"),
+    _cost("adapt_steps", **_SHOWN, heading="adapt steps", note="by which clients adapted, in all evaluations together",
+          unit="mini-batch gradients", digits=0, when_used=True),
     _cost("forward_samples", **_FORWARD, heading="forward samples",
           note="passed through a model without learning from them, in training"),
     _cost("adapt_forward_samples", **_FORWARD, heading="forward samples, adapting",
@@ -151,6 +155,7 @@ PROVENANCE = (
     Column("data_sha256", lambda r: r.data_sha256, details="shared"),
     Column("method_source_sha256", lambda r: r.method_source_sha256),
     Column("git_commit", lambda r: r.git_commit, details="shared"),
+    Column("begun_under", lambda r: json.dumps(list(r.begun_under), sort_keys=True) if r.begun_under else None),
     Column("backend", lambda r: r.backend, details="shared"),
     Column("device", lambda r: r.device, details="shared"),
     Column("precision", lambda r: r.precision, details="shared"),

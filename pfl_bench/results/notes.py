@@ -43,6 +43,25 @@ def mixed(table: pd.DataFrame) -> list[str]:
     return [f"{MARK} averaged over different {'; '.join([shortened(each, LONGEST) for each in said[:NAMED]] + more)}"]
 
 
+def rarer(table: pd.DataFrame) -> list[str]:
+    """A line for rows that were evaluated less often than the others of one scenario's leaderboard, so that their best
+    is picked from fewer evaluations; none if all were evaluated equally often."""
+    every = table["evaluated_every"].astype(float) if "evaluated_every" in table else pd.Series(dtype=float)
+    seldom = table[every > every.min()]
+    if seldom.empty:
+        return []
+    names = dict.fromkeys(zip(seldom["method"], seldom["variant"], every[seldom.index], strict=True))
+    said = [f"{entry_name(method, variant)} every {visits:g}" for method, variant, visits in names]
+    more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
+    listed = ", ".join([*said[:NAMED], *more])
+    return [f"The best evaluation is picked among fewer: {listed} visits, the others every {every.min():g}"]
+
+
+def of_rows(table: pd.DataFrame) -> list[str]:
+    """What must be told beside the leaderboard of one scenario."""
+    return [*mixed(table), *rarer(table)]
+
+
 def of_scenarios(table: pd.DataFrame) -> list[str]:
     """A line for scenarios that were edited without a new version; none if there is none."""
     names = edited(table["scenario"])

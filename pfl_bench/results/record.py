@@ -72,6 +72,7 @@ class Record:
     time: str | None
     peak_memory_bytes: Figure
     client_model_size: Figure
+    rounds: Figure = None
     begun_under: tuple[Fields, ...] = ()
 
     @property
@@ -87,6 +88,12 @@ class Record:
     def at(self, moment: str | None) -> Picked:
         """The scores of a moment; empty where the run has none."""
         return self.summary.get(moment or "", Picked())
+
+    @property
+    def evaluated_every(self) -> Any:
+        """Client visits from one evaluation of the official moment to the next."""
+        every, adapted = self.scenario.get("eval_every"), self.scenario.get("adapt_every")
+        return adapted if self.moment == "adapted" and adapted is not None else every
 
     @cached_property
     def scenario_hash(self) -> str:
@@ -168,6 +175,7 @@ def _typed(run_id: str, document: Fields) -> Record:
         hardware=as_scalars(document.get("hardware")),
         peak_memory_bytes=number(document.get("peak_memory_bytes")),
         client_model_size=number(document.get("client_model_size")),
+        rounds=number(document.get("rounds")),
         begun_under=tuple(as_object(piece) for piece in document.get("begun_under", ())),
         **{name: as_text(document.get(name)) for name in _TEXTS},
     )

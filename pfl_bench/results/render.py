@@ -10,7 +10,7 @@ from .comparable import UNSHOWN
 from .display import ACCURACY, given_the_data, marks, text_columns, texts, titles, untested
 from .escapes import for_csv, for_latex, for_markdown
 from .mixtures import MIXED
-from .notes import mixed
+from .notes import of_rows
 
 LEGEND = (
     "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
@@ -43,7 +43,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
     notes = [f"{LEGEND}."] if tested else []
-    notes += [for_markdown(note) for note in (given_the_data(part), untested(part), *mixed(part)) if note]
+    notes += [for_markdown(note) for note in (given_the_data(part), untested(part), *of_rows(part)) if note]
     return [line for note in notes for line in (note, "")]
 
 
@@ -60,7 +60,7 @@ def to_latex(table: pd.DataFrame) -> str:
         lines += [
             *(
                 f"% {printable(note)}"
-                for note in (title, LEGEND, given_the_data(part), untested(part), *mixed(part))
+                for note in (title, LEGEND, given_the_data(part), untested(part), *of_rows(part))
                 if note
             ),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",

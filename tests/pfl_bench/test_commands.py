@@ -21,6 +21,7 @@ def raising(error: BaseException):
         (OSError(errno.ENAMETOOLONG, "long"), 2, "error: OSError: [Errno 36] long\n"),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 0, ""),
+        (SystemExit(0), 1, "error: something that was loaded called exit(0)\n"),
     ],
 )
 def test_what_goes_wrong_is_a_line_and_a_status(error, status, said, capsys):

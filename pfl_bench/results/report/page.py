@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from pfl_bench.results.leaderboard import KEYS, leaderboard, with_test_error
+from pfl_bench.results.notes import of_rows
 from pfl_bench.results.overall import overall
 from pfl_bench.results.palette import Palette
 from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
@@ -58,6 +59,9 @@ def render(results: Results) -> str:
         counts=results.runs["status"].value_counts().to_dict(),
         newest=max((str(t) for t in results.runs["time"].dropna()), default=""),
         ranking=ranks,
+        board_notes=[
+            f"{scenario}: {note}" for scenario, part in board.groupby("scenario", sort=False) for note in of_rows(part)
+        ],
         overall_notes=over_all.notes,
         novel=bool(len(results.novel)),
         target_share=round(100 * TARGET_SHARE),

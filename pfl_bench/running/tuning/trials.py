@@ -13,11 +13,12 @@ from pfl_bench.data.store import default_data_dir
 from pfl_bench.engine.events import Event
 from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
+from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.executors import Executor
-from pfl_bench.running.reuse import review
-from pfl_bench.running.runner import execute, make_plan
+from pfl_bench.running.reuse import Standing, review
+from pfl_bench.running.runner import execute, make_plan, missing
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -39,8 +40,8 @@ class Watcher(Protocol):
         """Something happened to a run."""
 
 
-Watch = Callable[[Sequence[RunSpec], set[str]], AbstractContextManager[Watcher]]
-"""Starts watching some runs, of which the ones with these ids are there already."""
+Watch = Callable[[Sequence[RunSpec], Standing], AbstractContextManager[Watcher]]
+"""Starts watching some runs, with how the ledger stands to them."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,20 @@ class Trials:
             return False
 
 
+@dataclass
+class Tuned:
+    """What came of it: the choice per method, one line per run that failed, runs that are gone from the ledger."""
+
+    choices: dict[str, Choice] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+
+
+def tuning_ledger(suite: Suite, out: Path) -> Ledger:
+    """Where the trials of a suite are recorded."""
+    return Ledger(out / f"{suite.name}-tuning")
+
+
 def plan_trials(
     suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seeds: Sequence[int]
 ) -> list[Trials]:
@@ -115,36 +130,37 @@ def plan_trials(
     return [of(method) for method in methods]
 
 
-def tune(
-    suite: Suite, planned: Sequence[Trials], out: Path, executor: Executor, watch: Watch | None = None
-) -> dict[str, Choice]:
+def tune(planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch | None = None) -> Tuned:
     """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per method.
 
-    ``watch(runs, reused)`` is told what happens.
+    ``watch`` is told what happens.
     """
-    ledger, trials = Ledger(out / f"{suite.name}-tuning"), list(planned)
+    trials, tuned = list(planned), Tuned()
     for widening in range(WIDENINGS + 1):
-        frame = _run([run for each in trials for run in each.runs], suite, ledger, executor, watch)
+        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned)
         reached = dict(zip(frame["run_id"], frame["validation_accuracy"].astype(float), strict=True))
         chosen = {each.method: each.choice(reached) for each in trials}
         wider = [each.widened(choice.values) if (choice := chosen[each.method]) else each for each in trials]
         if widening == WIDENINGS or wider == trials:
             break
         trials = wider
-    return {method: choice for method, choice in chosen.items() if choice}
+    tuned.choices = {method: choice for method, choice in chosen.items() if choice}
+    return tuned
 
 
 def _run(
-    wanted: Sequence[RunSpec], suite: Suite, ledger: Ledger, executor: Executor, watch: Watch | None
+    wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch | None, tuned: Tuned
 ) -> pd.DataFrame:
     """All runs in the ledger, those that were wanted among them; they are written down as ``tuning.csv``."""
     runs = list({run.id: run for run in wanted}.values())
-    plan = make_plan(f"{suite.name}-tuning", runs, default_data_dir(), Options())
+    plan = make_plan(ledger.folder.name, runs, default_data_dir(), Options())
     with ledger.lock():
         standing = review(plan.runs, plan.bases, ledger)
-        with watch(runs, set(standing.reused)) if watch else nullcontext() as watcher:
-            execute(plan, ledger, executor, watcher.listen if watcher else lambda run, event: None, standing)
+        with watch(runs, standing) if watch else nullcontext() as watcher:
+            listen = watcher.listen if watcher else lambda run, event: None
+            tuned.failed = execute(plan, ledger, executor, listen, standing).failed
+        tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
     frame = read_runs(ledger.folder)
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
-    frame[columns].to_csv(ledger.folder / TRIALS_FILE, index=False, lineterminator="\n")
+    write_text(ledger.folder / TRIALS_FILE, frame[columns].to_csv(index=False, lineterminator="\n"))
     return frame

@@ -1,6 +1,7 @@
 """The command that reads what others wrote: nothing that lies there costs the tables, and nothing goes unsaid."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -134,7 +135,9 @@ MIXED = [
     ({"backend": "loop"}, {"backend": "vmap"}, "back-ends loop, vmap"),
     ({"device": "cuda:0"}, {"device": "cuda:1"}, ""),
     ({"git_commit": ""}, {"git_commit": "a" * 40}, ""),
-]
+    ({"begun_under": [{"git_commit": "a" * 40, "torch": "2.14.0", "device": "cpu"}], "git_commit": "a" * 40},
+     {"git_commit": "a" * 40}, ""),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("one", "other", "what"), MIXED)
@@ -147,6 +150,29 @@ def test_what_is_mixed_is_marked_and_said(cli, tmp_path, one, other, what):
         assert (f"averaged over different fedavg: {what}" in text) == bool(what)
         assert text.count("2 ‡") + text.count(r"2 $\ddagger$") == bool(what) and "1 ‡" not in text
     assert ("mixed" in (folder / "leaderboard.csv").read_text()) == bool(what)
+
+
+def test_a_single_run_in_two_pieces_is_marked(cli, tmp_path):
+    begun = [{"git_commit": "a" * 40, "torch": "2.14.0", "device": "cpu"}]
+    resumed = record(git_commit="b" * 40, versions={"torch": "2.15.0"}, begun_under=begun)
+    folder = folder_with(tmp_path / "results" / "s", resumed, record("local", git_commit="b" * 40))
+    _, out, _ = cli("leaderboard", "--suite", "s")
+    assert "1 ‡" in out and "fedavg: torch 2.14.0, 2.15.0; commits aaaaaaa, bbbbbbb" in out
+    runs = pd.read_csv(folder / "runs.csv").set_index("method")["begun_under"]
+    assert json.loads(runs["fedavg"]) == begun and pd.isna(runs["local"])
+
+
+def test_rows_evaluated_less_often_are_said_to_be(cli, tmp_path):
+    scenario = {**record()["scenario"], "eval_every": 30, "adapt_every": 150}
+    adapted = record("fedavg_ft", official_moment="adapted", summary={"adapted": record()["summary"]["global"]})
+    folder = folder_with(tmp_path / "results" / "s", *({**run, "scenario": scenario} for run in (record(), adapted)))
+    _, out, _ = cli("leaderboard", "--suite", "s", "--format", "csv,md,tex,html")
+    line = "The best evaluation is picked among fewer: fedavg_ft every 150 visits, the others every 30"
+    for text in (out, *((folder / f"leaderboard.{name}").read_text() for name in ("md", "tex", "html"))):
+        assert " ".join(text.split()).replace(r"\_", "_").count(line) == 1
+    alike = {**scenario, "adapt_every": None}
+    folder_with(tmp_path / "results" / "t", *({**run, "scenario": alike} for run in (record(), adapted)))
+    assert "picked among" not in cli("leaderboard", "--suite", "t")[1]
 
 
 def test_a_scenario_edited_without_a_new_version_is_said_to_be(cli, tmp_path):

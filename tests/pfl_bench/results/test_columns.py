@@ -69,6 +69,14 @@ def test_forward_passes_are_shown_where_there_were_any(tmp_path):
     assert FORWARD[1] not in [column.title for column in shown]
 
 
+def test_rounds_and_steps_of_adaptation_are_shown(tmp_path):
+    adapting = record("fedavg_ft", rounds=60, costs={**COSTS, "adapt_steps": 4000})
+    _added_everywhere(folder_with(tmp_path, adapting, record(rounds=60)), "adapt steps", "adapt_steps", "4000")
+    _added_everywhere(tmp_path, "rounds", "rounds", "60")
+    runs = read_runs(folder_with(tmp_path / "none", record(rounds=60, costs={**COSTS, "adapt_steps": 0})))
+    assert "adapt steps" not in {column.title for column in text_columns(leaderboard(runs))}
+
+
 def test_a_figure_that_is_no_number_is_an_error():
     column = Column("x", lambda record: "many", figure=True)
     with pytest.raises(ValueError, match="many"):

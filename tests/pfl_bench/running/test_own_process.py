@@ -1,11 +1,13 @@
 """Whatever a plug-in does to its process, its run fails in one line, and the others run to the same numbers."""
 
 import csv
+import signal
 import time
 
 import pytest
 
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
+from pfl_bench.engine.stop import ask, forget
 from pfl_bench.registry import load_plugin, read_plugin
 from pfl_bench.running.executors.own_process import run_in_own_process
 from pfl_bench.running.executors.serial import SerialExecutor
@@ -45,6 +47,21 @@ def plugin():
 
 def job_of(plugin, method="harmful", options=None, **config):
     return make_job(SETUP.spec(method, **config), SETUP.partition, options or Options(), (plugin,))
+
+
+def test_a_run_in_its_own_process_leaves_a_checkpoint_when_this_one_is_asked_to_stop(plugin):
+    setup = SETUP.but(visits=3000)
+    job = make_job(setup.spec("harmful", deed="none"), setup.partition, Options(), (plugin,))
+    assert job.brings_code
+    updates = SerialExecutor().execute([job, job], {setup.scenario.dataset: setup.dataset})
+    try:
+        next(updates)
+        ask(signal.SIGTERM)
+        rest = list(updates)
+    finally:
+        forget()
+    assert {position for position, _ in rest} == {0}, "the second is not started"
+    assert isinstance(rest[-1][1], Checkpoint) and not any(isinstance(e, RunResult | Failure) for _, e in rest)
 
 
 def test_every_harm_is_its_own_run_s_only(plugin):

@@ -7,7 +7,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials, tune
+from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials, tune, tuning_ledger
 from pfl_bench.spec.suite import load_suite, parse_suite
 
 SUITE = """
@@ -89,8 +89,10 @@ def test_tuning_runs_widens_records_and_resumes(tmp_path):
     """1e-9 learns nothing, so the choice is at the upper edge, and beyond it there is more to try."""
     suite = parse_suite(SUITE, "s.toml")
     planned = plan_trials(suite, suite.scenarios[0], ["fedavg"], 8, [1000, 1001])
-    first = tune(suite, planned, tmp_path, SerialExecutor())
-    folder = tmp_path / "tiny-tuning"
+    ledger = tuning_ledger(suite, tmp_path)
+    tuned = tune(planned, ledger, SerialExecutor())
+    assert not tuned.failed and not tuned.absent
+    first, folder = tuned.choices, tmp_path / "tiny-tuning"
     table = (folder / TRIALS_FILE).read_bytes()
     frame = read_runs(folder)
     assert {run.id for run in runs_of(planned)} < set(frame["run_id"])
@@ -98,7 +100,7 @@ def test_tuning_runs_widens_records_and_resumes(tmp_path):
     of_choice = frame["config"].map(json.loads).map(lambda config: config["lr"]) == first["fedavg"].values["lr"]
     assert first["fedavg"].values["lr"] >= 0.1
     assert first["fedavg"].validation_accuracy == pytest.approx(frame["validation_accuracy"][of_choice].mean())
-    assert tune(suite, planned, tmp_path, SerialExecutor()) == first
+    assert tune(planned, ledger, SerialExecutor()) == tuned
     assert (folder / TRIALS_FILE).read_bytes() == table
 
 

@@ -1,0 +1,71 @@
+"""The command that tunes, as a program of its own."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pfl_bench.cli import tune as program
+from tests.pfl_bench.running.tuning.test_trials import SUITE
+
+
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    return path
+
+
+def tune(suite, *more):
+    return [
+        str(suite),
+        "--methods",
+        "fedavg",
+        "--seeds",
+        "1000",
+        "--out",
+        str(suite.parent),
+        "--executor",
+        "serial",
+        *more,
+    ]
+
+
+def test_the_choices_are_printed_as_toml(suite, capsys):
+    assert program.main(tune(suite, "--trials", "3")) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("fedavg = { lr = ")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signals here")
+def test_a_signal_says_how_to_go_on_and_the_same_command_does(suite, tmp_path):
+    suite.write_text(SUITE.replace("visits = 4\n", "visits = 200000\n"))
+    words = [sys.executable, "-m", "pfl_bench.cli.tune", *tune(suite, "--trials", "1")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as going:
+        # the ledger keeps the partition when the trials begin
+        while going.poll() is None and not list(tmp_path.glob("tiny-tuning/partitions/*.csv")):
+            try:
+                going.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        going.send_signal(signal.SIGTERM)
+        out, err = going.communicate(timeout=60)
+    assert going.returncode == 143, out + err
+    assert "SIGTERM: what ended is kept in" in out and "the same command goes on from there" in out
+    assert not (tmp_path / "tiny-tuning" / "tuning.csv").exists()
+    assert list(tmp_path.glob("tiny-tuning/runs/*/checkpoint*")) or "Stopping" not in err
+
+
+def test_a_trial_that_fails_is_said_and_is_no_success(suite, monkeypatch, capsys):
+    from pfl_bench.engine.events import Failure
+    from pfl_bench.running.executors.serial import SerialExecutor
+
+    monkeypatch.setattr(
+        SerialExecutor,
+        "execute",
+        lambda self, jobs, data: ((n, Failure("OSError: disk", "trace")) for n in range(len(jobs))),
+    )
+    assert program.main(tune(suite, "--trials", "2")) == 1
+    out = capsys.readouterr().out
+    assert "# fedavg: no point of its grid was finished at every seed" in out
+    assert out.count("Failed: fedavg-s1000-") == 2 and "OSError: disk" in out
