@@ -70,6 +70,11 @@ def _deeper(value: Any, levels: int) -> bool:
 
 
 def write_text(place: Path, text: str) -> Path:
+    """``write_bytes`` of the text in UTF-8, with lines as they are."""
+    return write_bytes(place, text.encode())
+
+
+def write_bytes(place: Path, content: bytes) -> Path:
     """Write beside ``place`` and rename: no reader sees half a file, and no link is written through.
 
     An OSError (a full disk) leaves what was there.
@@ -77,8 +82,8 @@ def write_text(place: Path, text: str) -> Path:
     beside = place.with_name(f".{place.name}.new")
     try:
         beside.unlink(missing_ok=True)  # of a killed writer; or a link that somebody put there
-        with beside.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with beside.open("xb") as file:
+            file.write(content)
         return beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)

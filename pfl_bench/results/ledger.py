@@ -107,7 +107,7 @@ class Ledger:
         path = self._find(run_id, CHECKPOINT)
         try:
             return None if path is None else path.read_bytes()
-        except OSError:
+        except (OSError, MemoryError):  # one that no memory holds is none of ours
             return None
 
     def error_file(self, run_id: str) -> Path | None:

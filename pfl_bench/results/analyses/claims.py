@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pfl_bench.results.entries import entries
+from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.statistics.common import split_edition
@@ -120,7 +121,7 @@ def judge(difference: float, spread: float, or_equal: bool) -> str:
 def check(runs: pd.DataFrame) -> pd.DataFrame:
     """A row per claim, edition and place for which both sides have runs; differences in points, over seeds.
 
-    Where a method takes part in several variants, its best one speaks for it.
+    Where a method takes part in several variants, the one that is best on validation data speaks for it.
     """
     rows = []
     for edition, part in with_editions(runs).groupby("edition", sort=False):
@@ -140,8 +141,9 @@ def check(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best_variant(runs: pd.DataFrame) -> pd.Series:
-    by_variant = {key: part.set_index("seed")["accuracy"] for key, part in runs.groupby("entry")}
-    return max(by_variant.values(), key=lambda accuracies: float(accuracies.mean()))
+    variants = [part for _, part in runs.groupby("entry")]
+    best = max(variants, key=lambda own: float(own["validation_accuracy"].astype(float).mean()))
+    return best.set_index("seed")["accuracy"]
 
 
 def _paired(left: pd.Series, right: pd.Series) -> tuple[float, float, int]:
@@ -186,7 +188,7 @@ def files(runs: pd.DataFrame) -> dict[str, str]:
 def main(folder: Path) -> None:
     """Write them into the suite's folder."""
     for name, text in files(finished_runs(folder)).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
 if __name__ == "__main__":

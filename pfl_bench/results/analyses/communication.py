@@ -10,7 +10,7 @@ from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.run_tables import complete, read_history
 
-from .pictures import budget_title, picture, program
+from .pictures import budget_title, picture, program, write_frame
 
 
 def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def main(folder: Path) -> None:
     """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder."""
     rows, runs = accuracy_over_bytes(folder), finished_runs(folder)
     for scenario, part in rows.groupby("scenario"):
-        totals(part).to_csv(folder / f"communication-{scenario}.csv", index=False, float_format="%.6g")
+        write_frame(folder / f"communication-{scenario}.csv", totals(part))
         draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"communication-{scenario}.png")
 
 

@@ -16,7 +16,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.run_tables import complete, read_partition, read_table
 
-from .pictures import budget_title, picture, program
+from .pictures import budget_title, picture, program, write_frame
 
 SHUFFLES = 2000
 
@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
              **purity_test(_vectors(own), own["group"].to_numpy())}
             for run_id, own in part.groupby("run_id")
         ]  # fmt: skip
-        pd.DataFrame(tests).to_csv(folder / f"embeddings-{scenario}.csv", index=False, float_format="%.6g")
+        write_frame(folder / f"embeddings-{scenario}.csv", pd.DataFrame(tests))
         first = part[part["run_id"] == part["run_id"].iloc[0]]
         title = budget_title(runs[runs["run_id"] == first["run_id"].iloc[0]])
         draw(first, f"{title}\nembeddings by natural group (t-SNE)", folder / f"embeddings-{scenario}.png")

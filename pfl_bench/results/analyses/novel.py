@@ -17,7 +17,7 @@ from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.run_tables import complete, read_table
 from pfl_bench.results.statistics.gaps import gap_line, gaps
 
-from .pictures import budget_title, picture, program
+from .pictures import budget_title, picture, program, write_frame
 
 FIGURES = ("client", "test_samples", "test_correct", "test_accuracy", "tv_distance")
 
@@ -83,8 +83,8 @@ def main(folder: Path) -> None:
     budgets = runs.set_index("run_id")[["budget_scale", "visits"]].rename(columns={"visits": "budget_visits"})
     rows = gaps(runs, novel.join(budgets, on="run_id"))
     for scenario, part in rows.groupby("scenario"):
-        part.to_csv(folder / f"novel-{scenario}.csv", index=False, float_format="%.6g")
-        summary(part).to_csv(folder / f"novel-summary-{scenario}.csv", index=False, float_format="%.6g")
+        write_frame(folder / f"novel-{scenario}.csv", part)
+        write_frame(folder / f"novel-summary-{scenario}.csv", summary(part))
         draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"novel-{scenario}.png")
 
 

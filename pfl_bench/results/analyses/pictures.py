@@ -1,5 +1,6 @@
 """What the analyses' programs share: a picture drawn into a file, and errors as one line."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,12 @@ import pandas as pd
 
 from pfl_bench.commands import folder_program
 from pfl_bench.errors import RequestError
+from pfl_bench.results.files import write_bytes, write_text
+
+
+def write_frame(target: Path, frame: pd.DataFrame) -> None:
+    """A table as CSV; numbers to six significant digits."""
+    write_text(target, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 @contextmanager
@@ -24,7 +31,9 @@ def picture(target: Path, width: float, height: float, columns: int = 1) -> Iter
     figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     try:
         yield figure, axes
-        figure.savefig(target, dpi=120)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=target.suffix[1:], dpi=120)
+        write_bytes(target, drawn.getvalue())
     finally:
         plt.close(figure)
 

@@ -172,3 +172,16 @@ def test_a_claim_without_common_seeds_is_left_out(tmp_path):
             record("fedavg", 1, 50.0, scenario="cifar10-classes2-n50-v1")]  # fmt: skip
     claims.main(folder_with(tmp_path, *runs))
     assert pd.read_csv(tmp_path / "claims.csv").empty
+
+
+def test_no_analysis_writes_through_a_link(tmp_path):
+    folder = full_folder(tmp_path / "s", novel=True, seeds=2)
+    names = ("claims.csv", "novel-sc-v1.csv", "novel-sc-v1.png", "communication-sc-v1.csv")
+    for name in names:
+        (tmp_path / name).write_text("mine")
+        (folder / name).symlink_to(tmp_path / name)
+    for analysis in (claims, novel, communication):
+        analysis.main(folder)
+    for name in names:
+        assert (tmp_path / name).read_text() == "mine" and not (folder / name).is_symlink()
+        assert (folder / name).stat().st_size > 10
