@@ -23,7 +23,7 @@ import pandas as pd
 
 SUITE = """
 name = "kills"
-methods = "fedavg,pfedhn,ditto"
+methods = "fedavg,pfedhn,ditto,fedrep"
 seeds = "0-1"
 
 [[scenario]]
@@ -37,6 +37,9 @@ local_steps = 10
 batch_size = 8
 eval_every = 20
 """
+PLUGIN = Path(__file__).parents[1] / "plugins" / "fedrep.py"
+"""A method that is not shipped: its runs have a process of their own."""
+
 DRIVER = """
 from pfl_bench.__main__ import main
 from pfl_bench.spec.options import Options
@@ -53,7 +56,7 @@ STATUS = {"INT": 130, "INT+INT": 130, "TERM": 143, "HUP": 129, "KILL": -9}
 def start(folder: Path, executor: str) -> subprocess.Popen:
     """A driver on the suite in the folder."""
     more = ["--workers", "2"] if executor == "ray" else []
-    arguments = ["run", "--suite", "kills.toml", "--executor", executor, *more]
+    arguments = ["run", "--suite", "kills.toml", "--plugin", str(PLUGIN), "--executor", executor, *more]
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
