@@ -23,7 +23,7 @@ import pandas as pd
 
 SUITE = """
 name = "kills"
-methods = "fedavg,pfedhn,ditto,fedrep"
+methods = "fedavg,pfedhn,ditto,fedmedian"
 seeds = "0-1"
 
 [[scenario]]
@@ -37,7 +37,7 @@ local_steps = 10
 batch_size = 8
 eval_every = 20
 """
-PLUGIN = Path(__file__).parents[1] / "plugins" / "fedrep.py"
+PLUGIN = Path(__file__).parents[1] / "plugins" / "fedmedian.py"
 """A method that is not shipped: its runs have a process of their own."""
 
 DRIVER = """

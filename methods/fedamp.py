@@ -1,11 +1,12 @@
 """FedAMP: the server sends each client a mixture of all clients' models, in which similar ones weigh more."""
 
 import torch
-from pfl_bench.methods._proximal import Proximal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method
+
+from ._proximal import Proximal
 
 
 def attention(models: Tensor, clients: Tensor, alpha: float, sigma: float) -> Tensor:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from pfl_bench.methods._prototypes import Aligned, feature_sums, merged, no_prototypes
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
@@ -20,6 +19,8 @@ from pfl_bench.api import (
     register_method,
     stacked,
 )
+
+from ._prototypes import Aligned, feature_sums, merged, no_prototypes
 
 
 def nearest_prototype(net: Net, params: Tensors, x: Tensor, prototypes: Tensors) -> Tensor:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from pfl_bench.methods._prototypes import Aligned, feature_sums, merged, no_prototypes
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import nnls
@@ -18,6 +17,8 @@ from pfl_bench.api import (
     UnsuitedError,
     register_method,
 )
+
+from ._prototypes import Aligned, feature_sums, merged, no_prototypes
 
 LEAST_WEIGHT = 1e-3
 """Smaller weights of a head are dropped, as in the official code."""

@@ -1,0 +1,98 @@
+"""What holds for every method alike, beside the kit."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pfl_bench.api import PerClient, Served, Sgd, State, register_model
+from pfl_bench.registry import METHODS
+from pfl_bench.spec.options import Options
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
+from tests.methods.rounds import LOOP, after, close_or_same, differ, same
+
+
+OF_PEERS = {"fedfomo"}
+"""Who serves newcomers with models of other clients, which are personal state."""
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS.names() if METHODS.get(name).defines("enroll")])
+def test_newcomers_are_served_within_their_allowance(name):
+    """More newcomers than there were training clients: nothing of theirs may be looked up among those."""
+    harness, other = after(name, rounds=2), Harness("fedavg", tiny_setup(clients=8))
+    fed = other.federation("enroll", local_steps=6)
+    found = harness.method.enroll(fed, harness.state, fed.everyone)
+    served = found if isinstance(found, Served) else Served(found)
+    logits = other.group.backend.logits(
+        fed.model, served, torch.rand(8, 5, 1, *other.samples(0)[0].shape[-2:]), torch.ones(8, 5)
+    )
+    assert logits.shape == (8, 5, 3) and logits.isfinite().all()
+    assert other.costs.adapt_steps <= 8 * 6 and other.costs.local_steps == 0
+    if name in OF_PEERS:
+        return
+    fresh = {
+        k: PerClient(v.default, v.clients) if isinstance(v, PerClient) else v for k, v in vars(harness.state).items()
+    }
+    again = harness.method.enroll(fed, State(**fresh), fed.everyone)
+    same(served.params, again.params if isinstance(again, Served) else again)
+
+
+def shared_part(name: str) -> str:
+    """The field of the state with what all clients share of a model; "" where there is none."""
+    return next((field for field in ("body", "server") if hasattr(after(name, rounds=0).state, field)), "")
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS.names() if shared_part(name)])
+def test_running_figures_are_averaged_and_never_descended(name):
+    """With BatchNorm, on every back-end alike: also where a method says which parameters move."""
+
+    @register_model("normed")
+    def normed(shape, classes):
+        width = shape[0] * shape[1] * shape[2]
+        return nn.Sequential(nn.Flatten(), nn.Linear(width, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, classes))
+
+    wanted = {"lr": 0.02, "weight_decay": 0.1}
+    config = {key: wanted[key] for key in wanted if key in METHODS.get(name).Config.model_fields}
+    loop, stacked = (
+        Harness(name, tiny_setup(model="normed"), rounds=2, options=Options(backend=backend), **config)
+        for backend in ("loop", "vmap")
+    )
+    for a, b in zip(loop.tensors(), stacked.tensors(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    shared = getattr(loop.state, shared_part(name))
+    fedavg = Harness("fedavg", tiny_setup(model="normed"), rounds=1, options=LOOP)
+    assert set(shared) >= fedavg.fed.model.buffers
+    differ({k: shared[k] for k in fedavg.fed.model.buffers}, fedavg.fed.init_params())
+
+
+def label_counts(net, params, batch, aux):
+    return F.one_hot(batch.y, net.model.classes).float().T @ batch.weight
+
+
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
+def test_computing_counts_the_samples_it_saw_even_without_the_net(backend):
+    harness = Harness("fedavg", options=Options(backend=backend))
+    clients = harness.clients(1, 4)
+    found = harness.fed.compute(label_counts, harness.fed.send(harness.fed.init_params(), clients), clients)
+    assert torch.equal(found, harness.fed.class_counts[[1, 4]])
+    assert harness.costs.forward_samples == found.sum()
+
+
+def test_naming_a_body_as_trainable_leaves_running_figures_to_the_batches():
+    """Weight decay on BatchNorm's running figures would move them; FedPAC trains ``model.body``, which holds them."""
+
+    @register_model("drafts_batch_norm")
+    def build(input_shape, classes):
+        width = math.prod(input_shape)
+        return nn.Sequential(nn.Flatten(), nn.Linear(width, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, classes))
+
+    harness = Harness("fedavg", tiny_setup(model="drafts_batch_norm"))
+    fed, cohort, sgd = harness.fed, harness.clients(0, 2), Sgd(1e-9, weight_decay=0.5e9)
+    start = fed.send(fed.init_params(), cohort)
+    body, nothing = (fed.train(start, cohort, s, steps=1, trainable=fed.model.body).params for s in (sgd, Sgd(0.0)))
+    assert fed.model.buffers <= fed.model.body
+    close_or_same(body.only(fed.model.buffers), nothing.only(fed.model.buffers))
+    assert not torch.equal(body["1.weight"], nothing["1.weight"])

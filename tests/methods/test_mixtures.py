@@ -1,0 +1,85 @@
+"""Mixtures of a personal and a federated model: each is what its paper says, by an identity or by hand."""
+
+import torch
+
+from pfl_bench.api import Sgd
+from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
+from tests.methods.rounds import LOOP, PLAIN, after, by_hand, close, differ, down, row, same, slopes
+
+
+def test_apfl_with_alpha_zero_is_fedavg_on_half_the_steps():
+    harness = after("apfl", rounds=0, lr=0.1, alpha=0.0, adaptive=False)
+    cohort = harness.clients(0, 2, 5)
+    half = harness.federation("train", local_steps=10)
+    expected = half.train_and_average(harness.server, cohort, Sgd(0.1), weights="uniform")
+    harness.round(0, 2, 5)
+    same(harness.server, expected)
+    same(row(harness.received, 0), expected)
+
+
+def test_apfl_with_alpha_one_is_local_on_half_the_steps():
+    setup = tiny_setup().but(local_steps=10)
+    local = Harness("local", setup, rounds=4, options=LOOP, lr=0.1, **PLAIN)
+    close(after("apfl", lr=0.1, alpha=1.0, adaptive=False).received, local.received)
+
+
+def test_apfl_by_hand():
+    """Two visits of one step: in the second v_i and w_i differ, so that alpha_i has a slope."""
+    harness, lr, alpha = by_hand("apfl", local_steps=2, lr=0.1, alpha=0.3), 0.1, 0.3
+    w = harness.server
+    v = down(w, slopes(harness, 0, w), lr * alpha)  # at v = w the mixture is w, and alpha has no slope
+    harness.round(0)
+    w = harness.server
+    mixture = {k: alpha * v[k] + (1 - alpha) * w[k] for k in w}
+    at_mixture = slopes(harness, 0, mixture)
+    slope = sum(((v[k] - w[k]) * at_mixture[k]).sum() for k in w)
+    expected = down(w, slopes(harness, 0, w), lr), down(v, at_mixture, lr * alpha), alpha - lr * slope
+    harness.round(0)
+    close(harness.server, expected[0])
+    close(row(harness.state.v.rows(harness.clients(0)), 0), expected[1])
+    torch.testing.assert_close(harness.state.alpha.rows(harness.clients(0))["alpha"][0], expected[2])
+    assert abs(float(slope)) > 1e-3
+    assert harness.costs.local_steps == 4
+
+
+def test_fedala_that_never_learns_its_weights_is_fedavg():
+    same(after("fedala", first_steps=0, later_steps=0).server, after("fedavg").server)
+    same(after("fedala", rounds=1).server, after("fedavg", rounds=1).server)
+    differ(after("fedala", lr=0.1).server, after("fedavg", lr=0.1).server)
+
+
+def test_fedala_by_hand():
+    """The second visit: one step on W from 1, in the head alone, then one local step from the mixture."""
+    harness = by_hand("fedala", local_steps=2, lr=0.1, eta=3.0, first_steps=1, **PLAIN)
+    harness.round(0)
+    harness.round(1)
+    w, old = harness.server, row(harness.state.old.rows(harness.clients(0)), 0)
+    assert set(old) == set(harness.fed.model.head)
+    g = slopes(harness, 0, w)  # W = 1: the mixture is w
+    weights = {k: (1 - 3.0 * g[k] * (w[k] - old[k])).clamp(0, 1) for k in old}
+    assert any((t < 1).any() for t in weights.values())
+    start = w | {k: old[k] + (w[k] - old[k]) * weights[k] for k in old}
+    end = down(start, slopes(harness, 0, start), 0.1)
+    harness.round(0)
+    close(row(harness.state.W.rows(harness.clients(0)), 0), weights)
+    close(harness.server, end)
+
+
+def test_fedalas_visits_differ_in_length_and_cost_the_same():
+    """In one cohort, each as if alone: a later visit with 2 steps on W, and a first one with 5."""
+    together, alone = (after("fedala", rounds=0, lr=0.1, first_steps=5, later_steps=2) for _ in range(2))
+    for harness in (together, alone):
+        for cohort in ((0, 1), (0,)):  # in the very first round nobody has anything to learn
+            harness.round(*cohort)
+        assert harness.state.seen.tolist() == [True, *[False] * 5]
+    for client, steps in ((0, 2), (1, 5)):
+        ids = alone.clients(client)
+        start, weights = alone.method.ala(alone.fed, alone.state, ids, torch.tensor([steps]))
+        trained = alone.fed.train(start, ids, alone.method.config.sgd(), steps=20 - steps).params
+        alone.state.W.set_rows(ids, weights)
+        alone.state.old.set_rows(ids, trained)
+    together.round(0, 1)
+    same(together.state.W.rows(together.clients()), alone.state.W.rows(alone.clients()))
+    same(together.state.old.rows(together.clients()), alone.state.old.rows(alone.clients()))
+    assert together.costs.local_steps == 5 * 20
