@@ -20,6 +20,9 @@ from .federation import Federation
 Moment = Literal["global", "received", "adapted"]
 MOMENTS: tuple[Moment, ...] = ("global", "received", "adapted")
 MOMENT_HOOKS: Mapping[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
+FAMILIES = ("baseline", "body and head", "mixture", "relation", "features", "hypernetwork")
+"""What methods are sorted by: how they come to a model per client."""
+
 HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "client_vectors")
 """What the engine calls of a method."""
 
@@ -140,8 +143,9 @@ class Method(ABC):
 M = TypeVar("M", bound=type[Method])
 
 
-def register_method(name: str, *, paper: str) -> Callable[[M], M]:
-    """Register a Method subclass as ``name``; ``paper`` is its reference."""
+def register_method(name: str, *, paper: str, family: str = "") -> Callable[[M], M]:
+    """Register a Method subclass as ``name``; ``paper`` is its reference, ``family`` the kind of idea, one of
+    ``FAMILIES`` for what is shipped."""
 
     def enter(cls: M) -> M:
         if cls.moment not in MOMENTS:
@@ -155,7 +159,7 @@ def register_method(name: str, *, paper: str) -> Callable[[M], M]:
             raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r}; it must define {hook}")
         _check_defaults(name, cls.Config)
         cls.name = name
-        return METHODS.register(name, paper=paper)(cls)
+        return METHODS.register(name, paper=paper, family=family)(cls)
 
     return enter
 
