@@ -21,6 +21,7 @@ from . import stop
 from .clients import client_ids
 from .enrollment import enroll
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
+from .footprint import state_sizes
 from .meter import BudgetError, Costs
 from .method import Method, Moment
 from .moments import evaluate_moment
@@ -188,10 +189,13 @@ def _result(
     group = places[0].group
     sizes = {n: len(own) for at in places for n, own in zip(at.group.numbers, at.group.members, strict=True)}
     summary, clients = summarise(run.picks, [sizes[number] for number in range(group.population)])
+    kept = [state_sizes(state) for state in run.states] or [(0, 0)]
     facts = {
         "official_moment": method.moment,
         "visits": run.visits,
         "rounds": run.round,
+        "state_floats": max(own for own, _ in kept),
+        "shared_floats": sum(shared for _, shared in kept),
         "client_model_size": max(place.group.model.size for place in places),
         "backend": group.backend.name,
         "device": str(group.device),

@@ -146,6 +146,10 @@ COSTS = (
            digits=1, better="lower", keep=6, details="own"),
     Column("peak_memory_bytes", lambda r: r.peak_memory_bytes, figure=True, **_MEGABYTES, shown="report",
            heading="peak MB", digits=0, better="lower"),
+    Column("state_floats", lambda r: r.state_floats, figure=True, **_SHOWN, heading="state per client",
+           note="numbers kept for each client between its visits, wherever they lie", digits=0, better="lower",
+           when_used=True),
+    Column("shared_floats", lambda r: r.shared_floats, figure=True, **_MEAN),
     Column("client_model_size", lambda r: r.client_model_size, figure=True, unit="parameters"),
 )  # fmt: skip
 PROVENANCE = (

@@ -73,6 +73,8 @@ class Record:
     peak_memory_bytes: Figure
     client_model_size: Figure
     rounds: Figure = None
+    state_floats: Figure = None
+    shared_floats: Figure = None
     begun_under: tuple[Fields, ...] = ()
 
     @property
@@ -176,6 +178,8 @@ def _typed(run_id: str, document: Fields) -> Record:
         peak_memory_bytes=number(document.get("peak_memory_bytes")),
         client_model_size=number(document.get("client_model_size")),
         rounds=number(document.get("rounds")),
+        state_floats=number(document.get("state_floats")),
+        shared_floats=number(document.get("shared_floats")),
         begun_under=tuple(as_object(piece) for piece in document.get("begun_under", ())),
         **{name: as_text(document.get(name)) for name in _TEXTS},
     )

@@ -14,7 +14,6 @@ from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 from tests.methods.rounds import LOOP, after, close_or_same, differ, same
 
-
 OF_PEERS = {"fedfomo"}
 """Who serves newcomers with models of other clients, which are personal state."""
 
