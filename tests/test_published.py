@@ -65,7 +65,8 @@ def trials_of(folder):
 
 @pytest.mark.parametrize("folder", TUNED, ids=lambda folder: folder.name)
 def test_a_suite_has_what_its_trials_led_to(folder):
-    """Where there are several tuning seeds: replayed from the start, grids widened. Else: the best of the trials."""
+    """Where there are several tuning seeds: replayed from the start, grids widened; what was tried earlier, at one seed
+    on another grid, stays published beside it. Else: the best of the trials."""
     for suite, scenario, method, chosen, part in trials_of(folder):
         reached = dict(zip(part["run_id"], part["validation_accuracy"], strict=True))
         seeds = sorted(set(part["seed"].astype(int)))
@@ -77,7 +78,8 @@ def test_a_suite_has_what_its_trials_led_to(folder):
         (trials,) = plan_trials(suite, scenario, [method], 8, seeds)
         for _ in range(WIDENINGS):
             trials = trials.widened(trials.choice(reached).values)
-        assert {run.id for run in trials.runs} == set(reached), method
+        planned, earlier = {run.id for run in trials.runs}, part[~part["run_id"].isin({r.id for r in trials.runs})]
+        assert planned <= set(reached) and set(earlier["seed"].astype(int)) <= {seeds[0]}, method
         assert any(trials.choice(reached).values.items() <= values.items() for values in chosen), method
 
 
