@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods.fedavg import FedAvg
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import Batch, Federation, Net, Served, State, Tensors, register_method
+
+from .fedavg import FedAvg
 
 
 def datastore(net: Net, params: Tensors, batch: Batch, aux: Any) -> dict[str, Tensor]:

@@ -47,11 +47,11 @@ def _fitting(part: pd.DataFrame, every: Sequence[Shown], width: int) -> list[Sho
     """The columns without as many as it takes to fit, those with the lowest ``keep`` first; the CSV has them all."""
     kept = list(every)
     widths = {
-        column: 2 + max(map(len, [column.title, *cells]))
+        column: 3 + max(map(len, [column.title, *cells]))
         for column, cells in zip(every, zip(*texts(part, every), strict=True), strict=True)
     }
     expendable = sorted((column.keep, place) for place, column in enumerate(every) if column.keep is not None)
     for _, place in expendable:
-        if 2 + sum(widths[column] for column in kept) > width:
+        if 1 + sum(widths[column] for column in kept) > width:
             kept.remove(every[place])
     return kept

@@ -159,7 +159,7 @@ def register_method(name: str, *, paper: str, family: str = "") -> Callable[[M],
             raise TypeError(f"method {name!r} is evaluated at moment {cls.moment!r}; it must define {hook}")
         _check_defaults(name, cls.Config)
         cls.name = name
-        return METHODS.register(name, paper=paper, family=family)(cls)
+        return METHODS.register(name, paper=paper, **({"family": family} if family else {}))(cls)
 
     return enter
 

@@ -196,3 +196,13 @@ def test_ids_lead_back_to_runs(cli, folder):
     cli("leaderboard", "--suite", "trial")
     rows = pd.read_csv(folder / "leaderboard.csv").set_index("method")
     assert rows.loc["fedavg", "runs"].split(" ") == [id_of(record(seed=seed)) for seed in range(2)]
+
+
+@pytest.mark.parametrize("width", range(70, 200, 7))
+def test_no_cell_is_broken_at_any_width(tmp_path, width):
+    wide = {"rounds": 40_000, "state_floats": 123_456_789, "costs": {**record()["costs"], "adapt_steps": 4000}}
+    runs = folder_with(tmp_path, record("pfedhn_pc", **wide), record("a", status="diverged", reason="NaN"))
+    lines = printed(leaderboard(read_runs(runs)), width).splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines if line.startswith(("     1   pfedhn_pc", "     -   a"))]
+    assert len(rows) == 2 and rows[1].rstrip().endswith("0, 1 diverged")
