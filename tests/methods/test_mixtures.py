@@ -5,7 +5,7 @@ import torch
 from pfl_bench.api import Sgd
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import LOOP, PLAIN, after, by_hand, close, differ, down, row, same, slopes
+from tests.methods.rounds import LOOP, PLAIN, after, by_hand, close, differ, down, mean, row, same, slopes
 
 
 def test_apfl_with_alpha_zero_is_fedavg_on_half_the_steps():
@@ -83,3 +83,48 @@ def test_fedalas_visits_differ_in_length_and_cost_the_same():
     same(together.state.W.rows(together.clients()), alone.state.W.rows(alone.clients()))
     same(together.state.old.rows(together.clients()), alone.state.old.rows(alone.clients()))
     assert together.costs.local_steps == 5 * 20
+
+
+def test_mr_mtl_and_l2gd_without_a_pull_are_local():
+    same(after("mr_mtl", lr=0.05, lam=0.0).received, after("local", lr=0.05).received)
+    same(after("l2gd", lr=0.05, lam=0.0).received, after("local", lr=0.05, **PLAIN).received)
+    differ(after("mr_mtl", lr=0.05, lam=2.0).received, after("local", lr=0.05).received)
+    differ(after("l2gd", lr=0.05, lam=2.0).received, after("local", lr=0.05, **PLAIN).received)
+
+
+def test_mr_mtl_by_hand():
+    """Nobody's model is overwritten; the mean is of everybody's last model, of whatever cohort."""
+    harness = by_hand("mr_mtl", lr=0.1, lam=0.7, **PLAIN)
+    models, start = {i: harness.fed.init_params() for i in range(6)}, harness.fed.init_params()
+    for cohort in ((0, 1, 4), (1, 5), (0, 4)):
+        center = mean(list(models.values()))
+        for i in cohort:
+            g = slopes(harness, i, models[i])
+            models[i] = {k: t - 0.1 * (g[k] + 0.7 * (t - center[k])) for k, t in models[i].items()}
+        harness.round(*cohort)
+    for i in range(6):
+        close(row(harness.received, i), models[i])
+    close(harness.state.mean, mean(list(models.values())))
+    close(models[3], start)
+
+
+def test_l2gd_by_hand():
+    harness = by_hand("l2gd", lr=0.1, lam=2.0)
+    models = {i: harness.fed.init_params() for i in range(6)}
+    for cohort in ((0, 1, 4), (1, 5)):
+        models |= {i: down(models[i], slopes(harness, i, models[i]), 0.1) for i in cohort}
+        center = mean([models[i] for i in cohort])
+        models |= {i: {k: 0.8 * t + 0.2 * center[k] for k, t in models[i].items()} for i in cohort}
+        harness.round(*cohort)
+    for i in range(6):
+        close(row(harness.received, i), models[i])
+
+
+def test_l2gd_with_the_strongest_pull_is_fedavg():
+    """Then everybody of the cohort has the mean; with the same cohort in every round that is FedAvg."""
+    harness, everybody = after("l2gd", rounds=0, lr=0.05, lam=9.0), range(6)
+    expected = harness.fed.init_params()
+    for _ in range(3):
+        expected = harness.fed.train_and_average(expected, harness.clients(), Sgd(0.05), weights="uniform")
+        harness.round(*everybody)
+    close(row(harness.received, 2), expected)
