@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
@@ -16,6 +15,8 @@ from pfl_bench.api import (
     register_method,
     total_cross_entropy,
 )
+
+from ._several import chosen, independent_models
 
 
 @register_method("ifca", paper="Ghosh et al. 2020, NeurIPS, arXiv:2006.04088, algorithm 1, model averaging")
@@ -37,9 +38,7 @@ class Ifca(Method):
 
     def init(self, fed: Federation) -> State:
         """K models, the first of which is every method's initial model."""
-        seeds = fed.generator("clusters").integers(2**62, size=self.config.clusters - 1)
-        models = [fed.init_params(), *(fed.model.init(int(seed), fed.device) for seed in seeds)]
-        return State(models=Params({name: torch.stack([model[name] for model in models]) for name in models[0]}))
+        return State(models=independent_models(fed, self.config.clusters))
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Send all models; train the one of least loss; average within the clusters."""
@@ -65,8 +64,3 @@ class Ifca(Method):
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """As any client: the model of least loss."""
         return self.client_params(fed, state, clients)
-
-
-def chosen(sent: Params, choice: Tensor) -> Params:
-    """Of K models per client the one it picks: ``[c, K, ...] -> [c, ...]``."""
-    return sent.map(lambda models: models[torch.arange(len(choice), device=choice.device), choice])

@@ -19,7 +19,7 @@ from pfl_bench.api import (
 from ._proximal import Proximal
 
 
-@register_method("mr_mtl", paper="Liu et al. 2022, NeurIPS, arXiv:2206.07902, algorithm A1", family="mixture")
+@register_method("mr_mtl", paper="Liu et al. 2022, NeurIPS, arXiv:2206.07902, without noise", family="mixture")
 class MrMtl(Method):
     """theta_i <- theta_i - lr (grad F_i(theta_i) + lam (theta_i - mean)), with the mean that was received.
 
@@ -72,7 +72,7 @@ class L2gd(Method):
     at most 1. The mean is of the cohort, because the algorithm has no models of clients that are away.
     """
 
-    search_space = {"lr": PLAIN_LEARNING_RATES, "lam": [0.01, 0.1, 1.0]}
+    search_space = {"lr": PLAIN_LEARNING_RATES, "lam": [0.001, 0.01, 0.1, 1.0]}
 
     class Config(MethodConfig):
         """Plain SGD, as in the paper; lam and lr are tuned."""

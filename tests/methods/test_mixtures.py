@@ -1,6 +1,7 @@
 """Mixtures of a personal and a federated model: each is what its paper says, by an identity or by hand."""
 
 import torch
+import torch.nn.functional as F
 
 from pfl_bench.api import Sgd
 from pfl_bench.testing.harness import Harness
@@ -128,3 +129,68 @@ def test_l2gd_with_the_strongest_pull_is_fedavg():
         expected = harness.fed.train_and_average(expected, harness.clients(), Sgd(0.05), weights="uniform")
         harness.round(*everybody)
     close(row(harness.received, 2), expected)
+
+
+def test_fedem_with_one_model_is_fedavg():
+    same(row(after("fedem", lr=0.05, models=1).state.models, 0), after("fedavg", lr=0.05).server)
+
+
+def fedem_by_hand(harness, client, models, pi):
+    """E-step on all of a client's data: q ``[n, M]``, and the losses that it saw."""
+    x, y = harness.samples(client)
+    net = harness.group.model.evaluating()
+    losses = torch.stack([F.cross_entropy(net(row(models, m), x), y, reduction="none") for m in range(len(pi))], 1)
+    joint = pi * torch.exp(-losses)
+    return joint / joint.sum(1, keepdim=True), losses
+
+
+def test_fedem_by_hand():
+    """Two visits of one step for each of two models; in the second pi is no longer uniform."""
+    harness = by_hand("fedem", local_steps=2, lr=0.1, models=2, **PLAIN)
+    pi, clients, sizes = {i: torch.tensor([0.5, 0.5]) for i in range(6)}, (0, 4), harness.fed.sizes
+    for _ in range(2):
+        models = harness.state.models.map(torch.clone)
+        ends = []
+        for client in clients:
+            q, _ = fedem_by_hand(harness, client, models, pi[client])
+            each = [
+                down(start, slopes(harness, client, start, lambda net, p, batch, w=q[:, m]: (
+                    w * F.cross_entropy(net(p, batch.x), batch.y, reduction="none")).mean()), 0.1)
+                for m, start in enumerate(row(models, m) for m in range(2))
+            ]  # fmt: skip
+            ends.append(each)
+            pi[client] = q.mean(0)
+        harness.round(*clients)
+        share = sizes[list(clients)] / sizes[list(clients)].sum()
+        for m in range(2):
+            expected = {k: share[0] * ends[0][m][k] + share[1] * ends[1][m][k] for k in models}
+            close(row(harness.state.models, m), expected)
+    stored = harness.state.pi.rows(harness.clients())["pi"]
+    torch.testing.assert_close(stored, torch.stack([pi[i] for i in range(6)]), rtol=1e-4, atol=1e-6)
+    assert (stored[0] - 0.5).abs().max() > 1e-2
+    assert harness.costs.local_steps == 2 * 2 * 2, "M models share the steps of a visit"
+    assert harness.costs.forward_samples == 2 * 2 * int(sizes[list(clients)].sum()), "M passes over all local data"
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 2 * 2 * 2 * 4 * harness.group.model.size
+
+
+def test_fedem_mixes_probabilities():
+    harness = after("fedem", rounds=3, models=3)
+    x, net = harness.samples(1)[0][:5], harness.group.model.evaluating()
+    pi = harness.state.pi.rows(harness.clients(1))["pi"][0]
+    expected = sum(pi[m] * net(row(harness.state.models, m), x).softmax(-1) for m in range(3))
+    torch.testing.assert_close(harness.predict("received", 1, x).exp(), expected)
+
+
+def test_fedem_newcomers_fit_their_pi_alone():
+    """Ten E-steps: each is at least as likely as the one before, and the models stay."""
+    harness = after("fedem", rounds=3, models=2)
+    served = harness.method.enroll(harness.federation("enroll"), harness.state, harness.clients(2))
+    same(row(served.params, 0), harness.state.models)
+    pi = torch.tensor([0.5, 0.5])
+    for _ in range(10):
+        q, losses = fedem_by_hand(harness, 2, harness.state.models, pi)
+        pi = q.mean(0)
+    torch.testing.assert_close(served.aux[0].exp(), pi, rtol=1e-4, atol=1e-6)
+    likelihood = lambda pi: (pi * torch.exp(-losses)).sum(1).log().sum()  # noqa: E731
+    assert likelihood(pi) > likelihood(torch.tensor([0.5, 0.5]))
+    assert harness.costs.adapt_steps == 0
