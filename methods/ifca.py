@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
@@ -45,7 +46,7 @@ class Ifca(Method):
         sent = fed.send(state.models, cohort)
         choice = self.choice(fed, sent, cohort)
         trained = fed.collect(fed.train(chosen(sent, choice), cohort, self.config.sgd()).params)
-        for cluster in choice.unique():
+        for cluster in torch.unique(choice):
             mine = choice == cluster
             mean = fed.average(trained.rows(mine), cohort[mine], self.config.weights)
             state.models.set_rows(cluster, mean)

@@ -1,16 +1,17 @@
 """Methods that relate clients to each other: each is what its paper says, by an identity or by hand."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import fedamp, fedfomo
+from pfl_bench.methods import cfl, fedamp, fedfomo
 
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import close_or_same, row
+from tests.methods.rounds import PLAIN, after, by_hand, close, close_or_same, down, row, same, slopes
 
 
 def test_fedfomo_weights_and_mixture_by_hand():
@@ -134,3 +135,69 @@ def test_ifca_counts_a_forward_pass_per_model_and_sends_them_all():
     assert (harness.costs.bytes_down, harness.costs.bytes_up) == (3 * 3 * size, 3 * size)
     _ = harness.received
     assert harness.costs.adapt_forward_samples == 3 * sum(map(len, harness.group.members))
+
+
+def across(similarity: np.ndarray, apart: np.ndarray) -> float:
+    return float(similarity[np.ix_(apart, ~apart)].max())
+
+
+def every_bipartition(count: int):
+    return [np.array((False, *rest)) for rest in itertools.product((False, True), repeat=count - 1) if any(rest)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cfl_parts_as_well_as_trying_every_way(seed):
+    """Sattler et al., algorithm 1: the greatest similarity across is as small as it can be."""
+    found = np.random.default_rng(seed).uniform(-1, 1, (6, 6))
+    similarity = (found + found.T) / 2
+    best = min(across(similarity, apart) for apart in every_bipartition(6))
+    apart = cfl.bipartition(similarity)
+    assert apart.any() and not apart.all()
+    assert across(similarity, apart) == best
+
+
+def test_cfl_that_never_splits_is_fedavg():
+    never = after("cfl", cohort=5, lr=0.1, eps1=0.0, earliest=0.0)
+    same(row(never.received, 3), after("fedavg", lr=0.1).server)
+
+
+def test_cfl_splits_by_hand():
+    """A first round of one step: updates, the best way to part them, and a mean of its own for either part."""
+    harness = by_hand("cfl", cohort=6, lr=0.1, eps1=9.0, eps2=0.0, earliest=0.0, **PLAIN)
+    start, sizes = harness.fed.init_params(), harness.fed.sizes
+    ends = [down(start, slopes(harness, i, start), 0.1) for i in range(6)]
+    updates = torch.stack([torch.cat([(end[k] - start[k]).flatten() for k in start]) for end in ends])
+    similarity = F.cosine_similarity(updates.unsqueeze(0), updates.unsqueeze(1), dim=2).numpy()
+    apart = min(every_bipartition(6), key=lambda parts: across(similarity, parts))
+    harness.round(*range(6))
+    assert harness.state.cluster.bool().tolist() == apart.tolist()
+    for part in (apart, ~apart):
+        own = [i for i in range(6) if part[i]]
+        share = sizes[own] / sizes[own].sum()
+        expected = {k: sum(s * ends[i][k] for s, i in zip(share, own, strict=True)) for k in start}
+        for i in own:
+            close(row(harness.received, i), expected)
+
+
+@pytest.mark.parametrize(("eps1", "eps2", "splits"), [(1.01, 0.99, True), (0.99, 0.99, False), (1.01, 1.01, False)])
+def test_cfl_splits_where_the_mean_is_short_and_some_update_is_long(eps1, eps2, splits):
+    plain = by_hand("cfl", cohort=6, lr=0.1, eps1=0.0, earliest=0.0, **PLAIN)
+    plain.round(*range(6))
+    updates = cfl.flat(plain.state.updates.rows(plain.clients()))
+    short, long = float(updates.mean(0).norm()), float(updates.norm(dim=1).max())
+    assert short < long
+    harness = by_hand("cfl", cohort=6, lr=0.1, eps1=eps1 * short, eps2=eps2 * long, earliest=0.0, **PLAIN)
+    harness.round(*range(6))
+    assert bool(harness.state.cluster.any()) == splits
+
+
+def test_cfl_waits_until_all_of_a_cluster_were_heard():
+    harness = after("cfl", rounds=0, cohort=3, eps1=9.0, eps2=0.0, earliest=0.0)
+    harness.round(0, 1, 2)
+    harness.round(0, 1, 3)
+    assert not harness.state.cluster.any()
+    harness.round(2, 4, 5)
+    assert harness.state.cluster.any() and not harness.state.heard.any()
+    late = after("cfl", rounds=0, cohort=6, eps1=9.0, eps2=0.0, earliest=0.9)
+    late.round(*range(6))
+    assert not late.state.cluster.any()
