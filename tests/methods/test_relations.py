@@ -201,3 +201,40 @@ def test_cfl_waits_until_all_of_a_cluster_were_heard():
     late = after("cfl", rounds=0, cohort=6, eps1=9.0, eps2=0.0, earliest=0.9)
     late.round(*range(6))
     assert not late.state.cluster.any()
+
+
+def test_apple_by_hand():
+    """Two visits of one step: autograd of F_i(sum_j p_ij w_j) + pull, in w_i and in p_i; p_i is not constrained."""
+    harness = by_hand("apple", lr=0.1, relation_lr=0.05, mu=2.0, pulled=0.9, momentum=0.0, schedule="cosine")
+    sizes, net = harness.fed.sizes, harness.group.model.evaluating()
+    p0 = sizes / sizes.sum()
+    w, p = [harness.fed.init_params() for _ in range(6)], [p0.clone() for _ in range(6)]
+    for number, cohort in enumerate(((0, 1, 4, 3, 2), (0, 5), (1, 2))):
+        pull = 2.0 * (1 + math.cos(math.pi * number * 5 / 12 / 0.9)) / 2
+        before = list(w)
+        for i in cohort:
+            own = {k: t.clone().requires_grad_() for k, t in before[i].items()}
+            weights, (x, y) = p[i].clone().requires_grad_(), harness.samples(i)
+            models = [own if j == i else before[j] for j in range(6)]
+            theta = {k: sum(weights[j] * models[j][k] for j in range(6)) for k in own}
+            loss = F.cross_entropy(net(theta, x), y) + pull / 2 * (weights - p0).square().sum()
+            *slope, slope_p = torch.autograd.grad(loss, [*own.values(), weights])
+            w[i] = {k: t.detach() - 0.1 * g for (k, t), g in zip(own.items(), slope, strict=True)}
+            p[i] = (weights - 0.05 * slope_p).detach()
+        harness.round(*cohort)
+    stored = harness.state.p.rows(harness.clients())["p"]
+    torch.testing.assert_close(stored, torch.stack(p), rtol=1e-3, atol=1e-5)
+    assert (stored[0] - p0).abs().max() > 1e-3, "p learns"
+    for i in range(6):
+        close_or_same(row(harness.state.models.rows(harness.clients()), i), w[i], exact=False)
+        theta = {k: sum(p[i][j] * w[j][k] for j in range(6)) for k in w[0]}
+        close_or_same(row(harness.received, i), theta, exact=False)
+    size = 4 * harness.group.model.size
+    assert (harness.costs.bytes_down, harness.costs.bytes_up) == (9 * 6 * size, 9 * size), "all core models go down"
+
+
+def test_apple_learns_its_relations_by_default():
+    harness = after("apple", rounds=2)
+    assert not torch.allclose(harness.state.p.rows(harness.clients())["p"], harness.state.p.default["p"])
+    assert [harness.method.pull(done) for done in (0.0, 0.1, 0.5)] == [0.1, 0.0, 0.0]
+    assert harness.method.pull(0.05) == pytest.approx(0.1 * 0.001**0.5)
