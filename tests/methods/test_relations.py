@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import cfl, fedamp, fedfomo
+from pfl_bench.methods import cfl, fedamp, fedfomo, pfedgraph
 
+from pfl_bench.api import stacked
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 from tests.methods.rounds import PLAIN, after, by_hand, close, close_or_same, down, row, same, slopes
@@ -238,3 +239,76 @@ def test_apple_learns_its_relations_by_default():
     assert not torch.allclose(harness.state.p.rows(harness.clients())["p"], harness.state.p.default["p"])
     assert [harness.method.pull(done) for done in (0.0, 0.1, 0.5)] == [0.1, 0.0, 0.0]
     assert harness.method.pull(0.05) == pytest.approx(0.1 * 0.001**0.5)
+
+
+def test_pfedgraph_projects_on_the_simplex():
+    """Least squares over the simplex: the slope is least, and alike, where there is weight."""
+    points = torch.randn(20, 7, generator=torch.Generator().manual_seed(0)).double()
+    found = pfedgraph.on_simplex(points)
+    torch.testing.assert_close(found.sum(1), torch.ones(20).double())
+    assert (found >= 0).all() and (found == 0).any()
+    slope = found - points
+    least = slope.min(1, keepdim=True).values
+    assert ((slope - least)[found > 0] < 1e-12).all()
+
+
+def test_pfedgraph_weighs_those_that_moved_alike():
+    """alpha ||a - p||^2 - sum_j a_j cos_ij: alike ones gain, opposite ones lose; a strong alpha gives the shares."""
+    moved = torch.tensor([[1.0, 0.0], [2.0, 0.1], [-1.0, 0.0], [0.0, 1.0]])
+    shares = torch.tensor([0.4, 0.1, 0.3, 0.2])
+    a = pfedgraph.graph(moved, shares, alpha=2.0)
+    points = shares + torch.tensor([1.0, 1.0, -1.0, 0.0]) / 4  # a cosine above 0.9 counts as 1
+    torch.testing.assert_close(a[:1], pfedgraph.on_simplex(points.unsqueeze(0)))
+    assert a[0, 1] > a[0, 3] > a[0, 2] == 0
+    torch.testing.assert_close(pfedgraph.graph(moved, shares, alpha=1e6), shares.expand(4, 4), rtol=0, atol=1e-5)
+
+
+def test_pfedgraph_along_the_shares_is_fedavg():
+    graph, fedavg = (Harness(name, **own) for name, own in (("pfedgraph", {"alpha": 1e9, "lam": 0.0}), ("fedavg", {})))
+    for _ in range(3):
+        graph.round(*range(6))
+        fedavg.round(*range(6))
+    close_or_same(row(graph.received, 3), fedavg.server, exact=False)
+
+
+def test_pfedgraph_by_hand_pulls_towards_the_models_that_were_mixed():
+    """Two visits of one step; in the second - lam sum_j a_ij cos(theta_i, theta_j) has a slope, by autograd."""
+    harness, lam = by_hand("pfedgraph", lr=0.1, alpha=0.5, lam=0.6, cohort=4, **PLAIN), 0.6
+    start, clients = harness.fed.init_params(), (0, 2, 3, 5)
+    sizes = harness.fed.sizes[list(clients)]
+    vector = lambda params: torch.cat([params[k].flatten() for k in start])  # noqa: E731
+    now, mixed_from, a = [start] * 4, None, None
+    for visit in range(2):
+        ends = []
+        for position, client in enumerate(clients):
+            own, (x, y) = {k: t.clone().requires_grad_() for k, t in now[position].items()}, harness.samples(client)
+            loss = F.cross_entropy(harness.group.model.evaluating()(own, x), y)
+            if visit:
+                alike = [F.cosine_similarity(vector(own), vector(other), dim=0) for other in mixed_from]
+                loss = loss - lam * sum(a[position, j] * alike[j] for j in range(4))
+            slope = torch.autograd.grad(loss, list(own.values()))
+            ends.append({k: t.detach() - 0.1 * g for (k, t), g in zip(own.items(), slope, strict=True)})
+        mixed_from = ends
+        moved = torch.stack([vector(end) - vector(start) for end in ends])  # from the common initial model
+        a = pfedgraph.graph(moved, sizes / sizes.sum(), alpha=0.5)
+        now = [{k: sum(a[i, j] * ends[j][k] for j in range(4)) for k in start} for i in range(4)]
+        harness.round(*clients)
+    for position, client in enumerate(clients):
+        close_or_same(row(harness.received, client), now[position], exact=False)
+    assert (a[0] - sizes / sizes.sum()).abs().max() > 1e-2
+
+
+def test_pfedgraphs_pull_raises_the_cosine():
+    """The sign that the authors' code has the other way round."""
+    found = []
+    for lam in (0.0, 3.0):
+        harness = by_hand("pfedgraph", lr=0.05, lam=lam, cohort=6, **PLAIN)
+        start = harness.fed.init_params()
+        guides = [
+            torch.randn(t.shape, generator=torch.Generator().manual_seed(k)) for k, t in enumerate(start.values())
+        ]
+        harness.state.guides.set_rows(harness.clients(), stacked(dict(zip(start, guides, strict=True)), 6))
+        guide = cfl.flat(harness.state.guides.rows(harness.clients()))
+        trained = cfl.flat(harness.method.trained(harness.fed, harness.state, harness.clients()))
+        found.append(F.cosine_similarity(guide, trained, dim=1))
+    assert (found[1] > found[0]).all()
