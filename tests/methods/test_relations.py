@@ -273,7 +273,7 @@ def test_pfedgraph_along_the_shares_is_fedavg():
 
 def test_pfedgraph_by_hand_pulls_towards_the_models_that_were_mixed():
     """Two visits of one step; in the second - lam sum_j a_ij cos(theta_i, theta_j) has a slope, by autograd."""
-    harness, lam = by_hand("pfedgraph", lr=0.1, alpha=0.5, lam=0.6, cohort=4, **PLAIN), 0.6
+    harness, lam = by_hand("pfedgraph", lr=0.1, alpha=0.5, lam=60.0, cohort=4, **PLAIN), 60.0
     start, clients = harness.fed.init_params(), (0, 2, 3, 5)
     sizes = harness.fed.sizes[list(clients)]
     vector = lambda params: torch.cat([params[k].flatten() for k in start])  # noqa: E731
