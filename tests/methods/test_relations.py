@@ -272,22 +272,26 @@ def test_pfedgraph_along_the_shares_is_fedavg():
 
 
 def test_pfedgraph_by_hand_pulls_towards_the_models_that_were_mixed():
-    """Two visits of one step; in the second - lam sum_j a_ij cos(theta_i, theta_j) has a slope, by autograd."""
-    harness, lam = by_hand("pfedgraph", lr=0.1, alpha=0.5, lam=60.0, cohort=4, **PLAIN), 60.0
+    """Two visits of two steps; in the second the loss has - lam sum_j a_ij cos(theta, theta_j), by autograd.
+
+    At their mixture this has hardly a slope; after a step it has.
+    """
+    harness, lam = by_hand("pfedgraph", local_steps=2, lr=0.2, alpha=0.5, lam=60.0, cohort=4, **PLAIN), 60.0
     start, clients = harness.fed.init_params(), (0, 2, 3, 5)
     sizes = harness.fed.sizes[list(clients)]
     vector = lambda params: torch.cat([params[k].flatten() for k in start])  # noqa: E731
     now, mixed_from, a = [start] * 4, None, None
     for visit in range(2):
-        ends = []
-        for position, client in enumerate(clients):
-            own, (x, y) = {k: t.clone().requires_grad_() for k, t in now[position].items()}, harness.samples(client)
+        ends = list(now)
+        for position, _step in itertools.product(range(4), range(2)):
+            own = {k: t.clone().requires_grad_() for k, t in ends[position].items()}
+            x, y = harness.samples(clients[position])
             loss = F.cross_entropy(harness.group.model.evaluating()(own, x), y)
             if visit:
                 alike = [F.cosine_similarity(vector(own), vector(other), dim=0) for other in mixed_from]
                 loss = loss - lam * sum(a[position, j] * alike[j] for j in range(4))
             slope = torch.autograd.grad(loss, list(own.values()))
-            ends.append({k: t.detach() - 0.1 * g for (k, t), g in zip(own.items(), slope, strict=True)})
+            ends[position] = {k: t.detach() - 0.2 * g for (k, t), g in zip(own.items(), slope, strict=True)}
         mixed_from = ends
         moved = torch.stack([vector(end) - vector(start) for end in ends])  # from the common initial model
         a = pfedgraph.graph(moved, sizes / sizes.sum(), alpha=0.5)
