@@ -1,9 +1,12 @@
 """Mixtures of a personal and a federated model: each is what its paper says, by an identity or by hand."""
 
+import pytest
 import torch
 import torch.nn.functional as F
+from pfl_bench.methods._masks import greatest
 
 from pfl_bench.api import Sgd
+from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 from tests.methods.rounds import LOOP, PLAIN, after, by_hand, close, differ, down, mean, row, same, slopes
@@ -194,3 +197,69 @@ def test_fedem_newcomers_fit_their_pi_alone():
     likelihood = lambda pi: (pi * torch.exp(-losses)).sum(1).log().sum()  # noqa: E731
     assert likelihood(pi) > likelihood(torch.tensor([0.5, 0.5]))
     assert harness.costs.adapt_steps == 0
+
+
+def test_masks_take_the_greatest_entries():
+    scores = torch.tensor([[[3.0, 1.0], [2.0, 2.0]], [[0.0, 5.0], [4.0, 1.0]]])
+    found = greatest(scores, torch.tensor([2, 1]))
+    assert found.int().tolist() == [[[1, 0], [1, 0]], [[0, 1], [0, 0]]]
+    assert greatest(scores, torch.tensor([0, 4])).flatten(1).sum(1).tolist() == [0, 4]
+
+
+def test_fedselect_by_hand():
+    """Three visits of four steps: own, shared, own, shared; then the quarter that changed most becomes own."""
+    harness = by_hand("fedselect", local_steps=4, lr=0.2, alternations=2, every=2, cohort=2)
+    w, start = harness.state.server, harness.state.server
+    own, before, visits = (dict.fromkeys(range(6), value) for value in (start, start, 0))
+    mask = {i: {k: torch.zeros_like(t).bool() for k, t in start.items()} for i in range(6)}
+    for cohort in ((0, 1), (0, 3), (1, 0), (0, 4)):
+        ends = {}
+        for i in cohort:
+            theta = {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w}
+            for turn in (True, False, True, False):
+                g = slopes(harness, i, theta)
+                theta = {k: t - 0.2 * g[k] * (mask[i][k] == turn) for k, t in theta.items()}
+            ends[i] = theta
+        shared = {k: sum((~mask[i][k]).float() for i in cohort) for k in w}
+        total = {k: sum(ends[i][k] * ~mask[i][k] for i in cohort) for k in w}
+        w = {k: torch.where(shared[k] > 0, total[k] / shared[k].clamp(min=1), w[k]) for k in w}
+        for i in cohort:
+            own[i] = {k: torch.where(mask[i][k], ends[i][k], w[k]) for k in w}
+            visits[i] += 1
+            if visits[i] % 2:
+                continue
+            for k in [k for k in w if w[k].dim() > 1]:
+                changed = (ends[i][k] - before[i][k]).abs()
+                changed[mask[i][k]] = -1
+                most = changed.flatten().topk(round(0.25 * int((~mask[i][k]).sum()))).indices
+                mask[i][k] = mask[i][k].flatten().index_fill(0, most, True).view_as(w[k])
+            before[i] = ends[i]
+        harness.round(*cohort)
+        close(harness.state.server, w)
+    for i in range(6):
+        same(row(harness.state.mask.rows(harness.clients()), i), mask[i])
+        close(row(harness.received, i), {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w})
+    share = {k: float(t.float().mean()) for k, t in mask[0].items()}
+    assert share["hidden.weight"] == pytest.approx(1 - 0.75**2, abs=1e-3) and share["hidden.bias"] == 0
+    assert not any(t.any() for i in (3, 4) for t in mask[i].values()), "they had one visit each"
+
+
+def test_fedselect_stops_at_its_share_and_draws_its_cohorts_like_everybody():
+    harness = after("fedselect", rounds=8, every=1, most=0.4)
+    masks, visits = harness.state.mask.rows(harness.clients()), harness.state.visits
+    expected = {0: 0.0, 1: 0.25, 2: 1 - 0.75**2}
+    for i, times in enumerate(visits.tolist()):
+        assert float(masks["hidden.weight"][i].float().mean()) == pytest.approx(expected[min(times, 2)], abs=1e-3)
+    drawn = [draw_cohort(0, number, 6, 5).tolist() for number in range(8)]
+    assert visits.tolist() == [sum(i in cohort for cohort in drawn) for i in range(6)]
+    assert len({tuple(sorted(cohort)) for cohort in drawn}) > 1
+
+
+def test_fedselect_that_never_grows_is_fedavg_on_half_the_steps():
+    harness = by_hand("fedselect", local_steps=4, lr=0.2, alternations=1, grown=0.0, every=1)
+    cohort = harness.clients(0, 2, 5)
+    half = harness.federation("train", local_steps=2)
+    expected = half.train_and_average(harness.state.server, cohort, Sgd(0.2), weights="uniform")
+    harness.round(0, 2, 5)
+    close(harness.state.server, expected)
+    assert harness.costs.local_steps - 6 == 3 * 4, "steps on own weights are paid for though nothing is own"
