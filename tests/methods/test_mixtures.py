@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from pfl_bench.methods import feddecomp
 from pfl_bench.methods._masks import greatest
 
 from pfl_bench.api import Sgd
@@ -263,3 +264,66 @@ def test_fedselect_that_never_grows_is_fedavg_on_half_the_steps():
     harness.round(0, 2, 5)
     close(harness.state.server, expected)
     assert harness.costs.local_steps - 6 == 3 * 4, "steps on own weights are paid for though nothing is own"
+
+
+def test_feddecomp_without_a_personal_part_is_fedavg_on_what_steps_are_left():
+    harness = after("feddecomp", rounds=0, lr=0.05, linear_rank=0)
+    cohort, sgd = harness.clients(0, 2, 5), harness.method.config.sgd()
+    rest = harness.federation("train", local_steps=12)
+    expected = rest.train_and_average(harness.state.server, cohort, sgd, weights="uniform")
+    harness.round(0, 2, 5)
+    same(harness.state.server, expected)
+    same(row(harness.received, 3), expected)
+    assert harness.costs.local_steps == 3 * 20 + 3 * 12
+
+
+def test_feddecomp_by_hand():
+    """One step on the factors under the received sigma, one on sigma under the new factors; twice."""
+    harness = by_hand("feddecomp", local_steps=2, lr=0.2, personal_share=0.5, linear_rank=2, **PLAIN)
+    clients, net = (0, 3), harness.group.model.evaluating()
+    sigma = {k: t.clone() for k, t in harness.state.server.items()}
+    default = harness.state.factors.default
+    factors = {i: {k: t.clone() for k, t in default.items()} for i in clients}
+    matrices = [k for k in sigma if k.endswith("weight")]
+
+    def whole(sigma, own):
+        return {k: t + (own["B of " + k] @ own["A of " + k] / 2 if k in matrices else 0) for k, t in sigma.items()}
+
+    def step(moving, loss):
+        leaves = {k: t.clone().requires_grad_() for k, t in moving.items()}
+        found = torch.autograd.grad(loss(leaves), list(leaves.values()))
+        return {k: t.detach() - 0.2 * g for (k, t), g in zip(leaves.items(), found, strict=True)}
+
+    for _ in range(2):
+        ends = []
+        for i in clients:
+            x, y = harness.samples(i)
+            factors[i] = step(factors[i], lambda own, at=sigma, x=x, y=y: F.cross_entropy(net(whole(at, own), x), y))
+            ends.append(step(sigma, lambda own, i=i, x=x, y=y: F.cross_entropy(net(whole(own, factors[i]), x), y)))
+        sigma = mean(ends)
+        harness.round(*clients)
+    close(harness.state.server, sigma)
+    for i in clients:
+        close(row(harness.received, i), whole(sigma, factors[i]))
+        personal = row(harness.received, i)["hidden.weight"] - sigma["hidden.weight"]
+        assert torch.linalg.matrix_rank(personal, rtol=1e-3) == 2
+    same(row(harness.received, 1), harness.state.server)
+    size = 4 * harness.group.model.size
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 4 * size, "factors stay"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_feddecomp_of_a_kernel(channels):
+    """B ``[o k, r k]``, A ``[r k, i k]``, their product over r in the kernel's shape."""
+    setup = tiny_setup(f"synthetic:classes=3,n=180,side=16,channels={channels}", "lenet7")
+    harness = Harness("feddecomp", setup, conv_rank=0.3, linear_rank=40)
+    factors = harness.state.factors.default
+    a, b = factors["A of conv2.weight"], factors["B of conv2.weight"]
+    assert (a.shape, b.shape) == ((4 * 5, 7 * 5), (14 * 5, 4 * 5))
+    assert factors["A of conv1.weight"].shape == (min(2 * 5, channels * 5), channels * 5)
+    assert factors["A of head.weight"].shape == (3, 84), "no rank above a matrix's own"
+    assert not b.any() and float(a.abs().max()) <= 35**-0.5 and float(a.std()) > 0.5 * 35**-0.5
+    b = torch.randn(b.shape)
+    weight = harness.state.server["conv2.weight"]
+    found = feddecomp.composed({**harness.state.server, "A of conv2.weight": a, "B of conv2.weight": b})
+    torch.testing.assert_close(found["conv2.weight"], weight + (b @ a).reshape(14, 7, 5, 5) / 4)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import cfl, fedamp, fedfomo, pfedgraph
+from pfl_bench.methods import cfl, fedamp, fedcac, fedfomo, pfedgraph
 
 from pfl_bench.api import stacked
+from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import PLAIN, after, by_hand, close, close_or_same, down, row, same, slopes
+from tests.methods.rounds import PLAIN, after, by_hand, close, close_or_same, down, mean, row, same, slopes
 
 
 def test_fedfomo_weights_and_mixture_by_hand():
@@ -316,3 +317,71 @@ def test_pfedgraphs_pull_raises_the_cosine():
         trained = cfl.flat(harness.method.trained(harness.fed, harness.state, harness.clients()))
         found.append(F.cosine_similarity(guide, trained, dim=1))
     assert (found[1] > found[0]).all()
+
+
+def test_fedcac_marks_what_changed_most_times_its_weight():
+    before, after_ = {"w": torch.tensor([[1.0, 2.0, 3.0, 0.0]])}, {"w": torch.tensor([[2.0, 2.1, 3.0, 0.5]])}
+    assert fedcac.critical(before, after_, 0.5)["w"].tolist() == [[True, False, False, True]]  # 2, 0.21, 0, 0.25
+    assert fedcac.critical(before, before, 0.5)["w"].tolist() == [[False] * 4], "what did not change never matters"
+    assert not fedcac.critical(before, after_, 0.0)["w"].any()
+
+
+def test_fedcac_companions_by_hand():
+    masks = torch.tensor([[1.0, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 1], [1, 1, 0, 0, 0]])
+    sets = [set(mask.nonzero().flatten().tolist()) for mask in masks]
+    overlap = {(i, j): 1 - len(sets[i] ^ sets[j]) / (2 * len(sets[i])) for i in range(4) for j in range(4) if i != j}
+    mean_of, most = sum(overlap.values()) / 12, max(overlap.values())
+    assert (round(mean_of, 4), most) == (0.3333, 1.0)
+    for reached in (0.0, 0.2, 0.6, 1.0, 1.1):
+        threshold = mean_of + reached * (most - mean_of)
+        like = torch.tensor([[float(i == j or overlap[i, j] >= threshold) for j in range(4)] for i in range(4)])
+        torch.testing.assert_close(fedcac.companions(masks, reached), like / like.sum(1, keepdim=True))
+    assert torch.equal(fedcac.companions(masks, 1.1), torch.eye(4)), "after beta nobody is like another"
+
+
+@pytest.mark.parametrize("cohort", [(2,), (2, 4)])
+def test_fedcac_runs_with_fewer_clients_than_its_defaults_assume(cohort):
+    harness = after("fedcac", rounds=0)
+    for _ in range(2):
+        harness.round(*cohort)
+    assert all(tensor.isfinite().all() for tensor in harness.received.values())
+    assert torch.equal(fedcac.companions(torch.tensor([[1.0, 0.0]]), 0.5), torch.ones(1, 1))
+
+
+def test_fedcac_without_critical_weights_is_fedavg():
+    harness = after("fedcac", rounds=3, lr=0.05, tau=0.0, cohort=6)
+    expected = harness.fed.init_params()
+    again = after("fedcac", rounds=0, lr=0.05, tau=0.0, cohort=6)
+    for number in range(3):
+        fed = again.federation("train", round=number)
+        everybody = draw_cohort(0, number, 6, 6)
+        sgd = again.method.config.sgd()
+        expected = fed.train_and_average(expected, again.clients(*everybody), sgd, weights="uniform")
+    close(row(harness.received, 4), expected)
+
+
+def test_fedcac_by_hand():
+    """Two visits of one step; what matters to a client is in the mean of its companions, the rest in that of all."""
+    harness = by_hand("fedcac", lr=0.2, tau=0.5, beta=5.0, cohort=3, **PLAIN)
+    w = harness.fed.init_params()
+    now, clients = {i: dict(w) for i in range(6)}, (0, 2, 5)
+    for progress in (0.0, 3 / 12):
+        ends = {i: down(now[i], slopes(harness, i, now[i]), 0.2) for i in clients}
+        masks = {i: {} for i in clients}
+        for i, (k, t) in itertools.product(clients, w.items()):
+            matter = ((ends[i][k] - now[i][k]) * ends[i][k]).abs().flatten()
+            most = matter.topk(t.numel() // 2).indices
+            masks[i][k] = (torch.zeros(t.numel()).index_fill(0, most, 1.0) * (matter > 0)).view_as(t)
+        vectors = torch.stack([torch.cat([masks[i][k].flatten() for k in w]) for i in clients])
+        share = fedcac.companions(vectors, progress / 5.0)
+        everybody = mean(list(ends.values()))
+        for position, i in enumerate(clients):
+            kappa = {k: sum(share[position, p] * ends[j][k] for p, j in enumerate(clients)) for k in w}
+            now[i] = {k: masks[i][k] * kappa[k] + (1 - masks[i][k]) * everybody[k] for k in w}
+        harness.round(*clients)
+        assert len(share.unique()) > 2, "some are alike and some are not"
+    for i in clients:
+        close_or_same(row(harness.received, i), now[i], exact=False)
+    close_or_same(row(harness.received, 1), everybody, exact=False)
+    size, bits = 4 * harness.group.model.size, harness.group.model.size
+    assert (harness.costs.bytes_down, harness.costs.bytes_up) == (6 * 2 * size, 6 * (size + bits))
