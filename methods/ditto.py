@@ -18,7 +18,7 @@ from pfl_bench.api import (
 from ._proximal import Proximal
 
 
-@register_method("ditto", paper="Li et al. 2021, ICML, arXiv:2012.04221, algorithm 1")
+@register_method("ditto", paper="Li et al. 2021, ICML, arXiv:2012.04221, algorithm 1", family="mixture")
 class Ditto(Method):
     """w as in FedAvg; v_i <- v_i - lr (grad f_i(v_i) + lam (v_i - w)), with the w that was received (eq. 1).
 

@@ -20,7 +20,9 @@ from pfl_bench.api import (
 from ._several import chosen, independent_models
 
 
-@register_method("ifca", paper="Ghosh et al. 2020, NeurIPS, arXiv:2006.04088, algorithm 1, model averaging")
+@register_method(
+    "ifca", paper="Ghosh et al. 2020, NeurIPS, arXiv:2006.04088, algorithm 1, model averaging", family="relation"
+)
 class Ifca(Method):
     """k_i = argmin_k F_i(theta_k); theta_k <- mean of SGD(theta_k) over the clients with k_i = k.
 

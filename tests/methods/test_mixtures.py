@@ -1,5 +1,6 @@
 """Mixtures of a personal and a federated model: each is what its paper says, by an identity or by hand."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -327,3 +328,91 @@ def test_feddecomp_of_a_kernel(channels):
     weight = harness.state.server["conv2.weight"]
     found = feddecomp.composed({**harness.state.server, "A of conv2.weight": a, "B of conv2.weight": b})
     torch.testing.assert_close(found["conv2.weight"], weight + (b @ a).reshape(14, 7, 5, 5) / 4)
+
+
+def in_numpy(params):
+    return {k: t.double().numpy() for k, t in params.items()}
+
+
+def numpy_slope(params, samples):
+    """The gradient of the mean cross-entropy of one hidden ReLU layer, by hand."""
+    x, y = samples[0].flatten(1).double().numpy(), samples[1].numpy()
+    hidden = np.maximum(x @ params["hidden.weight"].T + params["hidden.bias"], 0)
+    scores = hidden @ params["head.weight"].T + params["head.bias"]
+    p = np.exp(scores - scores.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    p[np.arange(len(y)), y] -= 1
+    p /= len(y)
+    back = (p @ params["head.weight"]) * (hidden > 0)
+    return {
+        "hidden.weight": back.T @ x, "hidden.bias": back.sum(0), "head.weight": p.T @ hidden, "head.bias": p.sum(0)
+    }  # fmt: skip
+
+
+def close_to_numpy(found, expected):
+    close(found, {k: torch.from_numpy(array).float() for k, array in expected.items()})
+
+
+def test_ditto_in_numpy():
+    """Three rounds of two personal and two federated steps: the pull is towards the model that was received."""
+    harness = by_hand("ditto", local_steps=4, lr=0.1, lam=0.7, **PLAIN)
+    w, sizes = in_numpy(harness.server), harness.fed.sizes.tolist()
+    v = {i: dict(w) for i in range(6)}
+    for cohort in ((0, 1, 4), (1, 5), (0, 1)):
+        ends = []
+        for i in cohort:
+            for _ in range(2):
+                g = numpy_slope(v[i], harness.samples(i))
+                v[i] = {k: a - 0.1 * (g[k] + 0.7 * (a - w[k])) for k, a in v[i].items()}
+            own = dict(w)
+            for _ in range(2):
+                own = down(own, numpy_slope(own, harness.samples(i)), 0.1)
+            ends.append(own)
+        total = sum(sizes[i] for i in cohort)
+        w = {k: sum(sizes[i] / total * end[k] for i, end in zip(cohort, ends, strict=True)) for k in w}
+        harness.round(*cohort)
+    close_to_numpy(harness.server, w)
+    for i in range(6):
+        close_to_numpy(row(harness.received, i), v[i])
+
+
+def test_apfl_in_numpy():
+    """Three rounds of two steps on w_i, v_i and alpha_i, all from where they stand, the gradient at the mixture."""
+    harness, lr = by_hand("apfl", local_steps=4, lr=0.3, alpha=0.4), 0.3
+    w = in_numpy(harness.server)
+    v, alpha = {i: dict(w) for i in range(6)}, dict.fromkeys(range(6), 0.4)
+    for cohort in ((0, 1, 4), (1, 5), (0, 1)):
+        ends = []
+        for i in cohort:
+            own = dict(w)
+            for _ in range(2):
+                mixed = {k: alpha[i] * v[i][k] + (1 - alpha[i]) * own[k] for k in w}
+                at_own, at_mixed = (numpy_slope(at, harness.samples(i)) for at in (own, mixed))
+                slope = sum(((v[i][k] - own[k]) * at_mixed[k]).sum() for k in w)
+                v[i] = {k: a - lr * alpha[i] * at_mixed[k] for k, a in v[i].items()}
+                own = {k: a - lr * at_own[k] for k, a in own.items()}
+                alpha[i] = min(max(alpha[i] - lr * slope, 0), 1)
+            ends.append(own)
+        w = {k: sum(end[k] for end in ends) / len(ends) for k in w}
+        harness.round(*cohort)
+    close_to_numpy(harness.server, w)
+    found = harness.state.alpha.rows(harness.clients())["alpha"]
+    torch.testing.assert_close(found.double(), torch.tensor(list(alpha.values())).double(), rtol=1e-4, atol=1e-5)
+    assert abs(alpha[1] - 0.4) > 1e-3
+    for i in range(6):
+        close_to_numpy(row(harness.received, i), {k: alpha[i] * v[i][k] + (1 - alpha[i]) * w[k] for k in w})
+
+
+def test_fedalas_weights_are_each_clients_own():
+    """Whoever else visits, before or beside it, a client's W and old top layers are its own."""
+    harness = after("fedala", rounds=0, lr=0.2, eta=3.0, first_steps=4)
+    for cohort in ((0, 1), (0, 1)):
+        harness.round(*cohort)
+    first, old = (part.rows(harness.clients(0, 1)) for part in (harness.state.W, harness.state.old))
+    differ(row(first, 0), row(first, 1))
+    differ(row(old, 0), row(old, 1))
+    assert all((t == 1).all() for t in harness.state.W.rows(harness.clients(2, 3, 4, 5)).values())
+    harness.round(2, 3)
+    harness.round(1, 4)
+    same(row(harness.state.W.rows(harness.clients(0)), 0), row(first, 0))
+    same(row(harness.state.old.rows(harness.clients(0)), 0), row(old, 0))

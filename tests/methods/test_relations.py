@@ -111,8 +111,12 @@ def test_ifca_with_one_cluster_is_fedavg():
     close_or_same(row(ifca.state.models, 0), fedavg.server)
 
 
-def test_ifca_trains_the_model_of_least_loss_and_averages_within_clusters():
-    harness = Harness("ifca", clusters=3, lr=0.1)
+@pytest.mark.parametrize("weights", ["uniform", "samples"])
+def test_ifca_trains_the_model_of_least_loss_and_averages_within_clusters(weights):
+    """HypCluster (Mansour et al. 2020) weighs a cluster's clients by their samples."""
+    harness = Harness("ifca", clusters=3, lr=0.1, weights=weights)
+    sizes = harness.fed.sizes[[0, 1, 2, 4]] if weights == "samples" else torch.ones(4)
+    assert weights == "uniform" or len(sizes.unique()) > 1
     before, net = harness.state.models.map(torch.clone), harness.group.model.evaluating()
     fed, cohort = harness.fed, harness.clients(0, 1, 2, 4)
     losses = torch.stack([
@@ -124,7 +128,9 @@ def test_ifca_trains_the_model_of_least_loss_and_averages_within_clusters():
     harness.round(0, 1, 2, 4)
     for k in range(3):
         mine = choice == k
-        expected = trained.rows(mine).map(lambda t: t.mean(0)) if mine.any() else row(before, k)
+        share = sizes * mine / (sizes * mine).sum()
+        mixed = trained.map(lambda t, share=share: torch.tensordot(share, t, dims=1))
+        expected = mixed if mine.any() else row(before, k)
         close_or_same(row(harness.state.models, k), expected, exact=False)
     assert len(choice.unique()) > 1, "the example has clusters"
 
@@ -385,3 +391,12 @@ def test_fedcac_by_hand():
     close_or_same(row(harness.received, 1), everybody, exact=False)
     size, bits = 4 * harness.group.model.size, harness.group.model.size
     assert (harness.costs.bytes_down, harness.costs.bytes_up) == (6 * 2 * size, 6 * (size + bits))
+
+
+def test_ifca_is_served_the_model_of_least_loss_on_training_data():
+    harness = after("ifca", rounds=3, clusters=3, lr=0.1)
+    net, received = harness.group.model.evaluating(), harness.received
+    for i in range(6):
+        x, y = harness.samples(i)
+        losses = [float(F.cross_entropy(net(row(harness.state.models, k), x), y)) for k in range(3)]
+        same(row(received, i), row(harness.state.models, int(np.argmin(losses))))
