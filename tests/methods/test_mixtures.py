@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import feddecomp
+from pfl_bench.methods import feddecomp, superfed
 from pfl_bench.methods._masks import greatest
 
 from pfl_bench.api import Sgd
@@ -416,3 +416,56 @@ def test_fedalas_weights_are_each_clients_own():
     harness.round(1, 4)
     same(row(harness.state.W.rows(harness.clients(0)), 0), row(first, 0))
     same(row(harness.state.old.rows(harness.clients(0)), 0), row(old, 0))
+
+
+def test_superfed_that_never_mixes_is_fedprox():
+    config = {"lr": 0.05, "mu": 0.5}
+    harness = after("superfed", rounds=2, start=1.0, **config)
+    same(harness.server, after("fedprox", rounds=2, **config).server)
+    same(row(harness.received, 2), harness.server)
+    differ(after("superfed", rounds=2, start=0.0, **config).server, harness.server)
+
+
+def test_superfed_by_hand():
+    """Two visits of two steps by autograd of the whole loss, with a lambda of its own for every step."""
+    figures = {"mu": 0.3, "nu": 2.0, "start": 0.0, "served": 0.7}
+    harness = by_hand("superfed", local_steps=2, lr=0.2, **figures, **PLAIN)
+    w, net, clients = harness.server, harness.group.model.evaluating(), (0, 2, 5)
+    v, sizes = dict.fromkeys(clients, harness.state.own.default), harness.fed.sizes[[0, 2, 5]]
+    differ(w, v[0])
+    flat = lambda params: torch.cat([params[k].flatten() for k in w])  # noqa: E731
+    for number in range(2):
+        shares = harness.fed.generator("lambda", number).random((6, 2))
+        ends = []
+        for i in clients:
+            own, (x, y) = w, harness.samples(i)
+            for step in range(2):
+                share = float(shares[i, step])
+                a, b = ({k: t.clone().requires_grad_() for k, t in model.items()} for model in (own, v[i]))
+                loss = F.cross_entropy(net({k: (1 - share) * a[k] + share * b[k] for k in w}, x), y)
+                loss = loss + 0.3 / 2 * (flat(a) - flat(w)).square().sum()
+                loss = loss + 2.0 * F.cosine_similarity(flat(a), flat(b), dim=0).square()
+                found = torch.autograd.grad(loss, [*a.values(), *b.values()])
+                moved = [t.detach() - 0.2 * g for t, g in zip((*a.values(), *b.values()), found, strict=True)]
+                own, v[i] = dict(zip(w, moved[:4], strict=True)), dict(zip(w, moved[4:], strict=True))
+            ends.append(own)
+        w = {k: sum(s * end[k] for s, end in zip(sizes / sizes.sum(), ends, strict=True)) for k in w}
+        harness.round(*clients)
+    close(harness.server, w)
+    for i in clients:
+        close(row(harness.received, i), {k: 0.3 * w[k] + 0.7 * v[i][k] for k in w})
+    same(row(harness.received, 1), harness.server)
+    assert harness.costs.local_steps == 2 * 3 * 2, "both models move by one gradient"
+
+
+def test_superfeds_penalty_descends():
+    """The slopes of cos^2 by autograd, also where it is large."""
+    draw = torch.Generator().manual_seed(0)
+    w = {k: torch.randn(shape, generator=draw) for k, shape in (("a", (3, 2)), ("b", (4,)))}
+    v = {k: t + 0.5 * torch.randn(t.shape, generator=draw) for k, t in w.items()}
+    leaves = [t.requires_grad_() for t in (*w.values(), *v.values())]
+    flat = [torch.cat([t.flatten() for t in model.values()]) for model in (w, v)]
+    expected = torch.autograd.grad(F.cosine_similarity(*flat, dim=0).square(), leaves)
+    found = superfed.squared_cosine_slopes(w, v)
+    for ours, theirs in zip((*found[0].values(), *found[1].values()), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
