@@ -30,7 +30,8 @@ HEADER = ("method", "travels", "stays", "needs", "evaluated", "new clients", "pi
 class Traffic:
     """What a method moves and keeps, in multiples of the client model, which has ``size`` weights.
 
-    ``down`` and ``up``: per client visit, in the first round in which it is itself. ``own``: kept per client; ``shared``: kept for all.
+    ``down`` and ``up``: per client visit, in the first round in which it is itself. ``own``: kept per client;
+    ``shared``: kept for all.
     """
 
     down: float
