@@ -40,7 +40,8 @@ def mixed(table: pd.DataFrame) -> list[str]:
     names = [entry_name(*own) for own in zip(marked["method"], marked["variant"], strict=True)]
     said = [f"{name}: {what}" for name, what in zip(names, marked[MIXED], strict=True)]
     more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
-    return [f"{MARK} averaged over different {'; '.join([shortened(each, LONGEST) for each in said[:NAMED]] + more)}"]
+    listed = "; ".join([shortened(each, LONGEST) for each in said[:NAMED]] + more)
+    return [f"{MARK} averaged although they differ: {listed}"]
 
 
 def rarer(table: pd.DataFrame) -> list[str]:

@@ -557,3 +557,27 @@ class Dice(FedAvg):
 """)
     status, _, err = run_tiny(cli, tiny, "--methods", "dice", "--plugin", str(tmp_path / "dice.py"))
     assert status == 2 and "the default of start is another one each time" in err and err.count("\n") == 1
+
+
+def test_tables_that_are_there_are_renewed_with_the_runs(cli, tiny, tmp_path):
+    run_tiny(cli, tiny, "--seeds", "0", "--methods", "fedavg")
+    cli("leaderboard", "--suite", "tiny", "--format", "md,html")
+    run_tiny(cli, tiny, "--seeds", "0", "--methods", "fedavg,local")
+    folder = tmp_path / "results" / "tiny"
+    assert all("local" in (folder / f"leaderboard.{name}").read_text() for name in ("csv", "md", "html"))
+    assert not (folder / "leaderboard.tex").exists()
+
+
+def test_a_cell_that_is_gone_is_no_success(cli, tiny, tmp_path):
+    run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg,local", "--out", "a")
+    run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg", "--out", "b")
+    status, out, _ = cli("compare", "a/tiny", "b/tiny")
+    assert status == 1 and "0 of 2 cells got worse; 1 are gone" in out
+    assert cli("compare", "b/tiny", "a/tiny")[0] == 0, "a new one is none"
+
+
+def test_a_suite_of_ones_own_is_not_called_as_one_that_ships(cli, tiny):
+    path = Path(tiny)
+    path.write_text(path.read_text().replace('name = "tiny"', 'name = "quick"'))
+    status, _, err = run_tiny(cli, tiny)
+    assert status == 2 and "the name 'quick' is that of a suite that ships with the package" in err
