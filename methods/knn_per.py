@@ -38,7 +38,7 @@ class Mixture:
         return torch.logaddexp(lam.log() + knn.clamp(min=1e-30).log(), (1 - lam).log() + model)
 
 
-@register_method("knn_per", paper="Marfoq et al. 2022, ICML, arXiv:2111.09360")
+@register_method("knn_per", paper="Marfoq et al. 2022, ICML, arXiv:2111.09360", family="features")
 class KnnPer(FedAvg):  # type: ignore[misc]
     """The shared model is FedAvg's; client i predicts with it and with a datastore of its own features.
 

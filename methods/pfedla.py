@@ -36,7 +36,7 @@ def mixed(phi: Tensors, models: Tensors, layers: tuple[tuple[str, ...], ...]) ->
     )
 
 
-@register_method("pfedla", paper="Ma et al. 2022, CVPR, arXiv:2205.03993, algorithm 1")
+@register_method("pfedla", paper="Ma et al. 2022, CVPR, arXiv:2205.03993, algorithm 1", family="hypernetwork")
 class PFedLA(Method):
     """Sends theta_i = h(v_i; psi_i), receives SGD(theta_i); (v_i, psi_i) descend ||theta_i - SGD(theta_i)||^2 / 2.
 

@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pfl_bench.methods import pfedla
+from pfl_bench.methods._adam import AdamRule, adam_carry, adam_moments, adam_step_
+from pfl_bench.methods._embedding import embed
+from pfl_bench.methods._hypernetwork import generate
 
+from pfl_bench.api import Params, Sgd
 from pfl_bench.testing.harness import Harness
-from tests.methods.rounds import close_or_same, row
+from pfl_bench.testing.setup import tiny_setup
+from tests.methods.rounds import by_hand, close, close_or_same, row, same
 
 
 def test_pfedla_descends_the_distance_to_what_came_back():
@@ -41,3 +47,86 @@ def test_pfedla_starts_near_the_mean_with_weights_that_sum_to_one():
     torch.testing.assert_close(weights.sum(2), torch.ones(6, 2))
     assert (weights - 1 / 6).abs().max() < 0.1
     close_or_same(row(harness.received, 0), harness.fed.init_params(), exact=False)
+
+
+def test_adam_is_torchs():
+    """Five steps with clipping; and the same as a rule on a client, and with a count of steps per row."""
+    torch.manual_seed(0)
+    start, targets = torch.randn(2, 3), torch.randn(5, 2, 3)
+    theirs, ours = start.clone().requires_grad_(), Params(w=start.clone())
+    optimizer, moments = torch.optim.Adam([theirs], lr=0.1), adam_moments(ours)
+    rows, each = Params(w=start.clone()), adam_moments(ours, rows=2)
+    rule, carry, on_client = AdamRule(), adam_carry(Params(w=start.unsqueeze(0))), start.clone()
+    carry = tuple(row(part, 0) if isinstance(part, dict) else part[0] for part in carry)
+    for target in targets:
+        optimizer.zero_grad()
+        ((theirs - target) ** 2).sum().backward()
+        unclipped = {"w": 2 * (ours["w"] - target)}
+        adam_step_(rows, unclipped, each, 0.1)
+        direction, carry = rule(lambda params, batch: {"w": unclipped["w"]}, {"w": on_client}, (None,), None, carry)  # noqa: B023
+        on_client = on_client - 0.1 * direction["w"]
+        assert each.steps.shape == (2, 1)
+        torch.testing.assert_close(rows["w"], on_client)
+        torch.nn.utils.clip_grad_norm_([theirs], 1.5)
+        optimizer.step()
+        adam_step_(ours, unclipped, moments, 0.1, clip_norm=1.5)
+        torch.testing.assert_close(ours["w"], theirs.detach())
+
+
+def of_samples(eta, x, y, scale):
+    """PeFLL's standardised embedding of a client, by hand."""
+    mean = embed(eta, x, F.one_hot(y, 3).float()).mean(0)
+    return ((mean - scale["mean"]) / scale["std"]).unsqueeze(0)
+
+
+def test_pefll_descends_through_the_embeddings_into_the_embedding_network():
+    """The gradient that Adam saw is that of mean <theta_i(phi, eta), sent - returned>, in one graph and in one place."""
+    harness = by_hand("pefll", local_steps=3, embedding=4, hidden=9)
+    fed, cohort, shapes = harness.fed, harness.clients(0, 3), harness.fed.model.shapes
+    phi, eta = (harness.state.phi.map(torch.clone), harness.state.eta.map(torch.clone))
+    harness.round(0, 3)
+    leaves = (phi | eta).map(lambda tensor: tensor.requires_grad_())
+    scale, total = harness.state.scale, 0.0
+    for client in (0, 3):
+        theta = generate(leaves, of_samples(leaves, *harness.samples(client), scale), shapes)
+        start = theta.map(torch.Tensor.detach)
+        returned = fed.train(start, cohort[:1] * 0 + client, Sgd(2e-3, 0.9, 5e-5, 50.0), steps=2).params
+        total += sum((theta[name] * (start[name] - returned[name])).sum() for name in shapes) / 2
+    found = torch.autograd.grad(total, list(leaves.values()))
+    seen = {name: tensor / 0.1 for name, tensor in harness.state.adam.first.items()}
+    close(seen, dict(zip(leaves, found, strict=True)))
+    assert min(float(seen[name].abs().max()) for name in ("fc1.weight", "fc3.weight", "trunk.0.weight")) > 0
+    raw = torch.stack([embed(eta, x, F.one_hot(y, 3).float()).mean(0) for x, y in map(harness.samples, (0, 3))])
+    torch.testing.assert_close(scale["mean"], raw.mean())
+    torch.testing.assert_close(scale["std"], raw.std(correction=0))
+
+
+def test_pefll_serves_unseen_clients_by_one_forward_pass():
+    """Enrolling takes no step and is what a training client with the same samples gets; nothing is masked."""
+    harness = Harness("pefll", rounds=3)
+    scale = harness.state.scale.map(torch.clone)
+    harness.round()
+    same(harness.state.scale, scale)
+    fed = harness.federation("enroll")
+    same(harness.method.enroll(fed, harness.state, fed.everyone), harness.received)
+    assert harness.costs.adapt_steps == 0 and harness.costs.adapt_forward_samples > 0
+    assert harness.served("received").predict is None
+    x, y = harness.samples(2)
+    made = generate(harness.state.phi, of_samples(harness.state.eta, x, y, scale), fed.model.shapes)
+    close(row(made, 0), row(harness.received, 2))
+
+
+def test_pefll_moves_both_networks_worth_and_counts_the_embeddings_gradient():
+    harness = Harness("pefll")
+    harness.round(0, 1, 4)
+    size = sum(tensor.numel() for tensor in harness.state.eta.values()) + harness.fed.model.size + 2
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 3 * 4 * size
+    assert harness.costs.local_steps == 3 * 20
+
+
+def test_pefll_convolves_where_images_are_large_enough():
+    small, large = (Harness("pefll", tiny_setup(f"synthetic:classes=3,n=180,side={side}")) for side in (8, 16))
+    assert "conv1.weight" not in small.state.eta
+    assert large.state.eta["conv1.weight"].shape == (16, 4, 5, 5) and large.state.eta["fc1.weight"].shape == (120, 32)
+    large.round(0, 1)
+    assert large.state.adam.first["conv1.weight"].abs().max() > 0
