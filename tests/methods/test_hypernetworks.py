@@ -1,5 +1,7 @@
 """Hypernetworks beside pFedHN: each is what its paper says, by an identity or by hand."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from pfl_bench.methods._hypernetwork import generate
 from pfl_bench.api import Params, Sgd
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import by_hand, close, close_or_same, row, same
+from tests.methods.rounds import PLAIN, by_hand, close, close_or_same, row, same
 
 
 def test_pfedla_descends_the_distance_to_what_came_back():
@@ -80,7 +82,7 @@ def of_samples(eta, x, y, scale):
 
 
 def test_pefll_descends_through_the_embeddings_into_the_embedding_network():
-    """The gradient that Adam saw is that of mean <theta_i(phi, eta), sent - returned>, in one graph and in one place."""
+    """The gradient that Adam saw is that of mean <theta_i(phi, eta), sent - returned>, in one graph."""
     harness = by_hand("pefll", local_steps=3, embedding=4, hidden=9)
     fed, cohort, shapes = harness.fed, harness.clients(0, 3), harness.fed.model.shapes
     phi, eta = (harness.state.phi.map(torch.clone), harness.state.eta.map(torch.clone))
@@ -130,3 +132,56 @@ def test_pefll_convolves_where_images_are_large_enough():
     assert large.state.eta["conv1.weight"].shape == (16, 4, 5, 5) and large.state.eta["fc1.weight"].shape == (120, 32)
     large.round(0, 1)
     assert large.state.adam.first["conv1.weight"].abs().max() > 0
+
+
+def of_embedding(phi, v, shapes):
+    """HyperFL's body by hand: one hidden layer with a ReLU, then a linear map per tensor."""
+    hidden = F.relu(phi["trunk.0.weight"] @ v + phi["trunk.0.bias"])
+    return {n: (phi[f"head.{n}.weight"] @ hidden + phi[f"head.{n}.bias"]).view(shape) for n, shape in shapes.items()}
+
+
+def test_hyperfl_round_by_hand():
+    """A head step, then a step of phi and v through the generated body, each with its own rate; phi by samples."""
+    harness = by_hand("hyperfl", 2, lr=0.2, head_lr=0.3, head_share=0.5, embedding=4, hidden=5, **PLAIN)
+    cohort, shapes, head = (0, 3), harness.method.shapes(harness.fed), sorted(harness.fed.model.head)
+    phi, net = dict(harness.state.phi), harness.group.model.evaluating()
+    moved, sizes = [], [len(harness.samples(client)[1]) for client in cohort]
+    owns = harness.state.own.rows(harness.clients(*cohort))
+    harness.round(*cohort)
+
+    def loss(leaves, client):
+        x, y = harness.samples(client)
+        made = of_embedding(leaves, leaves["embedding"], shapes)
+        return F.cross_entropy(net(made | {name: leaves[name] for name in head}, x), y)
+
+    for position, client in enumerate(cohort):
+        at = {**phi, **row(owns, position)}
+        for names, lr in ((head, 0.3), ([*phi, "embedding"], 0.2)):
+            leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in at.items()}
+            slopes = torch.autograd.grad(loss(leaves, client), [leaves[name] for name in names])
+            at |= {name: at[name] - lr * slope for name, slope in zip(names, slopes, strict=True)}
+        moved.append(at)
+        close(row(harness.state.own.rows(harness.clients(client)), 0), {name: at[name] for name in owns})
+    share = [size / sum(sizes) for size in sizes]
+    close(harness.state.phi, {name: share[0] * moved[0][name] + share[1] * moved[1][name] for name in phi})
+    others = harness.state.own.rows(harness.clients(1))
+    assert torch.equal(others["embedding"][0], harness.state.own.default["embedding"])
+
+
+def test_hyperfl_sends_the_hypernetwork_and_nothing_else():
+    harness = Harness("hyperfl")
+    harness.round(0, 1, 4)
+    phi = sum(tensor.numel() for tensor in harness.state.phi.values())
+    body = sum(math.prod(shape) for shape in harness.method.shapes(harness.fed).values())
+    assert phi == 64 * 128 + 128 + body * 129
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 3 * 4 * phi
+
+
+def test_hyperfl_clips_phi_and_the_embedding_by_norms_of_their_own():
+    config = {"momentum": 0.0, "weight_decay": 0.0, "clip_norm": 1e-3, "lr": 0.5, "head_share": 0.5}
+    harness = by_hand("hyperfl", 2, **config)
+    phi = harness.state.phi
+    harness.round(2)
+    v = harness.state.own.rows(harness.clients(2))["embedding"][0] - harness.state.own.default["embedding"]
+    steps = [torch.cat([(harness.state.phi[name] - phi[name]).flatten() for name in phi]).norm(), v.norm()]
+    assert [float(step) for step in steps] == pytest.approx([0.5e-3] * 2, rel=1e-2)
