@@ -16,18 +16,33 @@ def adam_moments(params: Params, rows: int | None = None) -> State:
     """Before the first step; with ``rows`` each row of the parameters ``[rows, ...]`` counts its own steps."""
     some = next(iter(params.values()))
     steps = some.new_zeros(()) if rows is None else some.new_zeros(rows, *[1] * (some.dim() - 1))
-    return State(first=zeros_like(params), second=zeros_like(params), steps=steps)
+    return State(first=zeros_like(params), second=zeros_like(params), steps=Params(taken=steps))
 
 
-def adam_step_(params: Params, gradients: Tensors, moments: State, lr: float, clip_norm: float | None = None) -> None:
-    """One step, in place: clip by the joint norm, move the moments, descend. Kingma & Ba 2015, algorithm 1."""
-    if clip_norm is not None:
-        norm = torch.stack([gradients[name].square().sum() for name in params]).sum().sqrt()
-        scale = (clip_norm / (norm + 1e-6)).clamp(max=1.0)
-        gradients = {name: gradients[name] * scale for name in params}
-    moments.steps += 1
+def moment_rows(moments: State, rows: Tensor) -> State:
+    """Copies of some rows' moments."""
+    return State(first=moments.first.rows(rows), second=moments.second.rows(rows), steps=moments.steps.rows(rows))
+
+
+def set_moment_rows(moments: State, rows: Tensor, own: State) -> None:
+    """Write some rows' moments."""
+    moments.first.set_rows(rows, own.first)
+    moments.second.set_rows(rows, own.second)
+    moments.steps.set_rows(rows, own.steps)
+
+
+def clipped(gradients: Tensors, most: float) -> Params:
+    """Gradients scaled down so that their joint norm is at most ``most``."""
+    norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
+    scale = (most / (norm + 1e-6)).clamp(max=1.0)
+    return Params({name: gradient * scale for name, gradient in gradients.items()})
+
+
+def adam_step_(params: Params, gradients: Tensors, moments: State, lr: float) -> None:
+    """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1."""
+    moments.steps["taken"] += 1
     for name, tensor in params.items():
-        direction = _moved(gradients[name], moments.first[name], moments.second[name], moments.steps)
+        direction = _moved(gradients[name], moments.first[name], moments.second[name], moments.steps["taken"])
         moments.first[name], moments.second[name] = direction[1:]
         tensor -= lr * direction[0]
 

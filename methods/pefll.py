@@ -16,7 +16,7 @@ from pfl_bench.api import (
     stacked,
 )
 
-from ._adam import adam_moments, adam_step_
+from ._adam import adam_moments, adam_step_, clipped
 from ._embedding import embedded, embedding_gradient, init_embedding_network
 from ._hypernetwork import HypernetworkConfig, embedding_size, generate, init_hypernetwork, pulled_back
 
@@ -83,8 +83,8 @@ class PeFLL(Method):
         at = stacked(state.eta, len(cohort))
         inner = fed.compute(embedding_gradient, at, cohort, aux=slope, over=1, gradients=True, stream="embedding")
         joint = state.phi | state.eta
-        slopes |= fed.average(fed.collect(inner), cohort, "uniform")
-        adam_step_(joint, slopes, state.adam, self.config.lr, self.config.clip_norm)
+        slopes = Params(slopes).only(state.phi) | fed.average(fed.collect(inner), cohort, "uniform")
+        adam_step_(joint, clipped(slopes, self.config.clip_norm), state.adam, self.config.lr)
         state.rest = fed.average(up.only(state.rest), cohort, "uniform")
         return state
 

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import pfedla
-from pfl_bench.methods._adam import AdamRule, adam_carry, adam_moments, adam_step_
+from pfl_bench.methods import mh_pfedhn, pfedla
+from pfl_bench.methods._adam import AdamRule, adam_carry, adam_moments, adam_step_, clipped
 from pfl_bench.methods._embedding import embed
 from pfl_bench.methods._hypernetwork import generate
 
 from pfl_bench.api import Params, Sgd
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import PLAIN, by_hand, close, close_or_same, row, same
+from tests.methods.rounds import LOOP, PLAIN, by_hand, close, close_or_same, row, same
 
 
 def test_pfedla_descends_the_distance_to_what_came_back():
@@ -67,11 +67,11 @@ def test_adam_is_torchs():
         adam_step_(rows, unclipped, each, 0.1)
         direction, carry = rule(lambda params, batch: {"w": unclipped["w"]}, {"w": on_client}, (None,), None, carry)  # noqa: B023
         on_client = on_client - 0.1 * direction["w"]
-        assert each.steps.shape == (2, 1)
+        assert each.steps["taken"].shape == (2, 1)
         torch.testing.assert_close(rows["w"], on_client)
         torch.nn.utils.clip_grad_norm_([theirs], 1.5)
         optimizer.step()
-        adam_step_(ours, unclipped, moments, 0.1, clip_norm=1.5)
+        adam_step_(ours, clipped(unclipped, 1.5), moments, 0.1)
         torch.testing.assert_close(ours["w"], theirs.detach())
 
 
@@ -185,3 +185,77 @@ def test_hyperfl_clips_phi_and_the_embedding_by_norms_of_their_own():
     v = harness.state.own.rows(harness.clients(2))["embedding"][0] - harness.state.own.default["embedding"]
     steps = [torch.cat([(harness.state.phi[name] - phi[name]).flatten() for name in phi]).norm(), v.norm()]
     assert [float(step) for step in steps] == pytest.approx([0.5e-3] * 2, rel=1e-2)
+
+
+def of_vectors(phi, vectors, shapes):
+    """MH-pFedHN's model by hand: a vector, the trunk and a head of its own per piece."""
+    pieces = []
+    for v, weight, bias in zip(vectors, phi["weight"], phi["bias"], strict=True):
+        for layer in range(3):
+            v = F.relu(phi[f"trunk.{layer}.weight"] @ v + phi[f"trunk.{layer}.bias"])
+        pieces.append(weight @ v + bias)
+    flat, made, start = torch.cat(pieces), {}, 0
+    for name, shape in shapes.items():
+        made[name] = flat[start : start + math.prod(shape)].view(shape)
+        start += math.prod(shape)
+    return made
+
+
+def of_two_sizes(**config) -> tuple[Harness, Harness]:
+    """Clients with small and large models in one federation, as the engine steps them; the second for the large."""
+    setup = tiny_setup("synthetic:classes=3,n=180,side=16").but(model=("lenet7", "mlp"))
+    large, small = (Harness("mh_pfedhn", setup, position=at, options=LOOP, **config) for at in (1, 0))
+    large.state = small.state
+    return small, large
+
+
+def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product():
+    harness = Harness("mh_pfedhn", options=LOOP, piece=900, embedding=3, hidden=6, spread=1.0)
+    shapes, size = harness.fed.model.shapes, harness.fed.model.size
+    m = math.ceil(size / 900)
+    phi = (harness.state.phi["trunk"] | harness.state.phi[str(m)]).map(torch.clone)
+    v, sgd = harness.state.vectors["v"].clone(), harness.method.config.inner_sgd()
+    assert v.shape == (6, m, 3) and m > 1
+    sent = of_vectors(phi, v[2], shapes)
+    close(row(harness.received, 2), sent)
+    start = Params({name: tensor.unsqueeze(0) for name, tensor in sent.items()})
+    back = harness.fed.train(start, harness.clients(2), sgd).params
+    harness.round(2)
+    leaves = {**phi, "v": v[2].clone()}
+    leaves = {name: tensor.requires_grad_() for name, tensor in leaves.items()}
+    made = of_vectors(leaves, leaves["v"], shapes)
+    total = sum((made[name] * (sent[name] - back[name][0])).sum() for name in shapes)
+    found = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+    adam = harness.state.adam
+    seen = {**adam["trunk"].first, **adam[str(m)].first, "v": harness.state.moments.first["v"][2]}
+    norm = torch.cat([slope.flatten() for slope in found.values()]).norm()
+    close({name: tensor / 0.1 for name, tensor in seen.items()}, {n: t * min(1, 50 / norm) for n, t in found.items()})
+    others = [0, 1, 3, 4, 5]
+    assert torch.equal(harness.state.vectors["v"][others], v[others]), "what the cohort did not use stays"
+    assert not torch.equal(harness.state.vectors["v"][2], v[2])
+
+
+def test_mh_pfedhn_gives_vectors_by_size_and_heads_by_size_class():
+    small, large = of_two_sizes(piece=3072)
+    sizes = [math.ceil(harness.fed.model.size / 3072) for harness in (small, large)]
+    assert len(set(sizes)) == 2 and set(small.state.phi) == {"trunk", *map(str, sizes)}
+    assert small.state.vectors["v"].shape == (6, max(sizes), 64)
+    heads = small.state.phi[str(sizes[1])]["weight"].clone()
+    trunk = small.state.phi["trunk"]["trunk.1.weight"].clone()
+    small.round(0)
+    assert torch.equal(small.state.phi[str(sizes[1])]["weight"], heads), "another size class"
+    assert not torch.equal(small.state.phi["trunk"]["trunk.1.weight"], trunk), "the trunk is everybody's"
+    one, _ = of_two_sizes(piece=10**5)
+    assert set(one.state.phi) == {"trunk", "1"}, "models of like size share their heads"
+
+
+def test_mh_pfedhn_sends_the_model_only_and_enrolls_by_vectors_alone():
+    harness = Harness("mh_pfedhn", rounds=3)
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 3 * 4 * harness.fed.model.size
+    fed, method, shapes = harness.federation("enroll"), harness.method, harness.fed.model.shapes
+    fresh = method.fresh(fed, 6, harness.state.vectors["v"].shape[1])
+    before = mh_pfedhn.assembled(method.phi(fed, harness.state), fresh, shapes)
+    after, (x, y) = method.enroll(fed, harness.state, fed.everyone), harness.samples(4)
+    net = harness.group.model.evaluating()
+    losses = [F.cross_entropy(net(row(params, 4), x), y) for params in (before, after)]
+    assert losses[1] < losses[0]
