@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pfl_bench.api import Batch, Federation, Net, Params, Tensors
 
-from ._hypernetwork import add_layer, seeded
+from ._layers import add_layer, seeded
 
 KERNELS, SIDE = 16, 16
 """Of the embedding network; images with a shorter side are too small for its convolutions."""

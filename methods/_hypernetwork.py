@@ -5,8 +5,7 @@ heads for all of them and each client is sent the slice that is its own. Pure fu
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +25,8 @@ from pfl_bench.api import (
     cross_entropy,
     sgd_step_,
 )
+
+from ._layers import add_layer, seeded
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -51,14 +52,6 @@ def embedding_size(clients: int) -> int:
     return int(1 + clients / 4)
 
 
-@contextmanager
-def seeded(fed: Federation, stream: str) -> Iterator[None]:
-    """Layers that are made within have weights of their own stream, the same on every device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(fed.generator(stream).integers(2**63)))
-        yield
-
-
 def init_hypernetwork(
     fed: Federation, shapes: Mapping[str, Shapes], embedding: int, hidden: int, hidden_layers: int
 ) -> Params:
@@ -75,11 +68,6 @@ def init_hypernetwork(
             for name, shape in own.items():
                 add_layer(phi, f"head.{start}{name}", nn.Linear(hidden, math.prod(shape)))
     return phi.map(lambda tensor: tensor.to(fed.device))
-
-
-def add_layer(phi: Params, name: str, layer: nn.Module) -> None:
-    """Enter a layer's weight and bias under a name."""
-    phi.update({f"{name}.{own}": tensor.detach() for own, tensor in layer.named_parameters()})
 
 
 def prefix(fed: Federation, model: ClientModel) -> str:

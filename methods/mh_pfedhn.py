@@ -22,7 +22,8 @@ from pfl_bench.api import (
 )
 
 from ._adam import AdamRule, adam_carry, adam_moments, adam_step_, clipped, moment_rows, set_moment_rows
-from ._hypernetwork import HypernetworkConfig, Shapes, add_layer, pulled_back, seeded, trunk
+from ._hypernetwork import HypernetworkConfig, Shapes, pulled_back, trunk
+from ._layers import add_layer, seeded
 
 
 def assembled(phi: Tensors, vectors: Tensor, shapes: Shapes) -> Params:
@@ -50,7 +51,7 @@ class AssembledLoss:
         return cross_entropy(net, made | {n: t for n, t in params.items() if n != "vectors"}, batch)
 
 
-@register_method("mh_pfedhn", paper="Zhang et al. 2025, arXiv:2507.22330, algorithm 1", family="hypernetwork")
+@register_method("mh_pfedhn", paper="Zhang et al. 2025, arXiv:2507.22330, and the authors' code", family="hypernetwork")
 class MHPFedHN(Method):
     """As pFedHN, with m_i = ceil(|theta_i| / piece) vectors v_ij; theta_i = (H_j(relu(trunk(v_ij))))_j, cut to size.
 

@@ -33,7 +33,7 @@ def standardised(v: Tensor, scale: Params) -> Tensor:
     return (v - scale["mean"]) / torch.where(scale["std"] > 0, scale["std"], 1.0)
 
 
-@register_method("pefll", paper="Scott et al. 2024, ICLR, arXiv:2306.05515, algorithm 1", family="hypernetwork")
+@register_method("pefll", paper="Scott et al. 2024, ICLR, arXiv:2306.05515, algorithms 1 and 2", family="hypernetwork")
 class PeFLL(Method):
     """v_i = mean E(x, y; eta) over a batch; theta_i = h(v_i; phi), trained to theta~_i; (phi, eta) descend by Adam.
 
