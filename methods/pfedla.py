@@ -42,6 +42,7 @@ class PFedLA(Method):
 
     That is the vector-Jacobian product (d theta_i / d (v_i, psi_i))^T (theta_i - SGD(theta_i)). The hypernetworks have
     one hidden ReLU layer and start near the plain mean. The variant that keeps layers on the client is left out.
+    No rule for new clients: they have neither a hypernetwork nor a model among those that are mixed.
     """
 
     search_space = {"lr": LEARNING_RATES, "hn_lr": [0.05, 0.01, 5e-3, 1e-3]}

@@ -137,6 +137,53 @@ def test_fedproto_without_lambda_is_local():
     assert any(not torch.allclose(pulled.received[n], t, atol=1e-4) for n, t in local.received.items())
 
 
+def fedproto_step(params, x, y, prototypes, lr, lam):
+    """One step of FedProto on the MLP in NumPy, its gradient written out; ``prototypes`` where there are any."""
+    hidden = np.maximum(x @ params["hidden.weight"].T + params["hidden.bias"], 0)
+    logits = hidden @ params["head.weight"].T + params["head.bias"]
+    error = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(logits.shape[1])[y]
+    pull = np.stack([z - prototypes.get(int(c), z) for z, c in zip(hidden, y, strict=True)])
+    slope = (error @ params["head.weight"] + lam * 2 / hidden.shape[1] * pull) * (hidden > 0)
+    moves = {"head.weight": error.T @ hidden, "head.bias": error.sum(0)}
+    moves |= {"hidden.weight": slope.T @ x, "hidden.bias": slope.sum(0)}
+    return {name: params[name] - lr * moves[name] / len(x) for name in params}
+
+
+def test_fedproto_two_rounds_in_numpy():
+    """The first without prototypes, the second towards those of the first, which are means over samples."""
+    harness, cohort = by_hand("fedproto", lr=0.1, lam=0.7, **PLAIN), (0, 1, 3)
+    start = {name: tensor.double().numpy() for name, tensor in harness.fed.init_params().items()}
+    models, prototypes = dict.fromkeys(cohort, start), {}
+    for _ in range(2):
+        harness.round(*cohort)
+        seen = []
+        for client in cohort:
+            x, y = (tensor.numpy() for tensor in harness.samples(client))
+            x = x.reshape(len(x), -1).astype(float)
+            models[client] = fedproto_step(models[client], x, y, prototypes, 0.1, 0.7)
+            z = np.maximum(x @ models[client]["hidden.weight"].T + models[client]["hidden.bias"], 0)
+            seen += zip(y.tolist(), z, strict=True)
+        prototypes |= {c: np.mean([z for y, z in seen if y == c], axis=0) for c in {y for y, _ in seen}}
+    for client in cohort:
+        close(row(harness.received, client), {n: torch.from_numpy(a).float() for n, a in models[client].items()})
+    for c, mean in prototypes.items():
+        torch.testing.assert_close(harness.state.prototypes["mean"][c], torch.from_numpy(mean).float())
+
+
+def test_fedproto_predicts_classes_that_the_client_does_not_have():
+    """The official code looks among the client's own classes only; nobody else has that mask."""
+    harness = Harness("fedproto", rounds=4)
+    client = next(i for i, counts in enumerate(harness.fed.class_counts) if (counts == 0).any())
+    absent = int((harness.fed.class_counts[client] == 0).nonzero()[0])
+    other = next(i for i, counts in enumerate(harness.fed.class_counts) if counts[absent] > 0)
+    x, y = harness.samples(other)
+    found = harness.predict("received", client, x[y == absent])
+    params, prototypes = row(harness.received, client), harness.state.prototypes["mean"]
+    z = harness.group.model.evaluating().features(params, x[y == absent])
+    nearest = torch.stack([(z - mean).square().sum(1) for mean in prototypes], 1).argmin(1)
+    assert torch.equal(found.argmax(1), nearest) and (nearest == absent).any()
+
+
 def test_fedproto_prototypes_are_class_means_over_the_cohort_and_stay_where_it_has_none():
     harness = Harness("fedproto", rounds=2)
     before = harness.state.prototypes["mean"].clone()
