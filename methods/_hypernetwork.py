@@ -6,7 +6,6 @@ heads for all of them and each client is sent the slice that is its own. Pure fu
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,15 +13,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from pfl_bench.api import (
-    Batch,
     ClientModel,
     Federation,
     MethodConfig,
-    Net,
     Params,
     Sgd,
     Tensors,
-    cross_entropy,
     sgd_step_,
 )
 
@@ -119,47 +115,3 @@ def update_hypernetwork_(
     """One step on all of phi, in place: descend the mean over the cohort of (d theta_i / d phi)^T delta_i."""
     gradients = pulled_back(phi, lambda at: generate(at, at["embedding"][clients], shapes, start), delta)
     sgd_step_(phi, gradients, momentum, sgd)
-
-
-@dataclass(frozen=True)
-class GeneratedLoss:
-    """Cross-entropy of a generated model as a function of its embedding; ``aux`` is the frozen rest of phi.
-
-    ``params`` are the embedding ``[k]`` and what of the client model is not generated.
-    """
-
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]
-
-    def __call__(self, net: Net, params: Tensors, batch: Batch, phi: Tensors) -> Tensor:
-        """The loss of one client."""
-        generated = generate(phi, params["embedding"].unsqueeze(0), dict(self.shapes))
-        own = {name: tensor for name, tensor in params.items() if name != "embedding"}
-        return cross_entropy(net, {**{name: tensor[0] for name, tensor in generated.items()}, **own}, batch)
-
-
-@dataclass(frozen=True)
-class Hypernetwork:
-    """The server's two recurring pieces of work, for the clients of ``fed``; replayed on a GPU."""
-
-    fed: Federation
-    phi: Params
-    momentum: Params
-    shapes: Shapes
-
-    def generate(self, clients: Tensor) -> Params:
-        """The models of these clients, stacked ``[c, ...]``."""
-        start = prefix(self.fed, self.fed.model)
-
-        def work(phi: Params, given: Tensor) -> Params:
-            return generate(phi, phi["embedding"][given], self.shapes, start)
-
-        return Params(self.fed.replayed(f"generate {start}", work, self.phi, self.fed.among_all(clients)))
-
-    def learn(self, clients: Tensor, delta: Tensors, sgd: Sgd) -> None:
-        """``update_hypernetwork_`` from what the clients sent back."""
-        start = prefix(self.fed, self.fed.model)
-
-        def work(held: tuple[Params, Params], given: tuple[Tensor, Tensors]) -> None:
-            update_hypernetwork_(*held, given[0], self.shapes, given[1], sgd, start)
-
-        self.fed.replayed(f"learn {start}", work, (self.phi, self.momentum), (self.fed.among_all(clients), delta))

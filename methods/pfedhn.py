@@ -14,15 +14,8 @@ from pfl_bench.api import (
     zeros_like,
 )
 
-from ._hypernetwork import (
-    GeneratedLoss,
-    Hypernetwork,
-    HypernetworkConfig,
-    embedding_size,
-    generate,
-    init_hypernetwork,
-    prefix,
-)
+from ._hypernetwork import HypernetworkConfig, embedding_size, generate, init_hypernetwork, prefix
+from ._pfedhn import GeneratedLoss, Hypernetwork
 
 
 @register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1", family="hypernetwork")

@@ -18,7 +18,8 @@ from pfl_bench.api import (
     zeros_like,
 )
 
-from ._hypernetwork import GeneratedLoss, Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
+from ._hypernetwork import embedding_size, generate, init_hypernetwork, prefix
+from ._pfedhn import GeneratedLoss, Hypernetwork
 from .pfedhn import PFedHN
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import fedcp, fedpac, fedproto, gpfl, pfedfda
+from pfl_bench.methods import _gaussians, fedcp, fedpac, fedproto, gpfl
 from torch import Tensor
 
 from pfl_bench.api import Batch, Served, Sgd
@@ -219,7 +219,7 @@ def test_pfedfda_head_is_the_posterior_of_the_gaussians():
     torch.manual_seed(0)
     root, mean, z = (torch.randn(rows, 4, dtype=torch.double) for rows in (4, 3, 6))
     prior, cov = torch.tensor([0.5, 0.3, 0.2]).double(), root @ root.T + torch.eye(4)
-    head = pfedfda.lda(mean, cov, prior)
+    head = _gaussians.lda(mean, cov, prior)
     spread = (1 - 1e-4) * cov + 1e-4 * cov.trace() / 4 * torch.eye(4)
     densities = [torch.distributions.MultivariateNormal(own, spread).log_prob(z) for own in mean]
     posterior = (torch.stack(densities, 1) + prior.log()).log_softmax(1)
@@ -235,7 +235,7 @@ def test_pfedfda_round_by_hand():
     harness.round(*cohort)
     bodies, means, covs, sizes = [], [], [], []
     for client in cohort:
-        head = pfedfda.lda(shared["mean"], shared["cov"], priors[client])
+        head = _gaussians.lda(shared["mean"], shared["cov"], priors[client])
 
         def loss(net, params, batch, head=head):
             return F.cross_entropy(F.linear(net.features(params, batch.x), head["weight"], head["bias"]), batch.y)
@@ -267,17 +267,17 @@ def test_pfedfda_shares_are_the_best_of_a_grid_by_two_fold_cross_validation():
         places = [np.flatnonzero(y.numpy() == label) for label in (0, 1)]
         halves = [np.concatenate([own[start::2] for own in places]) for start in (0, 1)]
         for fit, held in (halves, halves[::-1]):
-            mean, cov = pfedfda.gaussians(z[fit], y[fit], shared[0])
+            mean, cov = _gaussians.gaussians(z[fit], y[fit], shared[0])
             mean = share[0] * mean + (1 - share[0]) * shared[0]
-            head = pfedfda.lda(mean, share[1] * cov + (1 - share[1]) * shared[1], prior)
+            head = _gaussians.lda(mean, share[1] * cov + (1 - share[1]) * shared[1], prior)
             total += float(F.cross_entropy(F.linear(z[held], head["weight"], head["bias"]), y[held]))
         return total
 
-    found = pfedfda.fitted_shares(z, y, shared, prior)
+    found = _gaussians.fitted_shares(z, y, shared, prior)
     assert 0.3 < found[0] <= 1 and 0 <= found[1] <= 1
     best = min(map(objective, itertools.product(np.linspace(0, 1, 11), repeat=2)))
     assert objective(tuple(found.tolist())) <= best + 1e-3
-    assert pfedfda.fitted_shares(z[-1:], y[-1:], shared, prior).tolist() == [0, 0], "nothing to fit on"
+    assert _gaussians.fitted_shares(z[-1:], y[-1:], shared, prior).tolist() == [0, 0], "nothing to fit on"
 
 
 def test_pfedfda_serves_newcomers_without_a_step_and_with_their_own_gaussians():
@@ -286,8 +286,8 @@ def test_pfedfda_serves_newcomers_without_a_step_and_with_their_own_gaussians():
     served = harness.method.enroll(fed, harness.state, fed.everyone)
     assert harness.costs.adapt_steps == 0
     z, y = features(harness, row(served.params, 1), 1)
-    mean, cov = pfedfda.gaussians(z, y, harness.state.gaussians["mean"])
-    head = pfedfda.lda(mean, cov, harness.method.prior(fed, fed.everyone)[1])
+    mean, cov = _gaussians.gaussians(z, y, harness.state.gaussians["mean"])
+    head = _gaussians.lda(mean, cov, harness.method.prior(fed, fed.everyone)[1])
     close(row(served.aux, 1), head)
 
 
