@@ -26,6 +26,7 @@ WAITING = {
     "fedfomo": "the server draws whose models it offers by their scores",
     "fedpac": "quadratic programmes are solved on the host",
     "ifca": "clusters are of the size that their clients choose",
+    "pfedfda": "each client's shares of the Gaussians are fitted on the host",
 }
 """Who waits, and for what."""
 
