@@ -5,7 +5,7 @@ from torch import Tensor
 from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
-@register_method("fedbabu", paper="Oh et al. 2022, ICLR, arXiv:2106.06042, algorithm 1")
+@register_method("fedbabu", paper="Oh et al. 2022, ICLR, arXiv:2106.06042, algorithm 1", family="body and head")
 class FedBabu(Method):
     """body_i <- SGD under a head that stays at its random start, the same for everyone; the bodies are averaged.
 

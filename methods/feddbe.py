@@ -52,7 +52,7 @@ def biased(net: Net, params: Tensors, x: Tensor, aux: Tensor) -> Tensor:
     return net.head(params, net.features(params, x) + aux)
 
 
-@register_method("feddbe", paper="Zhang et al. 2023, NeurIPS, arXiv:2311.14975, algorithm 1")
+@register_method("feddbe", paper="Zhang et al. 2023, NeurIPS, arXiv:2311.14975, algorithm 1", family="body and head")
 class FedDbe(Method):
     """FedAvg on CE(head(z + p_i)) + kappa |mean z - zbar|^2 / 2d, with p_i personal and zbar the same for everyone.
 

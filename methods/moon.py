@@ -42,7 +42,7 @@ class ModelContrastive:
         return mean_over(batch, cross_entropies(net.head(params, z), batch.y) + self.mu * contrast)
 
 
-@register_method("moon", paper="Li et al. 2021, CVPR, arXiv:2103.16257, algorithm 1")
+@register_method("moon", paper="Li et al. 2021, CVPR, arXiv:2103.16257, algorithm 1", family="baseline")
 class Moon(Method):
     """FedAvg on the model-contrastive loss; z_prev comes from the model that the client had after its last visit.
 

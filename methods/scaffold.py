@@ -34,7 +34,9 @@ class Corrected(GradientRule):
         return {k: g + aux[k] for k, g in gradient(params, batches[0]).items()}, carry
 
 
-@register_method("scaffold", paper="Karimireddy et al. 2020, ICML, arXiv:1910.06378, algorithm 1, option II")
+@register_method(
+    "scaffold", paper="Karimireddy et al. 2020, ICML, arXiv:1910.06378, algorithm 1, option II", family="baseline"
+)
 class Scaffold(Method):
     """K steps y <- y - lr (g(y) - c_i + c) from y = w; c_i+ = c_i - c + (w - y) / (K lr).
 
