@@ -1,9 +1,12 @@
 """Rounds computed by hand: small worlds, and the steps and comparisons that their tests share."""
 
+import math
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from pfl_bench.api import register_model
 from pfl_bench.client.batches import Batch
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
@@ -80,3 +83,14 @@ def close_or_same(a, b, exact: bool = True) -> None:
         torch.testing.assert_close(
             a[name], b[name], **({"rtol": 0, "atol": 0} if exact else {"rtol": 1e-4, "atol": 1e-5})
         )
+
+
+def normed() -> str:
+    """The name of a client model with BatchNorm, registered for one test."""
+
+    @register_model("normed")
+    def build(shape, classes):
+        width = math.prod(shape)
+        return nn.Sequential(nn.Flatten(), nn.Linear(width, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, classes))
+
+    return "normed"
