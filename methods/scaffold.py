@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pfl_bench.api import (
-    LEARNING_RATES,
+    PLAIN_LEARNING_RATES,
     Batch,
     Federation,
     Gradient,
@@ -45,7 +45,7 @@ class Scaffold(Method):
     """
 
     moment = "global"
-    search_space = {"lr": LEARNING_RATES}
+    search_space = {"lr": PLAIN_LEARNING_RATES, "server_lr": [0.5, 1.0]}
 
     class Config(MethodConfig):
         """No momentum, decay or clipping: with them (w - y) / (K lr) is no gradient."""

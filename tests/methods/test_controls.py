@@ -7,13 +7,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pfl_bench.methods import moon
+from pfl_bench.methods.fednova import accumulated
 
 from pfl_bench.api import Sgd, total_cross_entropy
 from pfl_bench.client.batches import Batch
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.kit import altered
-from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import LOOP, PLAIN, after, by_hand, close, differ, down, mean, normed, row, same, slopes
+from pfl_bench.testing.setup import ragged_setup, tiny_setup
+from tests.methods.rounds import (
+    LOOP,
+    PLAIN,
+    after,
+    by_hand,
+    close,
+    close_to_numpy,
+    differ,
+    down,
+    in_numpy,
+    mean,
+    normed,
+    numpy_slopes,
+    row,
+    same,
+    slopes,
+)
 
 
 def test_scaffold_without_control_variates_is_fedavg_with_equal_weights():
@@ -44,9 +61,37 @@ def test_scaffold_by_hand():
     close(row(harness.state.own.rows(harness.clients(0)), 0), now)
 
 
+def test_scaffold_in_numpy():
+    """Two rounds of three full-batch steps with partial participation: y - lr (g(y) - c_i + c), option II."""
+    harness, lr, eta, steps = by_hand("scaffold", local_steps=3, lr=0.1, server_lr=0.7), 0.1, 0.7, 3
+    w = in_numpy(harness.server)
+    zero = {k: np.zeros_like(v) for k, v in w.items()}
+    c, own = zero, [zero] * 6
+    for cohort in ((0, 1, 2), (1, 4)):
+        ys, news = [], []
+        for i in cohort:
+            y = dict(w)
+            for _ in range(steps):
+                g = numpy_slopes(harness, i, y)
+                y = {k: y[k] - lr * (g[k] - own[i][k] + c[k]) for k in y}
+            ys.append(y)
+            news.append({k: own[i][k] - c[k] + (w[k] - y[k]) / (steps * lr) for k in y})
+        w = {k: v + eta * np.mean([y[k] - v for y in ys], axis=0) for k, v in w.items()}
+        c = {k: v + sum(new[k] - own[i][k] for i, new in zip(cohort, news, strict=True)) / 6 for k, v in c.items()}
+        for i, new in zip(cohort, news, strict=True):
+            own[i] = new
+        harness.round(*cohort)
+    close_to_numpy(harness.server, w)
+    close_to_numpy(harness.state.c, c)
+
+
 def test_scaffolds_server_variate_is_the_mean_of_the_clients():
     harness = after("scaffold", lr=0.1)
-    close(harness.state.c, harness.state.own.rows(harness.clients()).map(lambda t: t.mean(0)))
+    own = harness.state.own.rows(harness.clients())
+    close(harness.state.c, own.map(lambda t: t.mean(0)))
+    corrections = {k: harness.state.c[k] - t for k, t in own.items()}
+    close({k: t.sum(0) for k, t in corrections.items()}, {k: torch.zeros_like(t) for k, t in harness.state.c.items()})
+    assert all(t.abs().max() > 1e-3 for t in corrections.values())
 
 
 def test_feddyn_by_hand():
@@ -259,3 +304,40 @@ def test_choosing_steps_is_paid_for():
     harness.served("adapted", 0, 1)
     held = harness.fed.part(0.2)[1].sizes[:2].sum()
     assert (harness.costs.adapt_steps, harness.costs.adapt_forward_samples) == (2 * 12, 3 * held)
+
+
+def test_fednova_with_equal_steps_is_fedavg():
+    """With momentum too: then every client's gradients are in its change equally often."""
+    close(after("fednova", steps="equal", **PLAIN).server, after("fedavg", **PLAIN).server)
+    close(after("fednova", steps="equal").server, after("fedavg").server)
+
+
+def test_fednova_in_numpy():
+    """Clients of 1, 20, 3 and 48 samples take 1, 3, 1 and 6 full-batch steps; FedAvg would follow the longest."""
+    setup = ragged_setup().but(local_steps=6, batch_size=64)
+    harness = Harness("fednova", setup, options=LOOP, lr=0.05, **PLAIN)
+    w, tau, n = in_numpy(harness.server), np.array([1, 3, 1, 6]), np.array([1, 20, 3, 48])
+    assert n.tolist() == harness.fed.sizes.tolist()  # 20 of 48 samples: 2.5 of 6 steps, and half to even is 2
+    tau[1] = 2
+    d = []
+    for i in range(4):
+        y = w
+        for _ in range(tau[i]):
+            g = numpy_slopes(harness, i, y)
+            y = {k: y[k] - 0.05 * g[k] for k in y}
+        d.append({k: (w[k] - y[k]) / tau[i] for k in w})
+    p = n / n.sum()
+    harness.round(0, 1, 2, 3)
+    close_to_numpy(harness.server, {k: w[k] - (p @ tau) * sum(p[i] * d[i][k] for i in range(4)) for k in w})
+    assert harness.costs.local_steps == tau.sum()
+
+
+def test_fednova_counts_what_momentum_accumulates():
+    """With a gradient that is always 1 and rate 1, |a_i| is how far a client goes."""
+    for steps in (1, 2, 7):
+        at = velocity = 0.0
+        for _ in range(steps):
+            velocity = 0.9 * velocity + 1
+            at += velocity
+        assert accumulated(torch.tensor(steps), 0.9).item() == pytest.approx(at, rel=1e-4)
+        assert accumulated(torch.tensor(steps), 0.0) == steps
