@@ -38,6 +38,13 @@ def returned(fed: Federation, config: ServerConfig, state: State, cohort: Tensor
     return state
 
 
+def fitted(
+    fed: Federation, start: Params, clients: Tensor, sgd: Sgd, personal: frozenset[str], stream: str = "batches"
+) -> Params:
+    """Train personal parts under frozen shared ones; where nothing is personal, nothing is spent."""
+    return fed.train(start, clients, sgd, trainable=personal, stream=stream).params if personal else start
+
+
 def alternately(
     fed: Federation, start: Params, cohort: Tensor, sgd: Sgd, personal: frozenset[str], share: float
 ) -> Params:

@@ -67,7 +67,8 @@ class FedAs(Method):
     def init(self, fed: Federation) -> State:
         """A shared body, a head per client, and no prototypes yet."""
         state = parted(fed, self.config, fed.model.head)
-        return State(**vars(state), prototypes=fed.per_client(no_prototypes(fed)))
+        state.prototypes = fed.per_client(no_prototypes(fed))
+        return state
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Align, train, remember the features, measure; average the bodies by what was measured."""

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pfl_bench.api import LEARNING_RATES, Federation, Method, Params, State, register_method
 
-from ._personal_part import parted, received, returned, untrained
+from ._personal_part import fitted, parted, received, returned, untrained
 from ._server_optimizer import ServerConfig
 
 
@@ -37,5 +37,4 @@ class FedBn(Method):
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fit fresh BatchNorm layers in the frozen shared model; without any it is served as it is."""
-        start, own = untrained(fed, state, clients), frozenset(state.heads)
-        return fed.train(start, clients, self.config.sgd(), trainable=own).params
+        return fitted(fed, untrained(fed, state, clients), clients, self.config.sgd(), frozenset(state.heads))

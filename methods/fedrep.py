@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pfl_bench.api import LEARNING_RATES, Federation, Method, Params, State, register_method
 
-from ._personal_part import alternately, parted, received, returned, untrained
+from ._personal_part import alternately, fitted, parted, received, returned, untrained
 from ._server_optimizer import ServerConfig
 
 
@@ -41,10 +41,8 @@ class FedRep(Method):
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Train each client's stored head under the shared body."""
-        start, sgd = received(fed, state, clients), self.config.sgd()
-        return fed.train(start, clients, sgd, trainable=fed.model.head, stream="head").params
+        return fitted(fed, received(fed, state, clients), clients, self.config.sgd(), fed.model.head, "head")
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fit a fresh head under the shared body."""
-        start, sgd = untrained(fed, state, clients), self.config.sgd()
-        return fed.train(start, clients, sgd, trainable=fed.model.head, stream="head").params
+        return fitted(fed, untrained(fed, state, clients), clients, self.config.sgd(), fed.model.head, "head")

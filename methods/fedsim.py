@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pfl_bench.api import LEARNING_RATES, Federation, Method, Params, State, register_method
 
-from ._personal_part import SubsetConfig, parted, parted_in_time, received, returned, untrained
+from ._personal_part import SubsetConfig, fitted, parted, parted_in_time, received, returned, untrained
 
 
 @register_method("fedsim", paper="Pillutla et al. 2022, ICML, arXiv:2204.03809, FedSim", family="body and head")
@@ -46,13 +46,10 @@ class FedSim(Method):
 
     def adapt(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fine-tune the personal part."""
-        return self.fitted(fed, state, received(fed, state, clients), clients)
+        start, own = received(fed, state, clients), frozenset(state.heads)
+        return fitted(fed, start, clients, self.config.sgd(), own, "head")
 
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """Fit a personal part, from the one that the warm start ended with."""
-        return self.fitted(fed, state, untrained(fed, state, clients), clients)
-
-    def fitted(self, fed: Federation, state: State, start: Params, clients: Tensor) -> Params:
-        """Train the personal part under the frozen shared one."""
-        own = frozenset(state.heads)
-        return fed.train(start, clients, self.config.sgd(), trainable=own, stream="head").params
+        start, own = untrained(fed, state, clients), frozenset(state.heads)
+        return fitted(fed, start, clients, self.config.sgd(), own, "head")

@@ -194,24 +194,26 @@ def test_feddbes_consensus_is_the_mean_of_all_features_after_an_initial_round():
 ])  # fmt: skip
 def test_with_a_personal_head_and_no_warm_start(name, other, of_other):
     """FedSim is FedPer, FedAlt is FedRep."""
-    found, expected = after(name, warm_start=0.0), after(other, **of_other)
+    found, expected = after(name, rounds=2, warm_start=0.0), after(other, rounds=2, **of_other)
     same(found.received, expected.received)
-    same(after("fedalt", warm_start=0.0).adapted, after("fedrep", head_share=0.5).adapted)
+    if other == "fedrep":
+        same(found.adapted, expected.adapted)
 
 
 def test_fedsim_with_personal_lower_layers_is_lg_fedavg():
     """From the same warm start; LG-FedAvg never adapts."""
-    same(after("fedsim", personal="first").received, after("lg_fedavg").received)
-    differ(after("fedsim").received, after("lg_fedavg").received)
+    same(after("fedsim", rounds=3, personal="first").received, after("lg_fedavg", rounds=3).received)
 
 
+@pytest.mark.parametrize("config", [{"warm_start": 1.0}, {"personal_layers": 0, "warm_start": 0.0}])
 @pytest.mark.parametrize("name", ["fedsim", "fedalt"])
-def test_nothing_personal_is_fedavg(name):
-    everyone = after("fedavg").fed.send(after("fedavg").server, after("fedavg").clients())
-    for config in ({"warm_start": 1.0}, {"personal_layers": 0}):
-        harness = after(name, **config)
-        same(harness.received, everyone)
-        same(harness.adapted, everyone)
+def test_nothing_personal_is_fedavg(name, config):
+    """And nothing is spent on adapting it."""
+    harness, fedavg = after(name, rounds=2, **config), after("fedavg", rounds=2)
+    everyone = fedavg.fed.send(fedavg.server, fedavg.clients())
+    same(harness.received, everyone)
+    same(harness.adapted, everyone)
+    assert harness.costs.adapt_steps == 0
 
 
 @pytest.mark.parametrize(("personal", "layers", "stays"), [
@@ -221,7 +223,7 @@ def test_nothing_personal_is_fedavg(name):
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["fedsim", "fedalt"])
 def test_what_is_personal_stays(name, personal, layers, stays):
-    harness = after(name, personal=personal, personal_layers=layers, warm_start=0.0, lr=0.1)
+    harness = after(name, rounds=1, personal=personal, personal_layers=layers, warm_start=0.0)
     assert set(harness.state.heads) == stays
     assert harness.state.body.keys() == harness.fed.model.names - stays
     harness.costs.bytes_up = 0
@@ -247,7 +249,7 @@ def test_personal_layers_start_from_the_warm_start():
 
 
 def test_fedbn_without_batch_norm_is_fedavg_and_says_so():
-    harness, fedavg = after("fedbn"), after("fedavg")
+    harness, fedavg = after("fedbn", rounds=2), after("fedavg", rounds=2)
     same(harness.received, fedavg.fed.send(fedavg.server, fedavg.clients()))
     setup = tiny_setup()
     plan = Plan("s", [setup.spec("fedbn"), setup.spec("fedavg")], {setup.scenario.dataset: setup.dataset}, {}, LOOP)

@@ -175,8 +175,9 @@ def recorded(name: str, **config):
 
 
 def test_fedavgm_with_no_momentum_and_rate_1_is_fedavg():
-    same(after("fedavgm", server_momentum=0.0).server, after("fedavg").server)
-    differ(after("fedavgm", lr=0.1).server, after("fedavg", lr=0.1).server)
+    fedavg = after("fedavg", rounds=2, lr=0.1).server
+    same(after("fedavgm", rounds=2, lr=0.1, server_momentum=0.0).server, fedavg)
+    differ(after("fedavgm", rounds=2, lr=0.1).server, fedavg)
 
 
 def test_fedavgm_by_hand():
@@ -238,7 +239,6 @@ def test_linear_probing_moves_the_head_only():
     body, head, adapted = harness.fed.model.body, harness.fed.model.head, harness.adapted
     same(adapted.only(body), fed.send(harness.server, everyone).only(body))
     differ(adapted.only(head), fed.send(harness.server, everyone).only(head))
-    same(after("fedavg_ft", schedule="head_first", scope="head", lr=0.1).adapted, adapted)
 
 
 def test_lp_ft_by_hand():
@@ -251,8 +251,9 @@ def test_lp_ft_by_hand():
 
 def test_a_heavy_anchor_keeps_fine_tuning_near_the_received_model():
     def moved(anchor):
-        harness = after("fedavg_ft", lr=0.05, anchor=anchor)
-        return sum((harness.adapted[k] - t).square().sum() for k, t in harness.server.items())
+        harness = after("fedavg_ft", rounds=1, lr=0.05, anchor=anchor)
+        adapted = harness.adapted
+        return sum((adapted[k] - t).square().sum() for k, t in harness.server.items())
 
     assert moved(5.0) < 0.5 * moved(0.0)
 
@@ -308,8 +309,9 @@ def test_choosing_steps_is_paid_for():
 
 def test_fednova_with_equal_steps_is_fedavg():
     """With momentum too: then every client's gradients are in its change equally often."""
-    close(after("fednova", steps="equal", **PLAIN).server, after("fedavg", **PLAIN).server)
-    close(after("fednova", steps="equal").server, after("fedavg").server)
+    for config in (PLAIN, {}):
+        found, expected = after("fednova", rounds=2, steps="equal", **config), after("fedavg", rounds=2, **config)
+        close(found.server, expected.server)
 
 
 def test_fednova_in_numpy():
