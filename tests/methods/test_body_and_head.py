@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pfl_bench.api import State
 from pfl_bench.running.notes import method_notes
 from pfl_bench.running.runner import Plan
+from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 from tests.methods.rounds import (
@@ -270,6 +271,14 @@ def test_fedbn_keeps_batch_norms_weights_biases_and_figures():
     assert len(shared) == n
     same(harness.state.body, harness.fed.average(shared, clients))
     same(row(harness.received.only(harness.state.heads), 4), harness.fed.init_params().only(harness.state.heads))
+
+
+def test_fedbn_is_the_same_on_every_backend():
+    """A client of its own figures takes nobody else's."""
+    setup = tiny_setup(model=normed())
+    loop, stacked = (Harness("fedbn", setup, rounds=2, options=Options(backend=b)) for b in ("loop", "vmap"))
+    for a, b in zip(loop.tensors(), stacked.tensors(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_fedas_weighs_bodies_by_their_fisher_traces():
