@@ -116,7 +116,7 @@ BUDGET = (
     Column("visits", lambda r: r.visits, figure=True, over_seeds="first"),
     Column("local_steps_per_visit", lambda r: r.local_steps, figure=True, over_seeds="first"),
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
-    Column("evaluated_every", lambda r: r.evaluated_every, figure=True, over_seeds="first"),
+    Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
