@@ -17,7 +17,7 @@ def accumulated(steps: Tensor, momentum: float) -> Tensor:
     return (tau - momentum * (1 - momentum**tau) / (1 - momentum)) / (1 - momentum)
 
 
-@register_method("fednova", paper="Wang et al. 2020, NeurIPS, arXiv:2007.07481, eq. 7 and section 4", family="baseline")
+@register_method("fednova", paper="Wang et al. 2020, NeurIPS, arXiv:2007.07481, FedNova", family="baseline")
 class FedNova(FedAvg):
     """d_i = (w - w_i) / |a_i|; w <- w - tau_eff sum_i p_i d_i, with tau_eff = sum_i p_i |a_i| and p_i = n_i / sum n.
 

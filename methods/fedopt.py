@@ -10,7 +10,7 @@ from .fedavg import FedAvg
 SERVER_RATES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 
 
-@register_method("fedavgm", paper="Hsu et al. 2019, arXiv:1909.06335, section 4.3", family="baseline")
+@register_method("fedavgm", paper="Hsu et al. 2019, arXiv:1909.06335, FedAvgM", family="baseline")
 class FedAvgM(FedAvg):
     """m <- beta m + mean_i (w_i - w); w <- w + server_lr m.
 
