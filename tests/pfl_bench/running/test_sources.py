@@ -68,7 +68,7 @@ def test_what_counts_as_a_helper(tmp_path, text, expected):
 
 
 def test_a_plug_in_counts_as_it_was_loaded(tmp_path):
-    text = Path(METHODS.entry("fedavg").origin).read_text().replace('"fedavg"', '"mine"')
+    text = Path(METHODS.entry("local").origin).read_text().replace('"local"', '"mine"')
     path = tmp_path / "mine.py"
     plugin = Plugin(str(path), text)
     path.write_text("# edited since")
