@@ -72,7 +72,8 @@ class FedDbe(Method):
     def init(self, fed: Federation) -> State:
         """The shared model, zbar from an initial round, and p_i = 0 per client."""
         server, sums = fed.init_params(), []
-        for clients in fed.everyone.split(self.config.cohort):  # a few at a time: memory follows the cohort
+        for first in range(0, fed.clients, self.config.cohort):  # a few at a time: memory follows the cohort
+            clients = fed.everyone[first : first + self.config.cohort]
             trained = fed.train(fed.send(server, clients), clients, self.config.sgd()).params
             sums.append(fed.compute(sum_of_features, trained, clients))
         means = fed.collect({"zbar": torch.cat(sums) / fed.sizes.unsqueeze(-1)})
