@@ -80,6 +80,9 @@ class Method(ABC):
     the evaluation hooks get the federation of one model at a time.
     """
 
+    without_batch_norm: ClassVar[str] = ""
+    """Of a method that is about BatchNorm layers: what is left of it on a client model without any. ``run`` says so."""
+
     Config: type[MethodConfig] = MethodConfig
 
     def __init__(self, config: Any) -> None:

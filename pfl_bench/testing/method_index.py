@@ -20,6 +20,7 @@ NEEDS = {
     "compute": "forward passes",
     "send_each": "a download per client",
     "generator": "random numbers",
+    "norms": "BatchNorm layers",
 }
 """Attributes in a method's source, and what they show that it needs."""
 

@@ -55,7 +55,8 @@ def write(folder: Path, **files: str) -> None:
         ("from tools import chain", ["tools/chain.py", "tools/losses.py"]),
         ("def f():\n    import helper", ["helper.py"]),
         ("import torch, pfl_bench.api\nfrom pfl_bench.client import params", []),
-        ("from pfl_bench.methods.fedavg import FedAvg", ["methods/fedavg.py"]),
+        ("from pfl_bench.methods.local import Local", ["methods/local.py"]),
+        ("from pfl_bench.methods.fedavg import FedAvg", ["methods/_server_optimizer.py", "methods/fedavg.py"]),
         ("from pfl_bench.models import lenet", ["models/lenet.py"]),
         ("this is no Python", []),
     ],
@@ -67,7 +68,7 @@ def test_what_counts_as_a_helper(tmp_path, text, expected):
 
 
 def test_a_plug_in_counts_as_it_was_loaded(tmp_path):
-    text = Path(METHODS.entry("fedavg").origin).read_text().replace('"fedavg"', '"mine"')
+    text = Path(METHODS.entry("local").origin).read_text().replace('"local"', '"mine"')
     path = tmp_path / "mine.py"
     plugin = Plugin(str(path), text)
     path.write_text("# edited since")
