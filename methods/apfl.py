@@ -56,12 +56,13 @@ class MixedStep(GradientRule):
         return direction, (moved, alpha)
 
 
-@register_method("apfl", paper="Deng et al. 2020, arXiv:2003.13461, algorithm 1, eq. 11 for alpha")
+@register_method("apfl", paper="Deng et al. 2020, arXiv:2003.13461, algorithm 1, eq. 11 for alpha", family="mixture")
 class Apfl(Method):
     """w_i <- w_i - lr grad f(w_i); v_i <- v_i - lr alpha_i grad f(m_i) with m_i = alpha_i v_i + (1 - alpha_i) w_i.
 
     alpha_i <- clip(alpha_i - lr <v_i - w_i, grad f(m_i)>) at every step. The server takes the plain mean of the w_i.
-    A step costs two mini-batch gradients of the budget. What is evaluated mixes v_i with the received model.
+    A step costs two mini-batch gradients of the budget. What is evaluated mixes v_i with the received model. (The
+    authors' code moves alpha_i at a visit's first step only, along a mean of two gradients, and shrinks it.)
     """
 
     search_space = {"lr": LEARNING_RATES, "alpha": [0.25, 0.5, 0.75]}

@@ -46,14 +46,15 @@ class LearnWeights(GradientRule):
         return found, moved
 
 
-@register_method("fedala", paper="Zhang et al. 2023, AAAI, arXiv:2212.01197, algorithm 1")
+@register_method("fedala", paper="Zhang et al. 2023, AAAI, arXiv:2212.01197, algorithm 1", family="mixture")
 class FedAla(Method):
     """theta_i = old_i + (w - old_i) * W_i in the top layers, theta_i = w below; then local SGD; FedAvg on the server.
 
     W_i starts at 1 (theta_i = w) and is learnt on arrival, long at a client's first visit, briefly at later ones.
     In the very first round w = old_i, and nothing can be learnt. Deviations: the steps on W_i come out of the visit's
     budget, so their number is fixed (the authors repeat passes until the loss settles, then one pass over 80 % of the
-    data); they draw batches from all of the client's data.
+    data); they draw batches from all of the client's data. No rule for new clients, who have no old_i: they would be
+    served the server's model.
     """
 
     moment = "adapted"

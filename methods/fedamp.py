@@ -21,12 +21,12 @@ def attention(models: Tensor, clients: Tensor, alpha: float, sigma: float) -> Te
     return torch.where(own, 1 - xi.sum(1, keepdim=True), xi)
 
 
-@register_method("fedamp", paper="Huang et al. 2021, AAAI, arXiv:2007.03797, algorithm 1")
+@register_method("fedamp", paper="Huang et al. 2021, AAAI, arXiv:2007.03797, algorithm 1", family="relation")
 class FedAmp(Method):
     """u_i = sum_j xi_ij w_j (see ``attention``); w_i ~ argmin F_i(w) + lam / (2 alpha) ||w - u_i||^2, from u_i.
 
     alpha is constant (the authors let it decay). Cross-silo: by default more clients take part than elsewhere; the
-    models of those that do not are the ones that they sent last.
+    models of those that do not are the ones that they sent last. No rule for new clients, whom nobody attends to yet.
     """
 
     search_space = {"lr": LEARNING_RATES, "sigma": [10.0, 50.0, 200.0], "lam": [0.1, 1.0]}

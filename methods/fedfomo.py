@@ -36,12 +36,13 @@ def best_or_any(
     return [left.pop(rng.integers(len(left)) if rng.random() < epsilon else 0) for _ in range(min(most, len(left)))]
 
 
-@register_method("fedfomo", paper="Zhang et al. 2021, ICLR, arXiv:2012.08565, section 3")
+@register_method("fedfomo", paper="Zhang et al. 2021, ICLR, arXiv:2012.08565, section 3", family="relation")
 class FedFomo(Method):
     """theta_i <- theta_i + sum_m w+_im (theta_m - theta_i), w+ = max(w, 0) / sum max(w, 0); then local SGD.
 
     L_i is the loss on a fixed part of the client's training samples, on which it never trains. The server adds w to
-    its affinities and offers the models of greatest affinity. Clients that took no part yet have the initial model.
+    its affinities and offers the models of greatest affinity. Clients that took no part yet have the initial model. The
+    weights are the paper's; the authors' demo takes a softmax of them.
     """
 
     search_space = {"lr": LEARNING_RATES, "downloads": [5, 10]}

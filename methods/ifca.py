@@ -17,8 +17,12 @@ from pfl_bench.api import (
     total_cross_entropy,
 )
 
+from ._several import chosen, independent_models
 
-@register_method("ifca", paper="Ghosh et al. 2020, NeurIPS, arXiv:2006.04088, algorithm 1, model averaging")
+
+@register_method(
+    "ifca", paper="Ghosh et al. 2020, NeurIPS, arXiv:2006.04088, algorithm 1, model averaging", family="relation"
+)
 class Ifca(Method):
     """k_i = argmin_k F_i(theta_k); theta_k <- mean of SGD(theta_k) over the clients with k_i = k.
 
@@ -37,16 +41,14 @@ class Ifca(Method):
 
     def init(self, fed: Federation) -> State:
         """K models, the first of which is every method's initial model."""
-        seeds = fed.generator("clusters").integers(2**62, size=self.config.clusters - 1)
-        models = [fed.init_params(), *(fed.model.init(int(seed), fed.device) for seed in seeds)]
-        return State(models=Params({name: torch.stack([model[name] for model in models]) for name in models[0]}))
+        return State(models=independent_models(fed, self.config.clusters))
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Send all models; train the one of least loss; average within the clusters."""
         sent = fed.send(state.models, cohort)
         choice = self.choice(fed, sent, cohort)
         trained = fed.collect(fed.train(chosen(sent, choice), cohort, self.config.sgd()).params)
-        for cluster in choice.unique():
+        for cluster in torch.unique(choice):
             mine = choice == cluster
             mean = fed.average(trained.rows(mine), cohort[mine], self.config.weights)
             state.models.set_rows(cluster, mean)
@@ -65,8 +67,3 @@ class Ifca(Method):
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """As any client: the model of least loss."""
         return self.client_params(fed, state, clients)
-
-
-def chosen(sent: Params, choice: Tensor) -> Params:
-    """Of K models per client the one it picks: ``[c, K, ...] -> [c, ...]``."""
-    return sent.map(lambda models: models[torch.arange(len(choice), device=choice.device), choice])

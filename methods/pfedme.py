@@ -46,7 +46,7 @@ class ProximalStep(GradientRule):
         return {k: self.lam * (v - theta[k]) for k, v in params.items()}, theta
 
 
-@register_method("pfedme", paper="Dinh et al. 2020, NeurIPS, arXiv:2006.08848, algorithm 1")
+@register_method("pfedme", paper="Dinh et al. 2020, NeurIPS, arXiv:2006.08848, algorithm 1", family="mixture")
 class PFedMe(Method):
     """theta_i ~ argmin f_i(theta; batch) + lam/2 ||theta - w_i||^2 by K steps; w_i <- w_i - lr lam (w_i - theta_i).
 

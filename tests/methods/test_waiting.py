@@ -21,6 +21,7 @@ def harness(method: str, backend: str) -> Harness:
 
 
 WAITING = {
+    "cfl": "the server looks at the clients' updates to split clusters",
     "fedala": "a client's first visit has a length of its own",
     "feddbe": "all clients' features are averaged before the first round",
     "fedfomo": "the server draws whose models it offers by their scores",
