@@ -21,6 +21,7 @@ def test_a_runs_sources_are_its_method_model_rule_and_data_source_and_their_help
     found, shipped = sources("pfedhn_pc"), shipped_hashes()
     assert set(found) == {
         "method:methods/pfedhn_pc.py", "method helper:methods/pfedhn.py", "method helper:methods/_hypernetwork.py",
+        "method helper:methods/_layers.py", "method helper:methods/_pfedhn.py",
         "model:models/mlp.py", "rule:partitions/classes.py", "dataset:datasets/digits.py",
     }  # fmt: skip
     assert all(sha256 == shipped[key.partition(":")[2]] for key, sha256 in found.items())
@@ -28,10 +29,11 @@ def test_a_runs_sources_are_its_method_model_rule_and_data_source_and_their_help
 
 def test_helpers_are_followed_through_siblings_in_any_folder(tmp_path):
     folder = Path(METHODS.entry("pfedhn_pc").origin).parent
-    for name in ("pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py", "fedavg.py"):
+    for name in ("pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py", "_layers.py", "_pfedhn.py", "fedavg.py"):
         shutil.copy(folder / name, tmp_path)
     own, reader = tmp_path / "pfedhn_pc.py", Sources()
-    assert [path.name for path in reader.helpers(own)] == ["_hypernetwork.py", "pfedhn.py"]
+    helpers = ["_hypernetwork.py", "_layers.py", "_pfedhn.py", "pfedhn.py"]
+    assert [path.name for path in reader.helpers(own)] == helpers
     before = reader.sha256(tmp_path / "_hypernetwork.py")
     (tmp_path / "_hypernetwork.py").write_text("# edited")
     assert Sources().sha256(tmp_path / "_hypernetwork.py") != before
