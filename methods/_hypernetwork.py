@@ -1,20 +1,46 @@
-"""The server-side hypernetwork of pFedHN: client embeddings in, client-model parameters out.
+"""The hypernetwork of pFedHN and its descendants: client embeddings in, client-model parameters out.
 
 An MLP trunk and one linear head per tensor, so it works for any client model, and for several at once: then it has
 heads for all of them and each client is sent the slice that is its own. Pure functions of ``Params``.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from pfl_bench.api import Batch, ClientModel, Federation, Net, Params, Sgd, Tensors, cross_entropy, sgd_step_
+from pfl_bench.api import (
+    ClientModel,
+    Federation,
+    MethodConfig,
+    Params,
+    Sgd,
+    Tensors,
+    sgd_step_,
+)
+
+from ._layers import add_layer, seeded
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+class HypernetworkConfig(MethodConfig):
+    """What pFedHN and its descendants on the server share: the client's optimiser and the hypernetwork's size."""
+
+    inner_lr: PositiveFloat = Field(5e-3, description="learning rate of the client")
+    inner_momentum: float = Field(0.9, ge=0, lt=1, description="reset at every visit")
+    inner_weight_decay: NonNegativeFloat = 5e-5
+    clip_norm: PositiveFloat = Field(50.0, description="largest gradient norm, of client and hypernetwork alike")
+    embedding: PositiveInt | None = Field(None, description="embedding size; default int(1 + clients / 4)")
+    hidden: PositiveInt = Field(100, description="width of the trunk")
+    hidden_layers: NonNegativeInt = Field(3, description="trunk layers after the first")
+
+    def inner_sgd(self) -> Sgd:
+        """The client's optimiser spec."""
+        return Sgd(self.inner_lr, self.inner_momentum, self.inner_weight_decay, self.clip_norm)
 
 
 def embedding_size(clients: int) -> int:
@@ -30,20 +56,14 @@ def init_hypernetwork(
     ``shapes``: what to generate per ``prefix`` of a client model.
     """
     phi = Params()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(fed.generator("hypernetwork").integers(2**63)))
+    with seeded(fed, "hypernetwork"):
         phi["embedding"] = torch.randn(fed.population, embedding)
         for layer in range(hidden_layers + 1):
-            _add_linear(phi, f"trunk.{layer}", embedding if layer == 0 else hidden, hidden)
+            add_layer(phi, f"trunk.{layer}", nn.Linear(embedding if layer == 0 else hidden, hidden))
         for start, own in shapes.items():
             for name, shape in own.items():
-                _add_linear(phi, f"head.{start}{name}", hidden, math.prod(shape))
+                add_layer(phi, f"head.{start}{name}", nn.Linear(hidden, math.prod(shape)))
     return phi.map(lambda tensor: tensor.to(fed.device))
-
-
-def _add_linear(phi: Params, name: str, inputs: int, outputs: int) -> None:
-    linear = nn.Linear(inputs, outputs)
-    phi[f"{name}.weight"], phi[f"{name}.bias"] = linear.weight.detach(), linear.bias.detach()
 
 
 def prefix(fed: Federation, model: ClientModel) -> str:
@@ -51,13 +71,18 @@ def prefix(fed: Federation, model: ClientModel) -> str:
     return f"{model.name}." if len(fed.models) > 1 else ""
 
 
-def generate(phi: Tensors, embeddings: Tensor, shapes: Shapes, start: str = "") -> Params:
-    """theta_i = h(v_i; phi): ``[c, k]`` to ``[c, ...]``. ReLU between the trunk's layers, none after the last."""
+def trunk(phi: Tensors, embeddings: Tensor) -> Tensor:
+    """The trunk's features ``[..., hidden]`` of embeddings ``[..., k]``: ReLU between layers, none after the last."""
     feature = F.linear(embeddings, phi["trunk.0.weight"], phi["trunk.0.bias"])
     layer = 1
     while f"trunk.{layer}.weight" in phi:
         feature = F.linear(F.relu(feature), phi[f"trunk.{layer}.weight"], phi[f"trunk.{layer}.bias"])
         layer += 1
+    return feature
+
+
+def heads(phi: Tensors, feature: Tensor, shapes: Shapes, start: str = "") -> Params:
+    """What the linear heads make of features ``[c, hidden]``: parameters ``[c, ...]``."""
     return Params(
         {
             name: F.linear(feature, phi[f"head.{start}{name}.weight"], phi[f"head.{start}{name}.bias"]).view(-1, *shape)
@@ -66,60 +91,27 @@ def generate(phi: Tensors, embeddings: Tensor, shapes: Shapes, start: str = "") 
     )
 
 
+def generate(phi: Tensors, embeddings: Tensor, shapes: Shapes, start: str = "") -> Params:
+    """theta_i = h(v_i; phi): ``[c, k]`` to ``[c, ...]``."""
+    return heads(phi, trunk(phi, embeddings), shapes, start)
+
+
+def pulled_back(weights: Params, make: Callable[[Params], Tensors], delta: Tensors) -> dict[str, Tensor]:
+    """The mean over the cohort of (d make / d weights)^T delta, per weight; ``make`` gives ``[c, ...]`` as ``delta``.
+
+    ``delta``: sent minus returned parameters; the sign of pFedHN's official code, whose minimiser descends this
+    vector-Jacobian product. What had no part in ``make`` has gradient zero.
+    """
+    leaves = weights.map(lambda tensor: tensor.detach().requires_grad_())
+    made = make(leaves)
+    cotangents = [delta[name] / len(delta[name]) for name in made]
+    gradients = torch.autograd.grad(list(made.values()), list(leaves.values()), cotangents, materialize_grads=True)
+    return dict(zip(leaves, gradients, strict=True))
+
+
 def update_hypernetwork_(
     phi: Params, momentum: Params, clients: Tensor, shapes: Shapes, delta: Tensors, sgd: Sgd, start: str = ""
 ) -> None:
-    """One step on all of phi, in place: descend the mean over the cohort of (d theta_i / d phi)^T delta_i.
-
-    ``delta``: sent minus returned parameters, ``[c, ...]``; the sign of the official code, whose minimiser
-    descends this vector-Jacobian product. Slices that were not sent have gradient zero.
-    """
-    leaves = phi.map(lambda tensor: tensor.detach().requires_grad_())
-    outputs = generate(leaves, leaves["embedding"][clients], shapes, start)
-    cotangents = [delta[name] / len(clients) for name in outputs]
-    gradients = torch.autograd.grad(list(outputs.values()), list(leaves.values()), cotangents, materialize_grads=True)
-    sgd_step_(phi, dict(zip(leaves, gradients, strict=True)), momentum, sgd)
-
-
-@dataclass(frozen=True)
-class GeneratedLoss:
-    """Cross-entropy of a generated model as a function of its embedding; ``aux`` is the frozen rest of phi.
-
-    ``params`` are the embedding ``[k]`` and what of the client model is not generated.
-    """
-
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]
-
-    def __call__(self, net: Net, params: Tensors, batch: Batch, phi: Tensors) -> Tensor:
-        """The loss of one client."""
-        generated = generate(phi, params["embedding"].unsqueeze(0), dict(self.shapes))
-        own = {name: tensor for name, tensor in params.items() if name != "embedding"}
-        return cross_entropy(net, {**{name: tensor[0] for name, tensor in generated.items()}, **own}, batch)
-
-
-@dataclass(frozen=True)
-class Hypernetwork:
-    """The server's two recurring pieces of work, for the clients of ``fed``; replayed on a GPU."""
-
-    fed: Federation
-    phi: Params
-    momentum: Params
-    shapes: Shapes
-
-    def generate(self, clients: Tensor) -> Params:
-        """The models of these clients, stacked ``[c, ...]``."""
-        start = prefix(self.fed, self.fed.model)
-
-        def work(phi: Params, given: Tensor) -> Params:
-            return generate(phi, phi["embedding"][given], self.shapes, start)
-
-        return Params(self.fed.replayed(f"generate {start}", work, self.phi, self.fed.among_all(clients)))
-
-    def learn(self, clients: Tensor, delta: Tensors, sgd: Sgd) -> None:
-        """``update_hypernetwork_`` from what the clients sent back."""
-        start = prefix(self.fed, self.fed.model)
-
-        def work(held: tuple[Params, Params], given: tuple[Tensor, Tensors]) -> None:
-            update_hypernetwork_(*held, given[0], self.shapes, given[1], sgd, start)
-
-        self.fed.replayed(f"learn {start}", work, (self.phi, self.momentum), (self.fed.among_all(clients), delta))
+    """One step on all of phi, in place: descend the mean over the cohort of (d theta_i / d phi)^T delta_i."""
+    gradients = pulled_back(phi, lambda at: generate(at, at["embedding"][clients], shapes, start), delta)
+    sgd_step_(phi, gradients, momentum, sgd)

@@ -1,4 +1,4 @@
-"""Class prototypes, the mean features per class; FedProto and FedPAC share them."""
+"""Features of a client's samples and class prototypes, their means; FedProto and FedPAC share these."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,11 @@ def feature_sums(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> di
     """Per class the sum of its features ``[classes, d]``, and the sum of all their squares, a scalar."""
     z = net.features(params, batch.x) * batch.weight.unsqueeze(1)
     return {"sums": F.one_hot(batch.y, net.model.classes).to(z.dtype).T @ z, "squares": z.square().sum()}
+
+
+def labelled_features(net: Net, params: Tensors, batch: Batch, aux: Any = None) -> dict[str, Tensor]:
+    """Per sample: features ``[B, d]``, label ``[B]``, and 1 to tell it from padding ``[B]``."""
+    return {"z": net.features(params, batch.x), "y": batch.y, "real": batch.weight}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from torch import Tensor
 from pfl_bench.api import (
     LEARNING_RATES,
     Federation,
-    LocalSgdConfig,
     Method,
     Params,
     State,
@@ -16,6 +15,7 @@ from pfl_bench.api import (
 )
 
 from ._proximal import Proximal
+from ._server_optimizer import ServerConfig
 
 
 @register_method("ditto", paper="Li et al. 2021, ICML, arXiv:2012.04221, algorithm 1", family="mixture")
@@ -29,7 +29,7 @@ class Ditto(Method):
 
     search_space = {"lr": LEARNING_RATES, "lam": [0.05, 0.1, 1.0, 2.0]}
 
-    class Config(LocalSgdConfig):
+    class Config(ServerConfig):
         """Local SGD for both models; the paper tunes lam between 0.05 and 2."""
 
         lam: NonNegativeFloat = Field(1.0, description="pull towards the federated model; 0 is Local")
@@ -38,7 +38,7 @@ class Ditto(Method):
     def init(self, fed: Federation) -> State:
         """The federated model and a personal one per client."""
         server = fed.init_params()
-        return State(server=server, personal=fed.per_client(server))
+        return State(server=server, personal=fed.per_client(server), **self.config.server_memory(fed, server))
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Personal steps towards the received model, then a round of federated averaging."""
@@ -55,7 +55,8 @@ class Ditto(Method):
             steps=personal_steps,
         )
         state.personal.set_rows(cohort, trained.params)
-        state.server = fed.train_and_average(state.server, cohort, self.config.sgd(), steps=server_steps)
+        mean = fed.train_and_average(state.server, cohort, self.config.sgd(), steps=server_steps)
+        state.server = self.config.server_step(fed, state, state.server, mean)
         return state
 
     def global_params(self, fed: Federation, state: State) -> Params:

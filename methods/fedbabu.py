@@ -2,10 +2,12 @@
 
 from torch import Tensor
 
-from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
+from pfl_bench.api import LEARNING_RATES, Federation, Method, Params, State, register_method, stacked
+
+from ._server_optimizer import ServerConfig
 
 
-@register_method("fedbabu", paper="Oh et al. 2022, ICLR, arXiv:2106.06042, algorithm 1")
+@register_method("fedbabu", paper="Oh et al. 2022, ICLR, arXiv:2106.06042, algorithm 1", family="body and head")
 class FedBabu(Method):
     """body_i <- SGD under a head that stays at its random start, the same for everyone; the bodies are averaged.
 
@@ -15,13 +17,13 @@ class FedBabu(Method):
     moment = "adapted"
     search_space = {"lr": LEARNING_RATES}
 
-    class Config(LocalSgdConfig):
+    class Config(ServerConfig):
         """Plain local SGD, also for fine-tuning."""
 
     def init(self, fed: Federation) -> State:
         """The shared body and the head that everyone starts from."""
         body, head = fed.split(fed.init_params())
-        return State(body=body, head=head)
+        return State(body=body, head=head, **self.config.server_memory(fed, body))
 
     def received(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The sent body under the common head."""
@@ -31,7 +33,8 @@ class FedBabu(Method):
         """Train the bodies and average them by sample counts."""
         start = self.received(fed, state, cohort)
         trained = fed.train(start, cohort, self.config.sgd(), trainable=fed.model.body).params
-        state.body = fed.average(fed.collect(trained.only(state.body)), cohort)
+        mean = fed.average(fed.collect(trained.only(state.body)), cohort)
+        state.body = self.config.server_step(fed, state, state.body, mean)
         return state
 
     def global_params(self, fed: Federation, state: State) -> Params:

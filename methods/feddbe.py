@@ -52,7 +52,7 @@ def biased(net: Net, params: Tensors, x: Tensor, aux: Tensor) -> Tensor:
     return net.head(params, net.features(params, x) + aux)
 
 
-@register_method("feddbe", paper="Zhang et al. 2023, NeurIPS, arXiv:2311.14975, algorithm 1")
+@register_method("feddbe", paper="Zhang et al. 2023, NeurIPS, arXiv:2311.14975, algorithm 1", family="body and head")
 class FedDbe(Method):
     """FedAvg on CE(head(z + p_i)) + kappa |mean z - zbar|^2 / 2d, with p_i personal and zbar the same for everyone.
 
@@ -72,7 +72,8 @@ class FedDbe(Method):
     def init(self, fed: Federation) -> State:
         """The shared model, zbar from an initial round, and p_i = 0 per client."""
         server, sums = fed.init_params(), []
-        for clients in fed.everyone.split(self.config.cohort):  # a few at a time: memory follows the cohort
+        for first in range(0, fed.clients, self.config.cohort):  # a few at a time: memory follows the cohort
+            clients = fed.everyone[first : first + self.config.cohort]
             trained = fed.train(fed.send(server, clients), clients, self.config.sgd()).params
             sums.append(fed.compute(sum_of_features, trained, clients))
         means = fed.collect({"zbar": torch.cat(sums) / fed.sizes.unsqueeze(-1)})

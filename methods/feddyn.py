@@ -37,7 +37,7 @@ class DynamicallyRegularised:
         return cross_entropy(net, params, batch) - linear + self.alpha / 2 * squared_distance(moved, w)
 
 
-@register_method("feddyn", paper="Acar et al. 2021, ICLR, arXiv:2111.04263, algorithm 1")
+@register_method("feddyn", paper="Acar et al. 2021, ICLR, arXiv:2111.04263, algorithm 1", family="baseline")
 class FedDyn(Method):
     """theta_i ~ argmin L_i(theta) - <h_i, theta> + alpha / 2 ||theta - w||^2; h_i <- h_i - alpha (theta_i - w).
 

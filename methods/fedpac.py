@@ -43,7 +43,7 @@ def head_weights(h: Tensor, variance: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(rows)).to(h)
 
 
-@register_method("fedpac", paper="Xu et al. 2023, ICLR, arXiv:2306.11867, algorithm 1")
+@register_method("fedpac", paper="Xu et al. 2023, ICLR, arXiv:2306.11867, algorithm 1", family="features")
 class FedPac(Method):
     """Head steps on the received body; body steps with F_i + lam mean_j ||z_j - P_y||^2 / d; heads a_i-mixed.
 

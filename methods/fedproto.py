@@ -34,7 +34,7 @@ def nearest_prototype(net: Net, params: Tensors, x: Tensor, prototypes: Tensors)
     return torch.where(known.any(), -torch.where(known, apart, farthest), net.head(params, z))
 
 
-@register_method("fedproto", paper="Tan et al. 2022, AAAI, arXiv:2105.00243, algorithm 1")
+@register_method("fedproto", paper="Tan et al. 2022, AAAI, arXiv:2105.00243, algorithm 1", family="features")
 class FedProto(Method):
     """theta_i ~ argmin F_i + lam mean_j ||z_j - P_y||^2 / d; P_c <- sum_i n_ic p_ic / sum_i n_ic, p_ic the class mean.
 

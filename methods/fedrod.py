@@ -53,7 +53,9 @@ def both_heads(net: Net, params: Tensors, x: Tensor, aux: Any) -> Tensor:
     return net.head(shared, z) + net.head(own, z)
 
 
-@register_method("fedrod", paper="Chen and Chao 2022, ICLR, arXiv:2107.00778, algorithm 1, linear variant")
+@register_method(
+    "fedrod", paper="Chen and Chao 2022, ICLR, arXiv:2107.00778, algorithm 1, linear variant", family="body and head"
+)
 class FedRoD(Method):
     """FedAvg on the balanced-softmax loss for body and generic head G; a personal head P_i learns the rest on top.
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
-@register_method("lg_fedavg", paper="Liang et al. 2020, arXiv:2001.01523, algorithm 1")
+@register_method("lg_fedavg", paper="Liang et al. 2020, arXiv:2001.01523, algorithm 1", family="body and head")
 class LgFedAvg(Method):
     """Clients train everything; the server averages only the top ``shared_layers``, the rest stays local.
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from pfl_bench.api import LEARNING_RATES, Federation, LocalSgdConfig, Method, Params, State, register_method, stacked
 
 
-@register_method("local", paper="no collaboration")
+@register_method("local", paper="no collaboration", family="baseline")
 class Local(Method):
     """theta_i <- SGD on client i's data, from a common initial model; nothing is sent."""
 

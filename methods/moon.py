@@ -11,16 +11,15 @@ from pfl_bench.api import (
     LEARNING_RATES,
     Batch,
     Federation,
-    LocalSgdConfig,
-    Method,
     Net,
-    Params,
     State,
     Tensors,
     cross_entropies,
     mean_over,
     register_method,
 )
+
+from .fedavg import FedAvg
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,17 @@ class ModelContrastive:
         return mean_over(batch, cross_entropies(net.head(params, z), batch.y) + self.mu * contrast)
 
 
-@register_method("moon", paper="Li et al. 2021, CVPR, arXiv:2103.16257, algorithm 1")
-class Moon(Method):
+@register_method("moon", paper="Li et al. 2021, CVPR, arXiv:2103.16257, algorithm 1", family="baseline")
+class Moon(FedAvg):
     """FedAvg on the model-contrastive loss; z_prev comes from the model that the client had after its last visit.
 
     Deviations: z are the features, without the paper's projection head in between, so that the client model is that
     of every other method; before its first visit a client's previous model is the common initial one.
     """
 
-    moment = "global"
     search_space = {"lr": LEARNING_RATES, "mu": [0.1, 1.0, 5.0, 10.0]}
 
-    class Config(LocalSgdConfig):
+    class Config(FedAvg.Config):
         """Local SGD plus the contrastive term; the paper tunes mu over 0.1, 1, 5 and 10."""
 
         mu: NonNegativeFloat = Field(1.0, description="weight of the contrastive term; 0 is FedAvg")
@@ -61,8 +59,9 @@ class Moon(Method):
 
     def init(self, fed: Federation) -> State:
         """The server's model and a previous model per client."""
-        server = fed.init_params()
-        return State(server=server, previous=fed.per_client(server))
+        state = super().init(fed)
+        state.previous = fed.per_client(state.server)
+        return state
 
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """A round of federated averaging on the contrastive loss."""
@@ -70,13 +69,6 @@ class Moon(Method):
         aux = (w, state.previous.rows(cohort))
         trained = fed.train(w, cohort, self.config.sgd(), loss=loss, aux=aux).params
         state.previous.set_rows(cohort, trained)
-        state.server = fed.average(fed.collect(trained), cohort)
+        mean = fed.average(fed.collect(trained), cohort)
+        state.server = self.config.server_step(fed, state, state.server, mean)
         return state
-
-    def global_params(self, fed: Federation, state: State) -> Params:
-        """The server's model."""
-        return state.server
-
-    def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
-        """The server's model as it is."""
-        return fed.send(state.server, clients)

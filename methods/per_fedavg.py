@@ -56,7 +56,7 @@ def _move(params: Tensors, direction: Tensors, length: float) -> dict[str, Tenso
     return {name: params[name] + length * step for name, step in direction.items()}
 
 
-@register_method("per_fedavg", paper="Fallah et al. 2020, NeurIPS, arXiv:2002.07948, algorithm 1")
+@register_method("per_fedavg", paper="Fallah et al. 2020, NeurIPS, arXiv:2002.07948, algorithm 1", family="baseline")
 class PerFedAvg(Method):
     """w~ = w - alpha grad f(w; D); g = grad f(w~; D'); w <- w - beta (I - alpha hess f(w; D'')) g.
 

@@ -1,12 +1,11 @@
 """pFedHN: a hypernetwork on the server generates every client's model."""
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from pfl_bench.api import (
     Federation,
     Method,
-    MethodConfig,
     Params,
     Sgd,
     State,
@@ -15,10 +14,11 @@ from pfl_bench.api import (
     zeros_like,
 )
 
-from ._hypernetwork import GeneratedLoss, Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
+from ._hypernetwork import HypernetworkConfig, embedding_size, generate, init_hypernetwork, prefix
+from ._pfedhn import GeneratedLoss, Hypernetwork
 
 
-@register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1")
+@register_method("pfedhn", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, algorithm 1", family="hypernetwork")
 class PFedHN(Method):
     """theta_i = h(v_i; phi); the client trains it to theta~_i; (phi, v_i) descend (d theta_i)^T (theta_i - theta~_i).
 
@@ -29,24 +29,13 @@ class PFedHN(Method):
     joint = True
     search_space = {"lr": [0.1, 0.05, 0.02, 0.01], "inner_lr": [0.1, 0.05, 0.01, 0.005]}
 
-    class Config(MethodConfig):
+    class Config(HypernetworkConfig):
         """The official code's defaults; one client per round."""
 
         cohort: PositiveInt = 1
         lr: PositiveFloat = Field(1e-2, description="learning rate of the hypernetwork and the embeddings")
         momentum: float = Field(0.9, ge=0, lt=1)
         weight_decay: NonNegativeFloat = 1e-3
-        inner_lr: PositiveFloat = Field(5e-3, description="learning rate of the client")
-        inner_momentum: float = Field(0.9, ge=0, lt=1, description="reset at every visit")
-        inner_weight_decay: NonNegativeFloat = 5e-5
-        clip_norm: PositiveFloat = Field(50.0, description="largest gradient norm, of client and hypernetwork alike")
-        embedding: PositiveInt | None = Field(None, description="embedding size; default int(1 + clients / 4)")
-        hidden: PositiveInt = Field(100, description="width of the trunk")
-        hidden_layers: NonNegativeInt = Field(3, description="trunk layers after the first")
-
-        def inner_sgd(self) -> Sgd:
-            """The client's optimiser spec."""
-            return Sgd(self.inner_lr, self.inner_momentum, self.inner_weight_decay, self.clip_norm)
 
         def outer_sgd(self) -> Sgd:
             """The hypernetwork's optimiser spec."""

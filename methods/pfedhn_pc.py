@@ -18,7 +18,8 @@ from pfl_bench.api import (
     zeros_like,
 )
 
-from ._hypernetwork import GeneratedLoss, Hypernetwork, embedding_size, generate, init_hypernetwork, prefix
+from ._hypernetwork import embedding_size, generate, init_hypernetwork, prefix
+from ._pfedhn import GeneratedLoss, Hypernetwork
 from .pfedhn import PFedHN
 
 
@@ -29,7 +30,7 @@ def independent(fed: Federation, names: Iterable[str]) -> Params:
     return Params({name: torch.stack([head[name] for head in drawn]) for name in names})
 
 
-@register_method("pfedhn_pc", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, section 3.3")
+@register_method("pfedhn_pc", paper="Shamsian et al. 2021, ICML, arXiv:2103.04628, section 3.3", family="hypernetwork")
 class PFedHNPC(Method):
     """As pFedHN for the body. Client i keeps its head and the head's momentum from visit to visit.
 

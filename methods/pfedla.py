@@ -36,12 +36,13 @@ def mixed(phi: Tensors, models: Tensors, layers: tuple[tuple[str, ...], ...]) ->
     )
 
 
-@register_method("pfedla", paper="Ma et al. 2022, CVPR, arXiv:2205.03993, algorithm 1")
+@register_method("pfedla", paper="Ma et al. 2022, CVPR, arXiv:2205.03993, algorithm 1", family="hypernetwork")
 class PFedLA(Method):
     """Sends theta_i = h(v_i; psi_i), receives SGD(theta_i); (v_i, psi_i) descend ||theta_i - SGD(theta_i)||^2 / 2.
 
     That is the vector-Jacobian product (d theta_i / d (v_i, psi_i))^T (theta_i - SGD(theta_i)). The hypernetworks have
     one hidden ReLU layer and start near the plain mean. The variant that keeps layers on the client is left out.
+    No rule for new clients: they have neither a hypernetwork nor a model among those that are mixed.
     """
 
     search_space = {"lr": LEARNING_RATES, "hn_lr": [0.05, 0.01, 5e-3, 1e-3]}

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from pfl_bench.api import (
-    LEARNING_RATES,
+    PLAIN_LEARNING_RATES,
     Batch,
     Federation,
     Gradient,
@@ -34,7 +34,9 @@ class Corrected(GradientRule):
         return {k: g + aux[k] for k, g in gradient(params, batches[0]).items()}, carry
 
 
-@register_method("scaffold", paper="Karimireddy et al. 2020, ICML, arXiv:1910.06378, algorithm 1, option II")
+@register_method(
+    "scaffold", paper="Karimireddy et al. 2020, ICML, arXiv:1910.06378, algorithm 1, option II", family="baseline"
+)
 class Scaffold(Method):
     """K steps y <- y - lr (g(y) - c_i + c) from y = w; c_i+ = c_i - c + (w - y) / (K lr).
 
@@ -43,7 +45,7 @@ class Scaffold(Method):
     """
 
     moment = "global"
-    search_space = {"lr": LEARNING_RATES}
+    search_space = {"lr": PLAIN_LEARNING_RATES, "server_lr": [0.5, 1.0]}
 
     class Config(MethodConfig):
         """No momentum, decay or clipping: with them (w - y) / (K lr) is no gradient."""

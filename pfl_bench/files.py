@@ -43,6 +43,8 @@ def read_text(path: Path, what: str) -> str:
         if (size := path.stat().st_size) > LARGEST_TEXT:
             raise RequestError(f"{what} {shown(str(path))} cannot be read: {size} bytes, more than {LARGEST_TEXT}")
         return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise RequestError(f"{what} {shown(str(path))} cannot be read: there is no such file") from error
     except UnicodeDecodeError as error:
         where = f"byte {error.object[error.start]:#04x} at position {error.start}"
         raise RequestError(f"{what} {shown(str(path))} cannot be read: it is not UTF-8 ({where})") from error

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from . import global_state, trial
+from . import global_state, patches, trial
 from .errors import RequestError, one_line, shown, unknown
 from .files import check_name, read_text
 from .shelves import Offer, offers
@@ -172,6 +172,10 @@ def read_plugin(path: str | Path) -> Plugin:
 
 
 LOADING_SECONDS = 60.0
+PATCHABLE = ("pfl_bench.engine.simulator", "pfl_bench.running.guard", "pfl_bench.results.ledger")
+"""What computes, judges and records runs, with all that these load."""
+LOADED_BY_PLUGIN = "__pfl_bench_loaded__"
+"""Where a plug-in's module keeps the names of the modules that were loaded with it."""
 
 
 def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
@@ -190,15 +194,18 @@ def load_plugin(plugin: Plugin) -> None:
     if plugin.module_name in sys.modules:
         return
     _discover_all()
+    for name in PATCHABLE:  # what is loaded before can be compared
+        importlib.import_module(name)
     module = types.ModuleType(plugin.module_name)
     module.__file__ = plugin.path
     sys.modules[plugin.module_name] = module
-    before = global_state.read()
+    before, package, loaded = global_state.read(), patches.read(), set(sys.modules)
     try:
         with all_or_nothing():
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
-            if changes := global_state.changed(before, random_numbers=False):
+            if changes := global_state.changed(before, random_numbers=False) + patches.changed(package):
                 raise RuntimeError(f"it changes {', '.join(changes)}")
+        module.__dict__[LOADED_BY_PLUGIN] = tuple(sorted(set(sys.modules) - loaded))
     except (KeyboardInterrupt, GeneratorExit):
         del sys.modules[plugin.module_name]
         raise

@@ -24,7 +24,7 @@ def complaint(work: Callable[[], object], seconds: float) -> str:
     """
     if not hasattr(os, "fork"):
         return ""
-    ours, theirs = os.pipe()
+    ours, theirs = map(_above_the_streams, os.pipe())
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
@@ -47,6 +47,17 @@ def complaint(work: Callable[[], object], seconds: float) -> str:
         return said.removeprefix("+")
     code = os.waitstatus_to_exitcode(status)
     return f"ends the process with exit status {code}" if code >= 0 else f"ends the process by signal {-code}"
+
+
+def _above_the_streams(descriptor: int) -> int:
+    """The same under a number above 2: where a standard stream is closed, its number is given to the next file."""
+    if descriptor > 2:
+        return descriptor
+    import fcntl
+
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 3)
+    os.close(descriptor)
+    return moved
 
 
 def _read(pipe: int, until: float) -> str | None:
@@ -90,7 +101,7 @@ def _usable() -> dict[str, object]:
             opened.append(os.fstat(stream).st_dev)
     lasting = {thread.ident for thread in threading.enumerate() if not thread.daemon}
     return {
-        "closes or replaces standard output": (opened, sys.stdout.closed, id(sys.stdout)),
+        "closes or replaces standard output": (opened, getattr(sys.stdout, "closed", None), id(sys.stdout)),
         "takes over the signals that stop the program": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
         "leaves a thread running": lasting,
     }

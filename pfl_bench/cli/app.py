@@ -1,6 +1,7 @@
 """The program: its commands, and errors as one line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,13 +25,34 @@ class _Interrupted(BaseException):
         self.interruption = interruption
 
 
-class _Commands(typer.core.TyperGroup):
+class _Heard:
+    """Commands whose interruption, while arguments are read or work is done, passes the parser."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the arguments."""
+        with _carried():
+            return super().make_context(*args, **kwargs)  # type: ignore[misc]
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interruption:
-            raise _Interrupted(interruption) from interruption
+        """Do the work."""
+        with _carried():
+            return super().invoke(ctx)  # type: ignore[misc]
+
+
+class Command(_Heard, typer.core.TyperCommand):
+    """A program's only command."""
+
+
+class _Commands(_Heard, typer.core.TyperGroup):
+    pass
+
+
+@contextmanager
+def _carried() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise _Interrupted(interruption) from interruption
 
 
 app = typer.Typer(
@@ -173,22 +195,32 @@ def run_command_line(arguments: Sequence[str]) -> int:
 def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """As ``run_command_line``, for any program; its parser's complaints are wrong requests like others."""
 
-    def parse_and_run() -> object:
+    def work() -> object:
         try:
-            command = typer.main.get_command(program)
-            return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
-        except typer.Exit as stop:
-            return stop.exit_code
-        except _Interrupted as error:
-            status, line = ending(error.interruption)
+            return _parse_and_run(program, arguments, name)
+        except (_Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            own = error.interruption if isinstance(error, _Interrupted) else error
+            status, line = ending(own if isinstance(own, KeyboardInterrupt) else KeyboardInterrupt())
             return refuse(line, status, kind="")
-        except typer.Abort as error:
-            raise KeyboardInterrupt from error
-        except Exception as error:
-            if not hasattr(error, "format_message"):  # not one of the command-line parser's own
-                raise
-            if message := error.format_message():
-                raise RequestError(message) from error
-            return WRONG  # it has shown the help
 
-    return exit_status(parse_and_run)
+    return exit_status(work)
+
+
+def _parse_and_run(program: typer.Typer, arguments: Sequence[str], name: str) -> object:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RequestError("the working directory is not there any more; change to one that is") from error
+    try:
+        command = typer.main.get_command(program)
+        return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        raise
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not one of the command-line parser's own
+            raise
+        if message := error.format_message():
+            raise RequestError(message) from error
+        return WRONG  # it has shown the help

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from pfl_bench.results.comparable import plain
-from pfl_bench.results.display import Shown, text_columns, texts, titles
+from pfl_bench.results.display import ACCURACY, TIED, Shown, marks, text_columns, texts, titles, untested
 from pfl_bench.results.notes import of_rows, of_scenarios
 from pfl_bench.results.overall import Overall
 from pfl_bench.text import shortened
@@ -26,12 +26,17 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
     for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
         shown = _fitting(part, text_columns(part), console.width)
         numeric = [column.title for column in shown if column.numeric]
-        print_rows(console, title, [column.title for column in shown], texts(part, shown), numeric)
+        rows, accuracy = texts(part, shown), shown.index(ACCURACY)
+        for row, own in zip(rows, marks(part), strict=True):
+            row[accuracy] += " †" if "tie" in own else ""
+        print_rows(console, title, [column.title for column in shown], rows, numeric)
         for method, reason in dict.fromkeys(zip(part["method"], part["reason"], strict=True)):
             if reason:
                 say(console, f"  {method}: {shortened(reason, LONGEST)}")
-        for note in of_rows(part):
-            say(console, f"  {note}")
+        legend = TIED if part["p_versus_best"].notna().any() else ""
+        for note in (legend, untested(part), *of_rows(part)):
+            if note:
+                say(console, f"  {note}")
     for note in of_scenarios(table):
         say(console, note)
 

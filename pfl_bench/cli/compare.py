@@ -11,7 +11,7 @@ HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval
 
 
 def compare_folders(before: Path, after: Path) -> int:
-    """Print which cells moved. Exit status 1 if one got significantly worse or its runs fail now."""
+    """Print which cells moved. Exit status 1 if one got significantly worse, its runs fail now, or it is gone."""
     for folder in (before, after):
         if not (folder / "runs").is_dir():
             suites = sorted(str(path.parent) for path in folder.glob("*/runs"))
@@ -51,8 +51,10 @@ def compare_folders(before: Path, after: Path) -> int:
             say(console, f"Left out of {cell.scenario}, {cell.entry}: {runs}")
     worse = regressions(moved)
     unjudged = sum(cell.verdict in UNJUDGED for cell in moved)
+    gone = sum(cell.verdict == "gone" for cell in moved)
     console.print(
-        f"{len(worse)} of {len(moved)} cells got worse"
+        f"{len(worse) - gone} of {len(moved)} cells got worse"
+        + (f"; {gone} are gone" if gone else "")
         + (f"; {unjudged} could not be judged" if unjudged else "")
         + " (paired t test over seeds, Holm-corrected)."
     )

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, unknown
+from pfl_bench.errors import RequestError, nearest, unknown
 from pfl_bench.results import EVERY_FORMAT
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.spec.suite import load_suite
@@ -25,8 +25,10 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
     if not os.path.isdir(folder / "runs"):  # noqa: PTH112 (Path's own fails where the name is too long)
         there = sorted(path.parent.name for path in out.glob("*/runs"))
         named = ", ".join(there[:MOST_SUITES]) + (" ..." if len(there) > MOST_SUITES else "")
+        near = nearest(suite, there, 1)
+        hint = f" did you mean {near[0]!r}?" if near else ""
         raise RequestError(
-            f"--suite: no runs in {shortened(str(folder), 200)}; suites with runs in {out}: {named or '(none)'}"
+            f"--suite: no runs in {shortened(str(folder), 200)};{hint} suites with runs in {out}: {named or '(none)'}"
         )
     check_writable(folder)
     from pfl_bench.results.notes import left_out  # these load pandas and scipy

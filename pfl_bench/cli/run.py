@@ -15,7 +15,7 @@ from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.notes import left_out
-from pfl_bench.results.publish import write_tables
+from pfl_bench.results.publish import stale, write_tables
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.notes import notes_of
@@ -96,7 +96,7 @@ def _conclude(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) ->
     runs, problems = scan_runs(ledger.folder)
     table = leaderboard(runs)
     try:  # before anything is printed: a terminal that fails must not cost the tables
-        said, written = "Written: ", write_tables(ledger.folder, runs, table, ("csv",))
+        said, written = "Written: ", write_tables(ledger.folder, runs, table, ("csv", *stale(ledger.folder)), problems)
     except OSError as error:
         said, written = f"The tables could not be written to {ledger.folder}: {one_line(error)}", []
     print_leaderboard(console, table, {run.scenario.id for run in plan.runs})

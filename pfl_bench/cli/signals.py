@@ -54,7 +54,7 @@ def run_to_the_end(program: Callable[[], int]) -> NoReturn:
         status = program()
     except KeyboardInterrupt as error:  # while the program is loaded
         status, line = ending(error)
-        say(f"{line}\n".encode())
+        say(_bytes(line))
     ignore()
     sys.exit(status)
 
@@ -70,7 +70,7 @@ def ignore() -> None:
 @contextmanager
 def patiently(stopping: str, leaving: str) -> Iterator[None]:
     """Let the first signal ask for checkpoints. Says ``stopping`` then, ``leaving`` if the process must end at once."""
-    _course.lines = f"{stopping}\n".encode(), f"{leaving}\n".encode()
+    _course.lines = _bytes(stopping), _bytes(leaving)
     try:
         yield
     finally:
@@ -113,6 +113,10 @@ def ending(error: KeyboardInterrupt) -> tuple[int, str]:
     """Exit status and line of a program that was interrupted while nothing was computed."""
     interruption = named(error)
     return stop.exit_status(interruption), f"{stop.name_of(interruption)}; the same command starts again"
+
+
+def _bytes(line: str) -> bytes:
+    return f"{line}\n".encode(errors="backslashreplace")
 
 
 def say(line: bytes) -> None:

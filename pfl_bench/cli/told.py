@@ -21,6 +21,8 @@ def say_standing(console: Console, standing: Standing, ledger: Ledger) -> None:
         say(console, f"Computed anew, the old runs kept in aside/, because {reason} changed since: {ids}")
     for reason, ids in _by_reason(standing.restarted).items():
         say(console, f"Started over instead of going on, because of {reason}: {ids}")
+    if standing.resumable:
+        say(console, f"Going on from checkpoints: {_listed(list(standing.resumable))}")
     now = commit().name
     others = {
         run_id: record.git_commit or "unknown"
@@ -83,10 +85,11 @@ def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for run_id, reason in reasons.items():
         found.setdefault(reason, []).append(run_id)
-    return {
-        reason: ", ".join(ids[:MOST_NAMES]) + (f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else "")
-        for reason, ids in found.items()
-    }
+    return {reason: _listed(ids) for reason, ids in found.items()}
+
+
+def _listed(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:MOST_NAMES]) + (f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else "")
 
 
 def _say_moved(console: Console, ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.reuse import Standing
-from pfl_bench.running.tuning.trials import Trials, Tuned, plan_trials, tune, tuning_ledger
+from pfl_bench.running.tuning.trials import TRIALS_FILE, Trials, Tuned, plan_trials, tune, tuning_ledger
 from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 from pfl_bench.spec.suite import Suite
@@ -40,8 +40,11 @@ def run_trials(
             kept = f"what ended is kept in {ledger.folder}; the same command goes on from there."
             say(console, f"{name_of(interruption)}: {kept}")
         return exit_status(interruption)
+    at = ", ".join(map(str, seeds))
+    print(f"[hyperparameters]  # {scenario.id}, validation accuracy at seeds {at}")
     for line in chosen(planned, tuned):
         print(line)
+    say(console, f"Written: {ledger.folder / TRIALS_FILE}")
     say_failed(console, tuned.failed, ledger)
     say_missing(console, tuned.absent, ledger)
     return 1 if tuned.failed or tuned.absent else 0

@@ -17,14 +17,14 @@ from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
-from .app import Out, run_program
+from .app import Command, Out, run_program
 from .numbers import number, whole
 from .signals import run_to_the_end
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def tune_suite(
     suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,

@@ -25,12 +25,16 @@ _PLAIN = (int, float, str, bool, type(None))
 def _take_apart(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """Replace the tensors of a tree by their paths; ``tensors`` receives them."""
     if isinstance(tree, Tensor):
-        tensors[path] = tree.detach().cpu().contiguous().clone()
-        return {"tensor": path}
+        if tree.layout != torch.strided:
+            raise TypeError(f"state at {path or '/'} is a tensor of layout {tree.layout}; only dense ones are kept")
+        name = f"{len(tensors)}{path}"  # a key may hold a "/": its number tells a tensor from all others
+        tensors[name] = tree.detach().cpu().contiguous().clone()
+        return {"tensor": name}
     if isinstance(tree, _PLAIN):
         return {"plain": tree}
     if isinstance(tree, list | tuple):
-        return {"list": [_take_apart(value, f"{path}/{i}", tensors) for i, value in enumerate(tree)]}
+        kind = "tuple" if isinstance(tree, tuple) else "list"
+        return {kind: [_take_apart(value, f"{path}/{i}", tensors) for i, value in enumerate(tree)]}
     if isinstance(tree, PerClient):
         return {"PerClient": _take_apart(tree.parts(), path, tensors)}
     for kind, container in (("State", State), ("Params", Params), ("dict", dict)):
@@ -51,8 +55,9 @@ def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: 
         return value
     if kind == "PerClient":
         return PerClient.from_parts(_put_together(value, tensors, device))
-    if kind == "list":
-        return [_put_together(item, tensors, device) for item in value]
+    if kind in ("list", "tuple"):
+        inner = [_put_together(item, tensors, device) for item in value]
+        return inner if kind == "list" else tuple(inner)
     items = {key: _put_together(item, tensors, device) for key, item in value.items()}
     if kind == "State":
         return State(**items)

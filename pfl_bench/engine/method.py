@@ -80,6 +80,9 @@ class Method(ABC):
     the evaluation hooks get the federation of one model at a time.
     """
 
+    without_batch_norm: ClassVar[str] = ""
+    """Of a method that is about BatchNorm layers: what is left of it on a client model without any. ``run`` says so."""
+
     Config: type[MethodConfig] = MethodConfig
 
     def __init__(self, config: Any) -> None:
@@ -167,4 +170,6 @@ def register_method(name: str, *, paper: str, family: str = "") -> Callable[[M],
 def _check_defaults(name: str, config: type[MethodConfig]) -> None:
     """RequestError where JSON cannot hold the defaults; what has none is looked at when a configuration is made."""
     if not any(field.is_required() for field in config.model_fields.values()):
-        check_written(config(), f"method {name!r}: ")
+        check_written(first := config(), f"method {name!r}: ")
+        if other := [field for field in config.model_fields if getattr(config(), field) != getattr(first, field)]:
+            raise TypeError(f"method {name!r}: the default of {other[0]} is another one each time")

@@ -20,6 +20,7 @@ from .method import MOMENT_HOOKS, Method, Moment
 from .places import Place
 from .run_state import RunState
 from .selection import remember
+from .unchanged import marks
 
 SERVED_VALUES = 2**26
 """Parameters of clients' models in memory at a time while they are evaluated."""
@@ -42,8 +43,12 @@ def evaluate_moment(
     for position, place in enumerate(places):
         fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
         for clients in _portions(fed):
-            before = run.costs.adapt_steps
+            before, as_it_was = run.costs.adapt_steps, marks(vars(run.state(position)))
             served = serve(method, fed, run.state(position), moment, clients)
+            if marks(vars(run.state(position))) != as_it_was:
+                raise TypeError(
+                    f"{method.name}.{MOMENT_HOOKS[moment]} changes the state, which only init and round may"
+                )
             used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_allowance
             if used > allowed:
                 raise BudgetError(

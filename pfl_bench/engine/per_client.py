@@ -23,6 +23,7 @@ class PerClient:
 
     def __init__(self, default: Tensors, clients: int, *, on_disk: bool = False) -> None:
         self.clients, self.on_disk = clients, on_disk
+        self.writes = 0
         self._slots: dict[int, int] = {}
         self._store = self._room(default, clients + 1 if on_disk else 1)
         self._write([0], {name: tensor.unsqueeze(0) for name, tensor in default.items()})
@@ -109,6 +110,7 @@ class PerClient:
         return on_device(torch.from_numpy(np.asarray(slots, dtype=np.int64)), device)
 
     def _write(self, slots: list[int], values: Tensors) -> None:
+        self.writes += 1
         if slots and values:
             index = self._index(slots)
             for name, rows in values.items():

@@ -26,7 +26,8 @@ def remember(
 ) -> None:
     """Take note of an evaluation, in place.
 
-    It replaces the best only if it is ``selectable`` and strictly better on validation.
+    It replaces the best only if it is ``selectable`` and strictly better on validation; ``candidates`` counts the
+    selectable ones.
     """
     accuracy = validation.summary()["accuracy"]
     entry = {
@@ -37,8 +38,8 @@ def remember(
         "loss": torch.from_numpy(test.loss),
         "sums": {key: torch.from_numpy(values) for key, values in test.sums.items()},
     }
-    best = picks.get(f"{moment}/best")
-    picks[f"{moment}/last"] = entry
+    best, last = picks.get(f"{moment}/best"), picks.get(f"{moment}/last", {})
+    picks[f"{moment}/last"] = entry | {"candidates": last.get("candidates", 0) + selectable}
     if selectable and (best is None or accuracy > best["validation_accuracy"]):
         picks[f"{moment}/best"] = entry
 
@@ -46,6 +47,7 @@ def remember(
 def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[str, Row]], list[Row]]:
     """The statistics per moment and selection, and a row per moment, selection and client."""
     summary: dict[str, dict[str, Row]] = {}
+    candidates = {key.split("/")[0]: pick["candidates"] for key, pick in picks.items() if "candidates" in pick}
     clients: list[Row] = []
     for key, pick in sorted(picks.items()):
         moment, selection = key.split("/")
@@ -54,6 +56,7 @@ def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[
         summary.setdefault(moment, {})[selection] = {
             "visits": pick["visits"],
             "validation_accuracy": pick["validation_accuracy"],
+            "candidates": candidates[moment],
             **scores.summary(),
         }
         for client, accuracy in enumerate(scores.accuracies):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pfl_bench.client.build import InputShape
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors
 from pfl_bench.data.pool import on_device
@@ -107,6 +108,12 @@ class View:
     def classes(self) -> int:
         """Number of classes."""
         return self._group.classes
+
+    @property
+    def input_shape(self) -> InputShape:
+        """Channels, height and width of a sample."""
+        height, width, channels = self._group.pool.images.shape[1:]
+        return channels, height, width
 
     @property
     def class_counts(self) -> Tensor:

@@ -83,7 +83,7 @@ def check_figures(summary: Fields) -> None:
 def check_tables(folder: Path, summary: Fields) -> None:
     """Unreadable unless ``history.csv`` and ``clients.csv`` are whole and say what ``summary`` says.
 
-    A folder without them has nothing that could disagree.
+    Scores that say when they were picked came with both files; a record without any has nothing that could disagree.
     """
     picks = [
         (str(moment), selection, scores)
@@ -93,11 +93,8 @@ def check_tables(folder: Path, summary: Fields) -> None:
     ]
     if not picks:
         return
-    if (table := _table(folder / "history.csv", ("visits", "moment", "split", "accuracy"))) is not None:
-        _check_history(picks, *table)
-    columns = ("moment", "selection", "test_samples", "test_correct")
-    if (table := _table(folder / "clients.csv", columns)) is not None:
-        _check_clients(picks, *table)
+    _check_history(picks, *_table(folder / "history.csv", ("visits", "moment", "split", "accuracy")))
+    _check_clients(picks, *_table(folder / "clients.csv", ("moment", "selection", "test_samples", "test_correct")))
 
 
 Pick = tuple[str, str, Fields]
@@ -144,12 +141,12 @@ def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str
             )
 
 
-def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]] | None:
-    """Where each column is, and the rows; None if there is no such file."""
+def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]]:
+    """Where each column is, and the rows."""
     try:
         text = read_text(path, MOST_TABLE_BYTES)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        raise Unreadable(f"there is no {path.name} in it") from error
     if text and not text.endswith("\n"):
         raise Unreadable(f"{path.name} was cut off")
     try:

@@ -116,7 +116,7 @@ BUDGET = (
     Column("visits", lambda r: r.visits, figure=True, over_seeds="first"),
     Column("local_steps_per_visit", lambda r: r.local_steps, figure=True, over_seeds="first"),
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
-    Column("evaluated_every", lambda r: r.evaluated_every, figure=True, over_seeds="first"),
+    Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
@@ -134,8 +134,9 @@ COSTS = (
     _cost("bytes_up", **_MEGABYTES, shown="everywhere", heading="MB up", digits=1, keep=1),
     _cost("local_steps", **_MEAN, shown="report", heading="local steps", unit="mini-batch gradients", digits=0),
     _cost("samples", **_MEAN, unit="samples"),
-    _cost("adapt_steps", **_SHOWN, heading="adapt steps", note="by which clients adapted, in all evaluations together",
-          unit="mini-batch gradients", digits=0, when_used=True),
+    _cost("adapt_steps", **_SHOWN, heading="adapt steps",
+          note="to adapt, before all evaluations together, and to serve novel clients", unit="mini-batch gradients",
+          digits=0, when_used=True),
     _cost("forward_samples", **_FORWARD, heading="forward samples",
           note="passed through a model without learning from them, in training"),
     _cost("adapt_forward_samples", **_FORWARD, heading="forward samples, adapting",

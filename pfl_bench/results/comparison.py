@@ -32,7 +32,7 @@ Verdict = Literal[
     "same", "within noise", "better", "worse", "too few seeds", "other data", "other splits", "lost", "new", "gone"
 ]
 UNJUDGED: tuple[Verdict, ...] = ("too few seeds", "other data", "other splits")
-REGRESSIONS: tuple[Verdict, ...] = ("worse", "lost")
+REGRESSIONS: tuple[Verdict, ...] = ("worse", "lost", "gone")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[Moved]:
 
 
 def regressions(moved: Sequence[Moved]) -> list[Moved]:
-    """The cells that got significantly worse, or whose runs fail now."""
+    """The cells that got significantly worse, whose runs fail now, or that are gone."""
     return [cell for cell in moved if cell.verdict in REGRESSIONS]
 
 

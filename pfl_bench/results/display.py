@@ -13,6 +13,8 @@ from .entries import entry_name
 from .mixtures import MARK, MIXED
 from .record import TROUBLES
 
+TIED = "†: not significantly worse than the best: in its 95 % confidence set (sign flips over seeds)"
+
 Row = Mapping[Any, Any]
 NONE = pd.Series(dtype=float)
 
@@ -132,7 +134,7 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for (scenario, visits, steps), part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
         scale = part["budget_scale"].iloc[0]
         share = "" if scale == 1 else f", {scale:.4g} x the full budget"
-        parts[f"{scenario}: {visits} client visits x {steps} local steps{share}"] = part
+        parts[f"{scenario}: {visits} client visit{'' if visits == 1 else 's'} x {steps} local steps{share}"] = part
     return parts
 
 
@@ -149,7 +151,8 @@ def marks(table: pd.DataFrame) -> list[set[str]]:
 
 def given_the_data(part: pd.DataFrame) -> str:
     """What the intervals and tests of a scenario's table rest on, and the error that its test samples leave."""
-    told = "Intervals and † are over seeds, given this one data set. " if (part["seeds"] > 1).any() else ""
+    what = "Intervals and † are" if part["p_versus_best"].notna().any() else "Intervals are"
+    told = f"{what} over seeds, given this one data set. " if (part["seeds"] > 1).any() else ""
     errors = part.get("test_error", NONE).dropna()
     if len(errors):
         ends = dict.fromkeys(f"{error:.2f}" for error in (errors.min(), errors.max()))
@@ -159,5 +162,10 @@ def given_the_data(part: pd.DataFrame) -> str:
 
 def untested(table: pd.DataFrame) -> str:
     """Why a scenario's entries were not tested against its best, or ""."""
-    notes = dict.fromkeys(str(note) for note in table["versus_note"] if isinstance(note, str) and note)
+    whose: dict[str, list[str]] = {}
+    for row in table.to_dict("records"):
+        if isinstance(row["versus_note"], str) and row["versus_note"]:
+            whose.setdefault(row["versus_note"], []).append(entry_name(row["method"], row["variant"]))
+    alike = len(whose) == 1
+    notes = [note if alike else f"{', '.join(names)}: {note}" for note, names in whose.items()]
     return f"Not tested against the best: {'; '.join(notes)}." if notes else ""

@@ -158,7 +158,7 @@ class Ledger:
             if checkpoint is not None:
                 (staged / CHECKPOINT).write_bytes(checkpoint)
             if error is not None:
-                (staged / ERROR).write_text(error, encoding="utf-8")
+                (staged / ERROR).write_text(error, encoding="utf-8", errors="backslashreplace")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)
             (staged / RUN).write_text(text + "\n", encoding="utf-8")  # last: a folder with it is complete
             if not aside and record["status"] not in FINAL and self.is_final(run_id):

@@ -40,21 +40,22 @@ def mixed(table: pd.DataFrame) -> list[str]:
     names = [entry_name(*own) for own in zip(marked["method"], marked["variant"], strict=True)]
     said = [f"{name}: {what}" for name, what in zip(names, marked[MIXED], strict=True)]
     more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
-    return [f"{MARK} averaged over different {'; '.join([shortened(each, LONGEST) for each in said[:NAMED]] + more)}"]
+    listed = "; ".join([shortened(each, LONGEST) for each in said[:NAMED]] + more)
+    return [f"{MARK} averaged although they differ: {listed}"]
 
 
 def rarer(table: pd.DataFrame) -> list[str]:
-    """A line for rows that were evaluated less often than the others of one scenario's leaderboard, so that their best
-    is picked from fewer evaluations; none if all were evaluated equally often."""
-    every = table["evaluated_every"].astype(float) if "evaluated_every" in table else pd.Series(dtype=float)
-    seldom = table[every > every.min()]
+    """A line for rows whose best evaluation was picked among fewer than that of others of one scenario's leaderboard;
+    none if all had equally many."""
+    count = table["candidates"].astype(float) if "candidates" in table else pd.Series(dtype=float)
+    seldom = table[count < count.max()]
     if seldom.empty:
         return []
-    names = dict.fromkeys(zip(seldom["method"], seldom["variant"], every[seldom.index], strict=True))
-    said = [f"{entry_name(method, variant)} every {visits:g}" for method, variant, visits in names]
+    names = dict.fromkeys(zip(seldom["method"], seldom["variant"], count[seldom.index], strict=True))
+    said = [f"{entry_name(method, variant)} {among:g}" for method, variant, among in names]
     more = [f"and {len(said) - NAMED} more"] if len(said) > NAMED else []
     listed = ", ".join([*said[:NAMED], *more])
-    return [f"The best evaluation is picked among fewer: {listed} visits, the others every {every.min():g}"]
+    return [f"The best evaluation is picked among fewer ({listed}) than of the others (up to {count.max():g})"]
 
 
 def of_rows(table: pd.DataFrame) -> list[str]:

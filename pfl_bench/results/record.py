@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,10 +93,14 @@ class Record:
         return self.summary.get(moment or "", Picked())
 
     @property
-    def evaluated_every(self) -> Any:
-        """Client visits from one evaluation of the official moment to the next."""
+    def candidates(self) -> Any:
+        """Among how many evaluations of the official moment the best was picked; older runs do not say, and are taken
+        to have been evaluated as often as their scenario asks, all evaluations being selectable."""
+        if "candidates" in self.official.best:
+            return self.official.best["candidates"]
         every, adapted = self.scenario.get("eval_every"), self.scenario.get("adapt_every")
-        return adapted if self.moment == "adapted" and adapted is not None else every
+        every = adapted if self.moment == "adapted" and adapted is not None else every
+        return math.ceil(self.visits / every) if isinstance(every, int) and every > 0 else None
 
     @cached_property
     def scenario_hash(self) -> str:

@@ -7,15 +7,12 @@ import pandas as pd
 from pfl_bench.text import printable
 
 from .comparable import UNSHOWN
-from .display import ACCURACY, given_the_data, marks, text_columns, texts, titles, untested
+from .display import ACCURACY, TIED, given_the_data, marks, text_columns, texts, titles, untested
 from .escapes import for_csv, for_latex, for_markdown
 from .mixtures import MIXED
 from .notes import of_rows
 
-LEGEND = (
-    "Bold: best; underlined: second; †: not significantly worse than the best: in its 95 % confidence set"
-    " (sign flips over seeds)"
-)
+LEGEND = "Bold: best; underlined: second"
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -42,7 +39,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _footnotes(part: pd.DataFrame) -> list[str]:
     tested = part["p_versus_best"].notna().any()
-    notes = [f"{LEGEND}."] if tested else []
+    notes = [f"{LEGEND}; {TIED}." if tested else f"{LEGEND}."]
     notes += [for_markdown(note) for note in (given_the_data(part), untested(part), *of_rows(part)) if note]
     return [line for note in notes for line in (note, "")]
 
@@ -60,7 +57,7 @@ def to_latex(table: pd.DataFrame) -> str:
         lines += [
             *(
                 f"% {printable(note)}"
-                for note in (title, LEGEND, given_the_data(part), untested(part), *of_rows(part))
+                for note in (title, f"{LEGEND}; {TIED}", given_the_data(part), untested(part), *of_rows(part))
                 if note
             ),
             rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",

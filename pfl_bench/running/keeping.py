@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunResult
-from pfl_bench.errors import one_line
+from pfl_bench.errors import LONGEST, one_line
 from pfl_bench.registry import METHODS
 from pfl_bench.results.fields import Fields
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.record import Record
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.text import printable, shortened
 
 from .provenance import commit, versions
 from .reuse import Basis, Standing
@@ -32,17 +33,17 @@ class Keeper:
     def keep(self, run: RunSpec, event: Event) -> str:
         """Write what must survive. Returns why the run has failed, or "": it has not, or goes on.
 
-        A full disk fails this run, and the others go on.
+        A full disk, or a result that cannot be written, fails this run, and the others go on.
         """
         if isinstance(event, Progress):
             return ""
         try:
             self._write(run, event)
-        except OSError as error:
+        except Exception as error:
             if isinstance(event, Checkpoint):  # a lost checkpoint costs time, not the result
                 return ""
             reason = f"could not be written: {one_line(error)}"
-            with suppress(OSError):  # the reason is short; it may still fit
+            with suppress(Exception):  # the reason is short; it may still fit
                 self._save(run, {"status": "failed", "reason": reason})
             return reason
         if isinstance(event, Failure) or (isinstance(event, RunResult) and event.status == "diverged"):
@@ -59,9 +60,9 @@ class Keeper:
             }
             self._save(run, facts, history=event.history, checkpoint=event.data)
         elif isinstance(event, Failure):
-            self._save(run, {"status": "failed", "reason": event.reason}, error=event.details)
+            self._save(run, {"status": "failed", "reason": _short(event.reason)}, error=event.details)
         else:
-            facts = {"status": event.status, "reason": event.reason, "summary": event.summary, **event.facts}
+            facts = {"status": event.status, "reason": _short(event.reason), "summary": event.summary, **event.facts}
             self._save(run, facts, history=event.history, tables={"clients": event.clients, **event.tables})
 
     def _save(self, run: RunSpec, facts: Mapping[str, Any], **files: Any) -> None:
@@ -93,6 +94,11 @@ class Keeper:
             **commit().as_record(),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def _short(reason: str) -> str:
+    """As it is shown: a record must stay readable, whatever a method has to say."""
+    return shortened(printable(" ".join(reason[: 10 * LONGEST].split())), LONGEST)
 
 
 def _earlier(record: Record) -> list[Fields]:

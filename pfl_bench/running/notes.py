@@ -1,13 +1,18 @@
-"""What data sources and partitions have to say to whoever asked for the runs."""
+"""What data sources, partitions and methods have to say to whoever asked for the runs."""
 
+from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
+from pfl_bench.registry import METHODS
 
 from .runner import Plan
 
 
 def notes_of(plan: Plan) -> list[str]:
-    """One line per note: of every data set once, of every scenario's partition at the first of its seeds."""
+    """One line per note: of every data set once, of every scenario's partition at the first of its seeds.
+
+    And of every method that is another on a scenario's client model.
+    """
     lines = [f"{name}: {note}" for name, dataset in plan.datasets.items() for note in dataset.notes]
     data_of = {run.scenario.id: plan.datasets[run.scenario.dataset] for run in plan.runs}
     first: dict[str, int] = {}
@@ -15,7 +20,19 @@ def notes_of(plan: Plan) -> list[str]:
         if first.setdefault(scenario, seed) == seed:
             notes = partition_notes(plan.partitions[scenario, seed], data_of[scenario])
             lines += [f"{scenario}, seed {seed}: {note}" for note in notes]
-    return lines
+    return [*lines, *method_notes(plan)]
+
+
+def method_notes(plan: Plan) -> list[str]:
+    """Which methods are about BatchNorm layers that a client model does not have."""
+    lines: dict[str, None] = {}
+    for run in plan.runs:
+        data = plan.datasets[run.scenario.dataset]
+        for name in run.scenario.models if METHODS.get(run.method).without_batch_norm else ():
+            if not make_model(name, data.input_shape, data.classes).norms:
+                left = METHODS.get(run.method).without_batch_norm
+                lines[f"{run.method} is {left} with the client model {name}, which has no BatchNorm layers"] = None
+    return list(lines)
 
 
 def partition_notes(partition: Partition, dataset: ArrayDataset) -> list[str]:

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pfl_bench
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, Plugin, Registry
+from pfl_bench.registry import DATASETS, LOADED_BY_PLUGIN, METHODS, MODELS, PARTITIONS, Plugin, Registry
 from pfl_bench.spec.run import RunSpec
 
 SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
@@ -116,6 +116,10 @@ class Sources:
         for parts, level in _imports(self.text(path) or b""):
             yield from _files(list(parts), path, level)
             yield from _loaded(list(parts)) if not level else ()
+        for module in self._modules.get(path.name, []):
+            if Path(module.__file__ or "").resolve() == path:
+                for name in vars(module).get(LOADED_BY_PLUGIN, ()):
+                    yield from _own_file(name)
 
 
 @cache
@@ -135,7 +139,18 @@ def _imports(text: bytes) -> tuple[tuple[tuple[str, ...], int], ...]:
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
             found += [((*module, alias.name), node.level) for alias in node.names]
+        elif isinstance(node, ast.Call) and (name := _named_in_a_call(node)):
+            bare = name.lstrip(".")
+            found.append((tuple(bare.split(".")), len(name) - len(bare)))
     return tuple(found)
+
+
+def _named_in_a_call(call: ast.Call) -> str:
+    """The module in ``import_module("a.b")`` or ``__import__("a.b")``; "" if it is another call."""
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    first = call.args[0] if call.args else None
+    text = first.value if isinstance(first, ast.Constant) else None
+    return text if function in ("import_module", "__import__") and isinstance(text, str) else ""
 
 
 def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:

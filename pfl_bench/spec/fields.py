@@ -1,6 +1,6 @@
 """A table of values, from TOML, JSON or Python, read as a model: numbers are numbers, and what is wrong is one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +24,10 @@ def read_fields(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
 
 def check_written(config: BaseModel, prefix: str) -> None:
     """RequestError, by its name, for a field that JSON cannot hold: a run is recorded, and travels, as JSON."""
+    for field in type(config).model_fields:
+        if _holds_a_set(getattr(config, field)):
+            said = f"{prefix}{field}={shown(getattr(config, field))}"
+            raise RequestError(f"{said} is a set, which has another order in every process; use a tuple or a list")
     written = _json(config.model_dump(warnings=False), prefix)
     try:
         read = type(config).model_validate_json(written, strict=True)
@@ -34,6 +38,14 @@ def check_written(config: BaseModel, prefix: str) -> None:
             raise RequestError(
                 f"{prefix}{field}={shown(getattr(config, field))} comes back from JSON as {shown(getattr(read, field))}"
             )
+
+
+def _holds_a_set(value: Any) -> bool:
+    if isinstance(value, BaseModel):
+        return any(_holds_a_set(getattr(value, field)) for field in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return any(map(_holds_a_set, value.values()))
+    return isinstance(value, Set) or (isinstance(value, list | tuple) and any(map(_holds_a_set, value)))
 
 
 def _json(values: Mapping[str, Any], prefix: str) -> bytes:

@@ -125,7 +125,7 @@ class Scenario(BaseModel):
         visits = max(1, round(self.visits * factor))
         return self.model_copy(
             update={
-                "id": f"{self.id}@{factor:g}x",
+                "id": f"{self.id}@{f'{factor:g}' if float(f'{factor:g}') == factor else repr(factor)}x",
                 "visits": visits,
                 "budget_scale": self.budget_scale * factor,
             }

@@ -99,7 +99,12 @@ def builtin_suites() -> dict[str, Suite]:
 def load_suite(name_or_file: str) -> Suite:
     """A built-in suite by name, or one of your own by its ``.toml`` path."""
     if name_or_file.endswith(".toml"):
-        return parse_suite(read_text(expanded(name_or_file), "suite file"), name_or_file)
+        suite, shipped = parse_suite(read_text(expanded(name_or_file), "suite file"), name_or_file), builtin_suites()
+        if shipped.get(suite.name, suite) != suite:
+            raise RequestError(
+                f"{name_or_file}: the name {suite.name!r} is that of a suite that ships with the package"
+            )
+        return suite
     suites = builtin_suites()
     if name_or_file not in suites:
         raise unknown("suite", name_or_file, suites)

@@ -4,7 +4,6 @@ What is sent is measured (one round on the conformance kit's tiny scenario), and
 the tests, so a page cannot claim what the code does not do.
 """
 
-import ast
 import inspect
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import make_config
 from pfl_bench.spec.suite import builtin_suites
 
-from .harness import Harness
+from .method_index import first_words, index, measure, pins
 
 HOOKS = {
     "global_params": "global",
@@ -40,15 +39,21 @@ def page(name: str, tests: Path) -> str:
         inspect.cleandoc(cls.__doc__ or ""),
         "",
     ]
-    lines += [f"Clients per round: {config.cohort}. Official moment: **{cls.moment}**.", ""]
+    family = METHODS.entry(name).info.get("family", "")
+    lines += [
+        f"Family: {family}. " * bool(family)
+        + f"Clients per round: {config.cohort}. Official moment: **{cls.moment}**.",
+        "",
+    ]
     lines += ["## What is evaluated, and when", ""]
-    lines += [f"- {what}: {_first(getattr(cls, hook))}" for hook, what in HOOKS.items() if cls.defines(hook)]
+    lines += [f"- {what}: {first_words(getattr(cls, hook))}" for hook, what in HOOKS.items() if cls.defines(hook)]
     if not cls.defines("enroll"):
         lines.append("- a new client: the method has no rule for it")
-    down, up, size = traffic(name)
-    lines += ["", "## What is sent", ""]
-    lines += [f"Per client visit, in multiples of the client model: {down:.4g} down, {up:.4g} up.", ""]
-    lines += [f"(Measured in the first round with an MLP of {size} weights.)", ""]
+    moved = measure(name)
+    lines += ["", "## What is sent, and what is kept", ""]
+    lines += [f"Per client visit, in multiples of the client model: {moved.down:.4g} down, {moved.up:.4g} up.", ""]
+    lines += [f"Between visits: {moved.own:.4g} per client, {moved.shared:.4g} for all together.", ""]
+    lines += [f"(Measured in one round with an MLP of {moved.size} weights.)", ""]
     lines += ["## Hyper-parameters", "", "| field | default | meaning |", "|---|---|---|"]
     for field, info in cls.Config.model_fields.items():
         lines.append(f"| {field} | {getattr(config, field)} | {info.description or ''} |")
@@ -59,15 +64,6 @@ def page(name: str, tests: Path) -> str:
     lines += [f"- `{where}`: {said}" for where, said in pins(name, tests)]
     lines += ["- every check of the conformance kit (`tests/methods/test_conformance.py`)", ""]
     return "\n".join(lines)
-
-
-def traffic(name: str) -> tuple[float, float, int]:
-    """Floats down and up per client visit in the first round, as multiples of the client model; and its size."""
-    harness = Harness(name)
-    clients = min(harness.spec.config.cohort, harness.fed.clients)
-    harness.round(*range(clients))
-    per_visit = 4 * harness.group.model.size * clients
-    return harness.costs.bytes_down / per_visit, harness.costs.bytes_up / per_visit, harness.group.model.size
 
 
 def choices(name: str) -> Iterator[tuple[str, str, str]]:
@@ -81,22 +77,6 @@ def choices(name: str) -> Iterator[tuple[str, str, str]]:
                 yield suite.name, where, ", ".join(f"{field} = {value}" for field, value in values.items())
 
 
-def pins(name: str, tests: Path) -> Iterator[tuple[str, str]]:
-    """Tests in ``tests/methods`` that mention the method, with what they say they show."""
-    for path in sorted(tests.glob("methods/test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
-                continue
-            constants = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
-            if name in constants:
-                said = " ".join((ast.get_docstring(node) or "").split()) or node.name[5:].replace("_", " ")
-                yield f"{path.relative_to(tests.parent)}::{node.name}", said.rstrip(".")
-
-
-def _first(function: object) -> str:
-    return " ".join(inspect.getdoc(function).split()) if inspect.getdoc(function) else ""  # type: ignore[union-attr]
-
-
 def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
     """Write a page per registered method and an index. RequestError where the tests are not to be found."""
     if not (tests / "methods").is_dir():
@@ -104,8 +84,7 @@ def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in METHODS.names():
         (folder / f"{name}.md").write_text(page(name, tests), encoding="utf-8")
-    index = [f"- [{name}]({name}.md): {METHODS.entry(name).info['paper']}" for name in METHODS.names()]
-    (folder / "README.md").write_text("# Methods\n\n" + "\n".join(index) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(index(tests), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

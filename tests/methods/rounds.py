@@ -1,9 +1,13 @@
 """Rounds computed by hand: small worlds, and the steps and comparisons that their tests share."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from pfl_bench.api import register_model
 from pfl_bench.client.batches import Batch
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
@@ -80,3 +84,41 @@ def close_or_same(a, b, exact: bool = True) -> None:
         torch.testing.assert_close(
             a[name], b[name], **({"rtol": 0, "atol": 0} if exact else {"rtol": 1e-4, "atol": 1e-5})
         )
+
+
+def normed() -> str:
+    """The name of a client model with BatchNorm, registered for one test."""
+
+    @register_model("normed")
+    def build(shape, classes):
+        width = math.prod(shape)
+        return nn.Sequential(nn.Flatten(), nn.Linear(width, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, classes))
+
+    return "normed"
+
+
+def numpy_slopes(harness: Harness, client: int, params):
+    """The gradient of a client's mean cross-entropy with the client model ``mlp``, in NumPy and by hand."""
+    x, y = (t.numpy() for t in harness.samples(client))
+    x = x.reshape(len(x), -1).astype(np.float64)
+    z = np.maximum(x @ params["hidden.weight"].T + params["hidden.bias"], 0)
+    scores = z @ params["head.weight"].T + params["head.bias"]
+    error = np.exp(scores - scores.max(1, keepdims=True))
+    error = (error / error.sum(1, keepdims=True) - np.eye(len(params["head.bias"]))[y]) / len(y)
+    back = (error @ params["head.weight"]) * (z > 0)
+    return {
+        "hidden.weight": back.T @ x,
+        "hidden.bias": back.sum(0),
+        "head.weight": error.T @ z,
+        "head.bias": error.sum(0),
+    }
+
+
+def in_numpy(params):
+    return {k: t.numpy().astype(np.float64) for k, t in params.items()}
+
+
+def close_to_numpy(found, expected):
+    assert set(found) == set(expected)
+    for name in found:
+        np.testing.assert_allclose(found[name].numpy(), expected[name], rtol=1e-4, atol=1e-6)

@@ -7,12 +7,23 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import fedpac, fedproto
+from pfl_bench.methods import _gaussians, fedcp, fedpac, fedproto, gpfl
 from torch import Tensor
 
-from pfl_bench.api import Served, Sgd
+from pfl_bench.api import Batch, Served, Sgd
 from pfl_bench.testing.harness import Harness
-from tests.methods.rounds import class_sums, close_or_same, features, row
+from tests.methods.rounds import (
+    LOOP,
+    PLAIN,
+    by_hand,
+    class_sums,
+    close,
+    close_or_same,
+    down,
+    features,
+    row,
+    slopes,
+)
 
 
 def knn_predictions(harness: Harness, client: int, x: Tensor) -> Tensor:
@@ -126,6 +137,53 @@ def test_fedproto_without_lambda_is_local():
     assert any(not torch.allclose(pulled.received[n], t, atol=1e-4) for n, t in local.received.items())
 
 
+def fedproto_step(params, x, y, prototypes, lr, lam):
+    """One step of FedProto on the MLP in NumPy, its gradient written out; ``prototypes`` where there are any."""
+    hidden = np.maximum(x @ params["hidden.weight"].T + params["hidden.bias"], 0)
+    logits = hidden @ params["head.weight"].T + params["head.bias"]
+    error = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(logits.shape[1])[y]
+    pull = np.stack([z - prototypes.get(int(c), z) for z, c in zip(hidden, y, strict=True)])
+    slope = (error @ params["head.weight"] + lam * 2 / hidden.shape[1] * pull) * (hidden > 0)
+    moves = {"head.weight": error.T @ hidden, "head.bias": error.sum(0)}
+    moves |= {"hidden.weight": slope.T @ x, "hidden.bias": slope.sum(0)}
+    return {name: params[name] - lr * moves[name] / len(x) for name in params}
+
+
+def test_fedproto_two_rounds_in_numpy():
+    """The first without prototypes, the second towards those of the first, which are means over samples."""
+    harness, cohort = by_hand("fedproto", lr=0.1, lam=0.7, **PLAIN), (0, 1, 3)
+    start = {name: tensor.double().numpy() for name, tensor in harness.fed.init_params().items()}
+    models, prototypes = dict.fromkeys(cohort, start), {}
+    for _ in range(2):
+        harness.round(*cohort)
+        seen = []
+        for client in cohort:
+            x, y = (tensor.numpy() for tensor in harness.samples(client))
+            x = x.reshape(len(x), -1).astype(float)
+            models[client] = fedproto_step(models[client], x, y, prototypes, 0.1, 0.7)
+            z = np.maximum(x @ models[client]["hidden.weight"].T + models[client]["hidden.bias"], 0)
+            seen += zip(y.tolist(), z, strict=True)
+        prototypes |= {c: np.mean([z for y, z in seen if y == c], axis=0) for c in {y for y, _ in seen}}
+    for client in cohort:
+        close(row(harness.received, client), {n: torch.from_numpy(a).float() for n, a in models[client].items()})
+    for c, mean in prototypes.items():
+        torch.testing.assert_close(harness.state.prototypes["mean"][c], torch.from_numpy(mean).float())
+
+
+def test_fedproto_predicts_classes_that_the_client_does_not_have():
+    """The official code looks among the client's own classes only; nobody else has that mask."""
+    harness = Harness("fedproto", rounds=4)
+    client = next(i for i, counts in enumerate(harness.fed.class_counts) if (counts == 0).any())
+    absent = int((harness.fed.class_counts[client] == 0).nonzero()[0])
+    other = next(i for i, counts in enumerate(harness.fed.class_counts) if counts[absent] > 0)
+    x, y = harness.samples(other)
+    found = harness.predict("received", client, x[y == absent])
+    params, prototypes = row(harness.received, client), harness.state.prototypes["mean"]
+    z = harness.group.model.evaluating().features(params, x[y == absent])
+    nearest = torch.stack([(z - mean).square().sum(1) for mean in prototypes], 1).argmin(1)
+    assert torch.equal(found.argmax(1), nearest) and (nearest == absent).any()
+
+
 def test_fedproto_prototypes_are_class_means_over_the_cohort_and_stay_where_it_has_none():
     harness = Harness("fedproto", rounds=2)
     before = harness.state.prototypes["mean"].clone()
@@ -155,3 +213,174 @@ def test_fedproto_predicts_the_nearest_prototype():
     torch.testing.assert_close(logits[:, 1], -(z - z[1]).square().sum(1), rtol=1e-4, atol=1e-4)
     assert logits[:2].argmax(1).tolist() == [0, 1] and not (logits.argmax(1) == 2).any()
     torch.testing.assert_close(nearest(net, params, x, {"mean": mean, "known": torch.zeros(3)}), net(params, x))
+
+
+def test_pfedfda_head_is_the_posterior_of_the_gaussians():
+    torch.manual_seed(0)
+    root, mean, z = (torch.randn(rows, 4, dtype=torch.double) for rows in (4, 3, 6))
+    prior, cov = torch.tensor([0.5, 0.3, 0.2]).double(), root @ root.T + torch.eye(4)
+    head = _gaussians.lda(mean, cov, prior)
+    spread = (1 - 1e-4) * cov + 1e-4 * cov.trace() / 4 * torch.eye(4)
+    densities = [torch.distributions.MultivariateNormal(own, spread).log_prob(z) for own in mean]
+    posterior = (torch.stack(densities, 1) + prior.log()).log_softmax(1)
+    torch.testing.assert_close(F.linear(z, head["weight"], head["bias"]).log_softmax(1), posterior)
+
+
+def test_pfedfda_round_by_hand():
+    """A body step under LDA of the received Gaussians; then half of the client's own, in NumPy; means by samples."""
+    harness = by_hand("pfedfda", lr=0.1, share=0.5, **PLAIN)
+    start, shared, cohort = dict(harness.state.body), dict(harness.state.gaussians), (0, 3)
+    priors = harness.method.prior(harness.fed, harness.clients())
+    torch.testing.assert_close(priors[0], (harness.fed.class_counts[0] / harness.fed.sizes[0] + 1e-4) / 1.0003)
+    harness.round(*cohort)
+    bodies, means, covs, sizes = [], [], [], []
+    for client in cohort:
+        head = _gaussians.lda(shared["mean"], shared["cov"], priors[client])
+
+        def loss(net, params, batch, head=head):
+            return F.cross_entropy(F.linear(net.features(params, batch.x), head["weight"], head["bias"]), batch.y)
+
+        bodies.append(down(start, slopes(harness, client, start, loss), 0.1))
+        z, y = (tensor.double().numpy() for tensor in features(harness, bodies[-1], client))
+        own = np.stack([z[y == c].mean(0) if (y == c).sum() > 1 else shared["mean"][c].numpy() for c in range(3)])
+        apart = z - own[y.astype(int)]
+        means.append(0.5 * own + 0.5 * shared["mean"].numpy())
+        covs.append(0.5 * (apart.T @ apart / (len(z) - 1) + np.eye(z.shape[1])) + 0.5 * shared["cov"].numpy())
+        sizes.append(len(z))
+    weights = np.asarray(sizes) / sum(sizes)
+    gaussians = {"mean": np.tensordot(weights, means, 1), "cov": np.tensordot(weights, covs, 1)}
+    close(harness.state.gaussians, {name: torch.from_numpy(found).float() for name, found in gaussians.items()})
+    close(harness.state.body, {name: weights[0] * bodies[0][name] + weights[1] * bodies[1][name] for name in start})
+    travels = sum(tensor.numel() for tensor in (*start.values(), *shared.values()))
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 2 * 4 * travels, "no head"
+
+
+def test_pfedfda_shares_are_the_best_of_a_grid_by_two_fold_cross_validation():
+    """Own class means are far from the shared ones, which are of no use; classes with one sample take no part."""
+    rng = np.random.default_rng(0)
+    y = torch.from_numpy(np.concatenate([rng.integers(2, size=40), [2]]))
+    z = torch.from_numpy(rng.normal(size=(41, 3))) + 1.2 * F.one_hot(y, 3)
+    shared, prior = (torch.from_numpy(rng.normal(size=(3, 3))), torch.eye(3).double()), torch.full((3,), 1 / 3).double()
+
+    def objective(share: tuple[float, float]) -> float:
+        total = 0.0
+        places = [np.flatnonzero(y.numpy() == label) for label in (0, 1)]
+        halves = [np.concatenate([own[start::2] for own in places]) for start in (0, 1)]
+        for fit, held in (halves, halves[::-1]):
+            mean, cov = _gaussians.gaussians(z[fit], y[fit], shared[0])
+            mean = share[0] * mean + (1 - share[0]) * shared[0]
+            head = _gaussians.lda(mean, share[1] * cov + (1 - share[1]) * shared[1], prior)
+            total += float(F.cross_entropy(F.linear(z[held], head["weight"], head["bias"]), y[held]))
+        return total
+
+    found = _gaussians.fitted_shares(z, y, shared, prior)
+    assert 0.3 < found[0] <= 1 and 0 <= found[1] <= 1
+    best = min(map(objective, itertools.product(np.linspace(0, 1, 11), repeat=2)))
+    assert objective(tuple(found.tolist())) <= best + 1e-3
+    assert _gaussians.fitted_shares(z[-1:], y[-1:], shared, prior).tolist() == [0, 0], "nothing to fit on"
+
+
+def test_pfedfda_serves_newcomers_without_a_step_and_with_their_own_gaussians():
+    harness = Harness("pfedfda", rounds=2, share=1.0)
+    fed = harness.federation("enroll")
+    served = harness.method.enroll(fed, harness.state, fed.everyone)
+    assert harness.costs.adapt_steps == 0
+    z, y = features(harness, row(served.params, 1), 1)
+    mean, cov = _gaussians.gaussians(z, y, harness.state.gaussians["mean"])
+    head = _gaussians.lda(mean, cov, harness.method.prior(fed, fed.everyone)[1])
+    close(row(served.aux, 1), head)
+
+
+def valve_by_hand(params, z, condition):
+    """GPFL's CoV in NumPy."""
+
+    def of(name):
+        hidden = np.maximum(params[f"{name}.weight"] @ condition + params[f"{name}.bias"], 0)
+        return (hidden - hidden.mean()) / np.sqrt(hidden.var() + 1e-5)
+
+    return np.maximum(z * (of("gamma") + 1) + of("beta"), 0)
+
+
+def test_gpfl_loss_and_conditions_by_hand():
+    """Conditions come from the embeddings as received; the guide's norm is a mean over samples; padding is left out."""
+    harness = Harness("gpfl", options=LOOP, lam=0.7)
+    fed, client = harness.fed, 2
+    x, y = harness.samples(client)
+    params = harness.fed.init_params() | harness.state.guide
+    aux = row(harness.method.conditions(fed, harness.state, harness.clients(client)), 0)
+    net, weight = harness.group.model.evaluating(), torch.ones(len(y))
+    weight[-1] = 0
+    found = gpfl.Guided(0.7)(net, params, Batch(x, y, weight), aux)
+    held = {name: tensor.double().numpy() for name, tensor in params.items()}
+    classes, share = held["classes.weight"], np.bincount(y, minlength=3) / len(y)
+    z = net.features(fed.init_params(), x).double().numpy()[:-1]
+    shared = np.stack([valve_by_hand(held, own, classes.mean(0)) for own in z])
+    personal = np.stack([valve_by_hand(held, own, share @ classes) for own in z])
+    angles = shared / np.linalg.norm(shared, axis=1, keepdims=True)
+    angles = angles @ (classes / np.linalg.norm(classes, axis=1, keepdims=True)).T
+    logits, labels = personal @ held["head.weight"].T + held["head.bias"], y.numpy()[:-1]
+    by_hand = sum(np.mean(np.log(np.exp(a).sum(1)) - a[np.arange(len(a)), labels]) for a in (logits, angles))
+    by_hand += 0.7 * np.linalg.norm(shared - classes[labels], axis=1).mean()
+    assert float(found) == pytest.approx(by_hand, rel=1e-4)
+    predicted = harness.predict("received", client, x[:4])
+    torch.testing.assert_close(predicted, torch.from_numpy(logits[:4]).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_gpfl_decays_its_guide_only_and_keeps_heads():
+    """With mu the embeddings move by -lr mu E more than without; body and head do not notice; heads stay."""
+    plain, decayed = (by_hand("gpfl", lr=0.1, mu=mu, **PLAIN) for mu in (0.0, 0.5))
+    start = plain.state.guide.map(torch.clone)
+    for harness in (plain, decayed):
+        harness.round(1)
+    close(decayed.state.guide, {name: t - 0.1 * 0.5 * start[name] for name, t in plain.state.guide.items()})
+    close(decayed.state.body, plain.state.body)
+    heads = plain.state.heads.rows(plain.clients(0, 1))
+    assert torch.equal(heads["head.weight"][0], plain.state.heads.default["head.weight"])
+    assert not torch.equal(heads["head.weight"][1], heads["head.weight"][0])
+    sent = sum(tensor.numel() for tensor in (*plain.state.body.values(), *plain.state.guide.values()))
+    assert plain.costs.bytes_down == plain.costs.bytes_up == 4 * sent
+
+
+def test_fedcp_prediction_by_hand_has_no_noise_and_divides_each_feature():
+    harness = Harness("fedcp", rounds=2, options=LOOP)
+    client, (x, _) = 1, harness.samples(1)
+    held = {name: t.double().numpy() for name, t in (harness.state.server | harness.state.gate).items()}
+    own = {n: t[0].double().numpy() for n, t in harness.state.heads.rows(harness.clients(client)).items()}
+    z = harness.group.model.evaluating().features(harness.state.server, x).double().numpy()
+    context = own["head.weight"].sum(0)
+    hidden = (z * context / np.linalg.norm(context)) @ held["gate.weight"].T + held["gate.bias"]
+    hidden = (hidden - hidden.mean(1, keepdims=True)) / np.sqrt(hidden.var(1, keepdims=True) + 1e-5)
+    hidden = np.maximum(hidden * held["gate.norm.weight"] + held["gate.norm.bias"], 0).reshape(len(z), 2, -1)
+    a, b = np.moveaxis(np.exp(hidden) / np.exp(hidden).sum(1, keepdims=True), 1, 0)
+    by_hand = (a * z) @ own["head.weight"].T + own["head.bias"]
+    by_hand += (b * z) @ held["head.weight"].T + held["head.bias"]
+    found = harness.predict("received", client, x)
+    torch.testing.assert_close(found, torch.from_numpy(by_hand).float(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(found, harness.predict("received", client, x))
+
+
+def test_fedcp_discrepancy_is_mmd_over_real_samples():
+    """Zero for equal batches; by hand for others, whatever the padding holds."""
+    torch.manual_seed(0)
+    x, y = torch.randn(5, 3), torch.randn(5, 3) + 1
+    weight = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
+    assert float(fedcp.discrepancy(x, x, weight)) == pytest.approx(0, abs=1e-6)
+
+    def kernel(a, b):
+        return sum(math.exp(-float(((a - b) ** 2).sum()) / (2 * width)) for width in (10, 15, 20, 50))
+
+    pairs = list(itertools.product(range(4), repeat=2))
+    by_hand = sum(kernel(x[i], x[j]) + kernel(y[i], y[j]) - 2 * kernel(x[i], y[j]) for i, j in pairs) / 16
+    assert float(fedcp.discrepancy(x, y, weight)) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_fedcp_sends_half_of_either_head_and_freezes_the_received_one():
+    harness = Harness("fedcp", rounds=1)
+    before = harness.state.server.only(harness.fed.model.head).map(torch.clone)
+    harness.round(2)
+    own = row(harness.state.heads.rows(harness.clients(2)), 0)
+    close(harness.state.server.only(before), {name: (own[name] + before[name]) / 2 for name in before})
+    sent = sum(tensor.numel() for tensor in (*harness.state.server.values(), *harness.state.gate.values()))
+    harness = Harness("fedcp")
+    harness.round(0, 3)
+    assert harness.costs.bytes_down == harness.costs.bytes_up == 2 * 4 * sent

@@ -25,8 +25,10 @@ WAITING = {
     "fedala": "a client's first visit has a length of its own",
     "feddbe": "all clients' features are averaged before the first round",
     "fedfomo": "the server draws whose models it offers by their scores",
+    "fednova": "each client's number of steps follows from its size",
     "fedpac": "quadratic programmes are solved on the host",
     "ifca": "clusters are of the size that their clients choose",
+    "pfedfda": "each client's shares of the Gaussians are fitted on the host",
 }
 """Who waits, and for what."""
 

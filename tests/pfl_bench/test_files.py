@@ -38,7 +38,7 @@ def test_what_is_no_text_is_one_line(tmp_path):
     (tmp_path / "big").write_bytes(b"a" * (2**22 + 1))
     os.mkfifo(tmp_path / "pipe")
     cases = {"latin": r"not UTF-8 \(byte 0xe9 at position 3\)", "big": "4194305 bytes, more than", "pipe": "no file",
-             "": "no file", "none": "No such file", "a\0b": "null byte"}  # fmt: skip
+             "": "no file", "none": "there is no such file", "a\0b": "null byte"}  # fmt: skip
     for name, said in cases.items():
         with pytest.raises(RequestError, match=f"^suite file .* cannot be read: .*{said}") as caught:
             read_text(tmp_path / name, "suite file")

@@ -1,8 +1,11 @@
 """A plug-in file that does harm when it is loaded is refused in one line, and this process goes on."""
 
+import os
 import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +28,9 @@ HARM = {
     "raise ValueError('x' * 2_000_000)": "could not be loaded: ValueError: xxx",
     "import torch; torch.set_default_dtype(torch.float64)": "it changes torch's default type",
     "import threading, time; threading.Thread(target=time.sleep, args=(99,)).start()": "leaves a thread running",
+    "import pfl_bench.engine.moments as m; m.evaluate = lambda *a: 1": "it changes pfl_bench.engine.moments.evaluate",
+    "from pfl_bench.api import PerClient; PerClient.rows = lambda *a: {}": "it changes pfl_bench.engine.per_client.Per",
+    "import pfl_bench.engine.costs_of_mine": "could not be loaded: ModuleNotFoundError",
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": "takes over the signals that stop the program",
     "print('x' * 1_000_000)\nthis is no Python": "could not be loaded, line 2: SyntaxError",
     "while True: print('x' * 1000)": "does not return within 1 seconds",
@@ -51,6 +57,14 @@ def test_harm_is_one_line(text, tmp_path, monkeypatch):
     assert HARM[text] in said and str(path) in said and "\n" not in said and len(said) < 700
     assert (METHODS.names(), threading.active_count(), set(sys.modules)) == before
     assert torch.get_default_dtype() == torch.float32 and not sys.stdout.closed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.parametrize("closed", ["<&- >&-", ">&-", "<&- >&- 2>&-"])
+def test_a_plug_in_is_no_worse_where_standard_streams_are_closed(closed, tmp_path):
+    plugin = Path(__file__).parents[1] / "plugins" / "fedmedian.py"
+    program = f"'{sys.executable}' -c 'from pfl_bench.registry import load_plugins as l; l([\"{plugin}\"])' {closed}"
+    assert subprocess.run(["sh", "-c", program], cwd=tmp_path, timeout=120).returncode == 0
 
 
 def test_what_returns_is_fine():

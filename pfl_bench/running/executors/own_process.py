@@ -21,7 +21,7 @@ from pathlib import Path
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunResult
-from pfl_bench.errors import one_line
+from pfl_bench.errors import RequestError, one_line, shown
 from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import MOST_DETAILS, Job
 
@@ -40,7 +40,7 @@ def run_in_own_process(job: Job, dataset: ArrayDataset) -> Generator[Event, None
         crash = Path(folder) / "crash.txt"
         process = context.Process(target=_serve, args=(theirs, job, dataset, dict(os.environ), str(crash)))
         try:
-            process.start()
+            _start(process)
             theirs.close()
             over = False
             for event in _received(ours, process, job.method):
@@ -53,6 +53,16 @@ def run_in_own_process(job: Job, dataset: ArrayDataset) -> Generator[Event, None
         finally:
             _kill(process)
             ours.close()
+
+
+def _start(process: BaseProcess) -> None:
+    try:
+        process.start()
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        place = tempfile.gettempdir()
+        raise RequestError(f"TMPDIR={shown(place)} is too long a path for the sockets between processes") from error
 
 
 def _context() -> ForkServerContext | SpawnContext:

@@ -214,7 +214,7 @@ def absent(monkeypatch):
 
 def test_a_method_that_cannot_be_loaded_is_left_out_of_all_and_refused_by_name(cli, tiny, absent):
     with pytest.warns(UserWarning, match="'absent' is left out, it could not be loaded: ModuleNotFoundError"):
-        status, out, err = run_tiny(cli, tiny, "--methods", "all", "--seeds", "0", "--budget-scale", "0.05")
+        status, out, err = run_tiny(cli, tiny, "--methods", "all", "--seeds", "0", "--budget-scale", "0.1")
     assert status == 0, err
     assert "fedavg" in out and "absent" not in out
     with pytest.warns(UserWarning, match="'absent' is left out"):
@@ -508,3 +508,76 @@ def test_no_arguments_show_help(cli):
 
 def test_tests_read_nothing_of_the_users_data():
     assert os.environ["PFL_BENCH_DATA"].startswith("/nonexistent")
+
+
+def test_whatever_a_method_says_of_its_failure_costs_no_other_run(cli, tiny, tmp_path, clean_registries):
+    (tmp_path / "says.py").write_text("""
+from pfl_bench.api import LocalSgdConfig, UnsuitedError, register_method
+from pfl_bench.methods.fedavg import FedAvg
+
+for name, error in (("surrogate", ValueError("caf\\udce9")), ("lengthy", UnsuitedError("x" * 10_000_000))):
+    def init(self, fed, error=error):
+        raise error
+    register_method(name, paper="none")(type(name, (FedAvg,), {"init": init, "Config": LocalSgdConfig}))
+""")
+    words = ("--methods", "surrogate,lengthy,fedavg", "--seeds", "0", "--plugin", str(tmp_path / "says.py"))
+    assert run_tiny(cli, tiny, *words)[0] == 1
+    runs = read_runs(tmp_path / "results" / "tiny").set_index("method")
+    assert runs["status"].to_dict() == {"surrogate": "failed", "lengthy": "skipped", "fedavg": "finished"}
+    assert len(runs["reason"]["lengthy"]) < 400
+    assert "2 of 3 runs were finished before" in run_tiny(cli, tiny, *words)[1]
+
+
+def test_a_working_directory_that_is_gone_is_one_line(cli, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    status, _, err = cli("list", "methods")
+    assert status == 2 and err == "error: the working directory is not there any more; change to one that is\n"
+
+
+def test_a_folder_whose_name_is_no_text_is_written(cli, tiny, tmp_path):
+    status, _, err = run_tiny(cli, tiny, "--seeds", "0", "--methods", "fedavg", "--out", str(tmp_path / "o\udce9"))
+    assert status == 0, err
+    assert (tmp_path / "o\udce9" / "tiny" / "leaderboard.csv").exists()
+
+
+def test_a_default_that_is_another_one_each_time_is_refused(cli, tiny, tmp_path, clean_registries):
+    (tmp_path / "dice.py").write_text("""
+import random
+from pydantic import Field
+from pfl_bench.api import LocalSgdConfig, register_method
+from pfl_bench.methods.fedavg import FedAvg
+
+@register_method("dice", paper="none")
+class Dice(FedAvg):
+    class Config(LocalSgdConfig):
+        start: float = Field(default_factory=random.random)
+""")
+    status, _, err = run_tiny(cli, tiny, "--methods", "dice", "--plugin", str(tmp_path / "dice.py"))
+    assert status == 2 and "the default of start is another one each time" in err and err.count("\n") == 1
+
+
+def test_tables_that_are_there_are_renewed_with_the_runs(cli, tiny, tmp_path):
+    run_tiny(cli, tiny, "--seeds", "0", "--methods", "fedavg")
+    cli("leaderboard", "--suite", "tiny", "--format", "md,html")
+    run_tiny(cli, tiny, "--seeds", "0", "--methods", "fedavg,local")
+    folder = tmp_path / "results" / "tiny"
+    assert all("local" in (folder / f"leaderboard.{name}").read_text() for name in ("csv", "md", "html"))
+    assert not (folder / "leaderboard.tex").exists()
+
+
+def test_a_cell_that_is_gone_is_no_success(cli, tiny, tmp_path):
+    run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg,local", "--out", "a")
+    run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg", "--out", "b")
+    status, out, _ = cli("compare", "a/tiny", "b/tiny")
+    assert status == 1 and "0 of 2 cells got worse; 1 are gone" in out
+    assert cli("compare", "b/tiny", "a/tiny")[0] == 0, "a new one is none"
+
+
+def test_a_suite_of_ones_own_is_not_called_as_one_that_ships(cli, tiny):
+    path = Path(tiny)
+    path.write_text(path.read_text().replace('name = "tiny"', 'name = "quick"'))
+    status, _, err = run_tiny(cli, tiny)
+    assert status == 2 and "the name 'quick' is that of a suite that ships with the package" in err

@@ -15,7 +15,7 @@ from pfl_bench.cli.board import print_leaderboard
 from pfl_bench.cli.terminal import print_rows, say
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.leaderboard import leaderboard
-from tests.ledgers import folder_with, id_of, record
+from tests.ledgers import folder_with, full_folder, id_of, record
 
 SUITE = """
 name = "trial"
@@ -147,7 +147,7 @@ def test_what_is_mixed_is_marked_and_said(cli, tmp_path, one, other, what):
     texts = [out, *((folder / f"leaderboard.{name}").read_text() for name in ("md", "tex"))]
     assert status == 0
     for text in texts:
-        assert (f"averaged over different fedavg: {what}" in text) == bool(what)
+        assert (f"averaged although they differ: fedavg: {what}" in text) == bool(what)
         assert text.count("2 ‡") + text.count(r"2 $\ddagger$") == bool(what) and "1 ‡" not in text
     assert ("mixed" in (folder / "leaderboard.csv").read_text()) == bool(what)
 
@@ -163,11 +163,11 @@ def test_a_single_run_in_two_pieces_is_marked(cli, tmp_path):
 
 
 def test_rows_evaluated_less_often_are_said_to_be(cli, tmp_path):
-    scenario = {**record()["scenario"], "eval_every": 30, "adapt_every": 150}
+    scenario = {**record()["scenario"], "eval_every": 30, "adapt_every": 150, "visits": 100}
     adapted = record("fedavg_ft", official_moment="adapted", summary={"adapted": record()["summary"]["global"]})
     folder = folder_with(tmp_path / "results" / "s", *({**run, "scenario": scenario} for run in (record(), adapted)))
     _, out, _ = cli("leaderboard", "--suite", "s", "--format", "csv,md,tex,html")
-    line = "The best evaluation is picked among fewer: fedavg_ft every 150 visits, the others every 30"
+    line = "The best evaluation is picked among fewer (fedavg_ft 1) than of the others (up to 4)"
     for text in (out, *((folder / f"leaderboard.{name}").read_text() for name in ("md", "tex", "html"))):
         assert " ".join(text.split()).replace(r"\_", "_").count(line) == 1
     alike = {**scenario, "adapt_every": None}
@@ -206,3 +206,23 @@ def test_no_cell_is_broken_at_any_width(tmp_path, width):
     assert max(map(len, lines)) <= width
     rows = [line for line in lines if line.startswith(("     1   pfedhn_pc", "     -   a"))]
     assert len(rows) == 2 and rows[1].rstrip().endswith("0, 1 diverged")
+
+
+def test_the_terminal_says_what_was_and_was_not_tested(tmp_path):
+    few = printed(leaderboard(read_runs(full_folder(tmp_path / "few", seeds=2))))
+    assert "†" not in few and "Not tested against the best: " in few
+    runs = [record(m, s, 60.0 + (s * 7 + k) % 5) for k, m in enumerate(("a", "b")) for s in range(8)]
+    many = printed(leaderboard(read_runs(folder_with(tmp_path / "many", *runs))))
+    assert many.count("†") == 2 and "confidence set" in many
+
+
+def test_markdown_says_what_was_left_out(cli, tmp_path):
+    folder = folder_with(tmp_path / "results" / "s", record(), record(seed=1))
+    next((folder / "runs").iterdir()).joinpath("run.json").write_text("{")
+    cli("leaderboard", "--suite", "s", "--format", "md")
+    assert "Left out (1): runs/fedavg-s" in (folder / "leaderboard.md").read_text()
+
+
+def test_a_misspelt_folder_names_the_nearest(cli, tmp_path):
+    folder_with(tmp_path / "results" / "quick", record())
+    assert "did you mean 'quick'?" in cli("leaderboard", "--suite", "quik")[2]

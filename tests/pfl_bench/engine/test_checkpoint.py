@@ -68,3 +68,15 @@ def test_a_checkpoint_of_version_1_is_said_to_be_of_another_version():
     old = safetensors.torch.save({"w": torch.ones(2)}, metadata={"pfl_bench": '{"tensor": "w"}'})
     with pytest.raises(ValueError, match="of another version"):
         checkpoint.loads(old)
+
+
+def test_keys_with_slashes_and_nested_keys_are_told_apart():
+    tree = {"a/b": torch.zeros(2), "a": {"b": torch.ones(2)}, "": {"a/b": torch.full((1,), 3.0)}}
+    again = checkpoint.loads(checkpoint.dumps(tree))
+    assert again["a/b"].tolist() == [0, 0] and again["a"]["b"].tolist() == [1, 1] and again[""]["a/b"].tolist() == [3]
+
+
+def test_tuples_stay_tuples_and_sparse_tensors_are_named():
+    assert checkpoint.loads(checkpoint.dumps(State(t=(1, (2, [3]))))).t == (1, (2, [3]))
+    with pytest.raises(TypeError, match=r"state at /s is a tensor of layout torch.sparse_coo"):
+        checkpoint.dumps(State(s=torch.eye(2).to_sparse()))

@@ -356,3 +356,29 @@ def test_personal_state_on_disk_gives_the_same_run_and_resumes():
     middle = [event.data for event in disk if isinstance(event, Checkpoint)][5]
     resumed = events_of("pfedhn_pc", options=replace(EVERY_ROUND, state="disk"), resume=middle)
     assert fingerprint(resumed[-1]) == fingerprint(memory[-1])
+
+
+def test_a_method_that_trains_into_its_state_while_it_is_evaluated_fails(clean_registries):
+    from pfl_bench.methods.fedavg_ft import FedAvgFineTuned
+
+    @register_method("leaks", paper="none")
+    class Leaks(FedAvgFineTuned):
+        def adapt(self, fed, state, clients):
+            found = super().adapt(fed, state, clients)
+            state.server = fed.average(found, clients)
+            return found
+
+    setup = tiny_setup()
+    with pytest.raises(TypeError, match=r"leaks.adapt changes the state, which only init and round may"):
+        list(simulate(setup.spec("leaks"), setup.dataset, setup.partition, Options()))
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "candidates"),
+    [("fedavg", {"cohort": 1}, 6), ("fedavg", {"cohort": 5}, 3), ("lg_fedavg", {"cohort": 1, "warm_start": 0.5}, 3)],
+)
+def test_a_result_says_among_how_many_evaluations_it_was_picked(method, config, candidates):
+    setup = tiny_setup().but(visits=12, eval_every=2)
+    *_, result = simulate(setup.spec(method, **config), setup.dataset, setup.partition, Options())
+    moment = result.facts["official_moment"]
+    assert {scores["candidates"] for scores in result.summary[moment].values()} == {candidates}

@@ -10,6 +10,7 @@ import torch
 from pfl_bench.api import Sgd
 from pfl_bench.engine.meter import BudgetError
 from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
 
 
 @pytest.fixture
@@ -52,3 +53,9 @@ def test_what_it_hands_out_of_its_clients_is_a_copy(fed):
         before = hand_out().clone()
         hand_out().zero_()
         assert torch.equal(hand_out(), before)
+
+
+def test_the_shape_of_a_sample_is_what_a_loss_gets():
+    """Channels first, as in ``Batch.x``."""
+    harness = Harness("fedavg", tiny_setup("synthetic:classes=3,n=180,side=16,channels=3", "lenet7"))
+    assert harness.fed.input_shape == (3, 16, 16) == tuple(harness.samples(0)[0].shape[1:])

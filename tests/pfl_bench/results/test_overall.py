@@ -68,3 +68,13 @@ def test_the_error_of_the_test_samples_stands_beside_the_tables(tmp_path):
         assert "given this one data set. The test samples alone leave a run's accuracy a standard error of 4." in text
     page = render(collect(folder))
     assert "test error" in page and "given this one data set" in page
+
+
+def test_a_configuration_has_one_name_in_all_scenarios(tmp_path):
+    runs = [record(scenario=s, config={"lr": 0.1}) for s in ("s-v1", "t-v1")]
+    other = record(scenario="s-v1", config={"lr": 0.2}, accuracy=40.0)
+    found = overall(
+        read_runs(folder_with(tmp_path, *runs, other, *(record("local", scenario=s) for s in ("s-v1", "t-v1"))))
+    )
+    assert {row[0] for row in found.rows()} == {"fedavg (lr=0.1)", "local"}
+    assert "fedavg (lr=0.2): in 1 of 2" in found.left_out

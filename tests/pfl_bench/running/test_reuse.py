@@ -177,6 +177,28 @@ def test_a_file_that_a_method_imports_from_beside_it(run, fresh_plugins):
     assert_anew(before, now, out, f"a helper of the method ({helper}.py)")
 
 
+CALLS = {
+    "import_module": "import importlib\nRATE = importlib.import_module('{helper}').RATE",
+    "__import__": "RATE = __import__('{helper}').RATE",
+    "a name that is made up": "import importlib\nn = '{helper}'\nRATE = importlib.import_module(n).RATE",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_file_that_a_method_imports_by_a_call(run, fresh_plugins, call):
+    write_suite(method="mine")
+    helper = "other_helper_of_a_reuse_test"
+    text = METHOD.replace("from {helper} import RATE", CALLS[call])
+    Path("mine.py").write_text(text.format(helper=helper))
+    Path(f"{helper}.py").write_text("RATE = 0.1\n")
+    fresh_plugins(helper)
+    before, _ = run("--plugin", "mine.py")
+    fresh_plugins(helper)
+    Path(f"{helper}.py").write_text("RATE = 0.2\n")
+    now, out = run("--plugin", "mine.py")
+    assert_anew(before, now, out, f"a helper of the method ({helper}.py)")
+
+
 DATA = """
 import numpy as np
 from pfl_bench.api import make_dataset, register_dataset

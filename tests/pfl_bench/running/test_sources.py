@@ -21,6 +21,7 @@ def test_a_runs_sources_are_its_method_model_rule_and_data_source_and_their_help
     found, shipped = sources("pfedhn_pc"), shipped_hashes()
     assert set(found) == {
         "method:methods/pfedhn_pc.py", "method helper:methods/pfedhn.py", "method helper:methods/_hypernetwork.py",
+        "method helper:methods/_layers.py", "method helper:methods/_pfedhn.py",
         "model:models/mlp.py", "rule:partitions/classes.py", "dataset:datasets/digits.py",
     }  # fmt: skip
     assert all(sha256 == shipped[key.partition(":")[2]] for key, sha256 in found.items())
@@ -28,10 +29,11 @@ def test_a_runs_sources_are_its_method_model_rule_and_data_source_and_their_help
 
 def test_helpers_are_followed_through_siblings_in_any_folder(tmp_path):
     folder = Path(METHODS.entry("pfedhn_pc").origin).parent
-    for name in ("pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py", "fedavg.py"):
+    for name in ("pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py", "_layers.py", "_pfedhn.py", "fedavg.py"):
         shutil.copy(folder / name, tmp_path)
     own, reader = tmp_path / "pfedhn_pc.py", Sources()
-    assert [path.name for path in reader.helpers(own)] == ["_hypernetwork.py", "pfedhn.py"]
+    helpers = ["_hypernetwork.py", "_layers.py", "_pfedhn.py", "pfedhn.py"]
+    assert [path.name for path in reader.helpers(own)] == helpers
     before = reader.sha256(tmp_path / "_hypernetwork.py")
     (tmp_path / "_hypernetwork.py").write_text("# edited")
     assert Sources().sha256(tmp_path / "_hypernetwork.py") != before
@@ -55,7 +57,8 @@ def write(folder: Path, **files: str) -> None:
         ("from tools import chain", ["tools/chain.py", "tools/losses.py"]),
         ("def f():\n    import helper", ["helper.py"]),
         ("import torch, pfl_bench.api\nfrom pfl_bench.client import params", []),
-        ("from pfl_bench.methods.fedavg import FedAvg", ["methods/fedavg.py"]),
+        ("from pfl_bench.methods.local import Local", ["methods/local.py"]),
+        ("from pfl_bench.methods.fedavg import FedAvg", ["methods/_server_optimizer.py", "methods/fedavg.py"]),
         ("from pfl_bench.models import lenet", ["models/lenet.py"]),
         ("this is no Python", []),
     ],
@@ -67,7 +70,7 @@ def test_what_counts_as_a_helper(tmp_path, text, expected):
 
 
 def test_a_plug_in_counts_as_it_was_loaded(tmp_path):
-    text = Path(METHODS.entry("fedavg").origin).read_text().replace('"fedavg"', '"mine"')
+    text = Path(METHODS.entry("local").origin).read_text().replace('"local"', '"mine"')
     path = tmp_path / "mine.py"
     plugin = Plugin(str(path), text)
     path.write_text("# edited since")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from pfl_bench.engine.method import LocalSgdConfig
 from pfl_bench.errors import RequestError
@@ -104,8 +104,19 @@ def test_a_configuration_that_is_not_what_json_makes_of_it_is_refused_by_its_nam
 
 @pytest.mark.parametrize(
     ("annotation", "default"),
-    [(list[int], [1]), (tuple[float, ...], (1.0,)), (set[int], {1}), (Path, Path("a")), (dict[str, float], {"a": 0.1}),
+    [(list[int], [1]), (tuple[float, ...], (1.0,)), (Path, Path("a")), (dict[str, float], {"a": 0.1}),
      (Literal["a"], "a"), (float | None, None)],
 )  # fmt: skip
 def test_other_configurations_are_fine(annotation, default):
     check_written(config(annotation, default), "m: ")
+
+
+def test_a_set_is_refused_because_its_order_changes():
+    class Ordered(BaseModel):
+        names: frozenset[str] = frozenset({"a", "b"})
+        nested: dict[str, list[frozenset[int]]] = {"x": [frozenset({1})]}
+
+    with pytest.raises(RequestError, match=r"names=frozenset\(.*is a set, which has another order in every process"):
+        check_written(Ordered(), "method 'm': ")
+    with pytest.raises(RequestError, match="nested="):
+        check_written(Ordered.model_construct(names=(), nested={"x": [frozenset({1})]}), "")

@@ -41,6 +41,7 @@ def test_scenario_round_trip_and_variations():
     assert scenario.scaled(1.0) is scenario
     assert smaller.at_precision("bf16").id.endswith("@0.1x+bf16")
     assert scenario.scaled(1e-9).visits == 1
+    assert scenario.scaled(0.1234567).id != scenario.scaled(0.1234568).id, "another budget has another name"
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.registry import METHODS
-from pfl_bench.testing.method_pages import main, page, pins, traffic
+from pfl_bench.testing.method_index import index, measure, needs, pins
+from pfl_bench.testing.method_pages import main, page
 
 ROOT = Path(__file__).parents[3]
-BUILT_IN = sorted(p.stem for p in (ROOT / "methods").glob("[!_]*.py"))
+BUILT_IN = sorted(e.name for e in METHODS if METHODS.get(e.name).__module__.startswith("pfl_bench.methods."))
 
 
 @pytest.mark.parametrize("method", BUILT_IN)
@@ -20,10 +21,21 @@ def test_something_beside_the_kit_pins_every_method(method):
     assert list(pins(method, ROOT / "tests"))
 
 
-def test_traffic_is_what_the_papers_say():
-    assert traffic("fedavg")[:2] == traffic("pfedhn")[:2] == (1.0, 1.0)
-    assert traffic("local")[:2] == (0.0, 0.0)
-    assert traffic("fedper")[:2] == traffic("pfedhn_pc")[:2] and 0 < traffic("fedper")[0] < 1
+def test_the_index_is_that_of_the_code():
+    assert (ROOT / "docs" / "methods" / "README.md").read_text() == index(ROOT / "tests")
+
+
+def test_traffic_and_state_are_what_the_papers_say():
+    fedavg, local, fedper, ditto = map(measure, ("fedavg", "local", "fedper", "ditto"))
+    assert (fedavg.down, fedavg.up, fedavg.own, fedavg.shared) == (1, 1, 0, 1)
+    assert (local.down, local.up, local.own) == (0, 0, 1)
+    assert 0 < fedper.down == fedper.up == fedper.shared < 1 and fedper.own == pytest.approx(1 - fedper.down)
+    assert (ditto.down, ditto.own, ditto.shared) == (1, 1, 1)
+    assert measure("pfedhn").down == 1 and measure("pfedhn_pc").down == fedper.down
+
+
+def test_needs_are_read_from_the_source():
+    assert needs("fedavg") == [] and "features" in needs("fedproto") and "class counts" in needs("fedpac")
 
 
 def test_only_registered_methods_have_pages():

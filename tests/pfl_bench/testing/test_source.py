@@ -20,7 +20,7 @@ def test_plugins_are_clean(path):
 
 def test_helper_files_are_read_too():
     assert [file for file, _, _ in sources("pfl_bench.methods.pfedhn_pc")] == [
-        "pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py"
+        "pfedhn_pc.py", "pfedhn.py", "_pfedhn.py", "_hypernetwork.py", "_layers.py"
     ]  # fmt: skip
 
 
