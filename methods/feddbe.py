@@ -17,6 +17,7 @@ from pfl_bench.api import (
     Served,
     State,
     Tensors,
+    UnsuitedError,
     cross_entropies,
     mean_over,
     register_method,
@@ -71,6 +72,8 @@ class FedDbe(Method):
 
     def init(self, fed: Federation) -> State:
         """The shared model, zbar from an initial round, and p_i = 0 per client."""
+        if fed.clients > fed.visits:
+            raise UnsuitedError(f"visits={fed.visits} do not take FedDBE to each of {fed.clients} clients once")
         server, sums = fed.init_params(), []
         for first in range(0, fed.clients, self.config.cohort):  # a few at a time: memory follows the cohort
             clients = fed.everyone[first : first + self.config.cohort]

@@ -54,7 +54,9 @@ class RunState:
     def federation(self, place: Place, phase: Phase, scenario: Scenario) -> Federation:
         """What the method sees of a place, now."""
         allowed = scenario.adapt_allowance if phase == "adapt" else scenario.local_steps
-        return Federation(place.group, self.costs, phase, allowed, self.round, self.visits / scenario.visits)
+        return Federation(
+            place.group, self.costs, phase, allowed, self.round, self.visits / scenario.visits, scenario.visits
+        )
 
 
 def doubt(data: bytes | None, run_id: str) -> str:

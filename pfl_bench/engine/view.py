@@ -23,21 +23,22 @@ class View:
 
     ``phase``: ``init`` and ``train`` (a round) spend the budget; ``adapt`` and ``enroll`` have an allowance of their
     own; in ``evaluate`` nothing may train. ``local_steps``: the mini-batch gradients that each client may spend in this
-    phase. ``progress``: the share of the budget spent before this round. ``costs``: a copy of the meter.
+    phase. ``progress``: the share of the budget spent before this round. ``visits``: client visits of the whole run.
+    ``costs``: a copy of the meter.
     """
 
     __slots__ = ("_at", "_group", "_meter", "_spent")
 
-    _at: tuple[Phase, int, int, float]
+    _at: tuple[Phase, int, int, float, int]
     _group: ClientGroup
     _meter: Costs
     _spent: dict[int, int]
 
     def __init__(
         self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0,
-        spent: dict[int, int] | None = None,
+        visits: int = 0, spent: dict[int, int] | None = None,
     ) -> None:  # fmt: skip
-        fields = group, meter, {} if spent is None else spent, (phase, local_steps, round, progress)
+        fields = group, meter, {} if spent is None else spent, (phase, local_steps, round, progress, visits)
         for name, value in zip(("_group", "_meter", "_spent", "_at"), fields, strict=True):
             object.__setattr__(self, name, value)
 
@@ -61,6 +62,11 @@ class View:
     def local_steps(self) -> int:
         """Mini-batch gradients that each client may spend in this phase."""
         return self._at[1]
+
+    @property
+    def visits(self) -> int:
+        """Client visits of the whole run, which is the budget; 0 for clients who are only enrolled."""
+        return self._at[4]
 
     @property
     def round(self) -> int:

@@ -55,7 +55,7 @@ class Harness:
         allowed = scenario.adapt_allowance if phase == "adapt" else scenario.local_steps
         at = self.rounds if round is None else round
         progress = min(1.0, at * self.spec.config.cohort / scenario.visits)
-        return Federation(self.group, self.costs, phase, local_steps or allowed, at, progress)
+        return Federation(self.group, self.costs, phase, local_steps or allowed, at, progress, scenario.visits)
 
     def clients(self, *ids: int) -> Tensor:
         """Client ids as the engine makes them; everybody, if none are given."""

@@ -190,7 +190,7 @@ def test_what_goes_wrong_in_an_inherited_hook_is_placed_in_the_file_of_that_hook
         "    Config = MethodConfig\n"
     )
     status, out, _ = run_tiny(cli, tiny, "--methods", "heir", "--seeds", "0", "--plugin", str(heir))
-    assert status == 1 and re.search(r"has no attribute 'sgd' \(fedavg\.py, line \d+, in round\)", out)
+    assert status == 1 and re.search(r"has no attribute 'server_memory' \(fedavg\.py, line \d+, in init\)", out)
 
 
 def test_an_exception_without_words_stops_no_other_run(cli, tiny, tmp_path):

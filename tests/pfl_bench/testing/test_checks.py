@@ -66,7 +66,8 @@ def test_cheats_are_found(title, round_function, complaint):
 
 def test_evaluation_that_trains_is_found():
     cheat(lambda *a: None, adapt=lambda state: state.server.map(lambda t: t.mul_(0.9)))
-    assert check("evaluation", "cheat") == "global_params changes the state"
+    said = check("evaluation", "cheat") or ""
+    assert "cheat.global_params changes the state, which only init and round may" in said
 
 
 def test_unmetered_traffic_is_found():

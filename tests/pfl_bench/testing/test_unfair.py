@@ -61,7 +61,7 @@ ENTRANTS = {
         "counts_costs": "predict takes derivatives",
     },
     ("serving", "serving_portion"): {"serves_some_as_it_serves_all": "asked at moment 'received' for clients [0]"},
-    ("serving", "serving_changes"): {"evaluation_changes_nothing": "global_params changes the state"},
+    ("serving", "serving_changes"): {"runs": "global_params changes the state, which only init and round may"},
     ("serving", "serving_vectors"): {"runs": "fed.train while models are evaluated"},
     # What is not in the state
     ("outside", "outside_memory"): {
