@@ -216,10 +216,8 @@ def _parse_and_run(program: typer.Typer, arguments: Sequence[str], name: str) ->
         return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
-    except typer.Abort:
-        raise
     except Exception as error:
-        if not hasattr(error, "format_message"):  # not one of the command-line parser's own
+        if not hasattr(error, "format_message"):  # not a complaint of the command-line parser
             raise
         if message := error.format_message():
             raise RequestError(message) from error

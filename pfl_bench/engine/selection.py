@@ -56,7 +56,7 @@ def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[
         summary.setdefault(moment, {})[selection] = {
             "visits": pick["visits"],
             "validation_accuracy": pick["validation_accuracy"],
-            "candidates": candidates[moment],
+            **({"candidates": candidates[moment]} if moment in candidates else {}),
             **scores.summary(),
         }
         for client, accuracy in enumerate(scores.accuracies):
