@@ -1,5 +1,5 @@
 # make run    environment, then the quick suite with every method
-# make test   environment, then the tests
+# make test   environment, then the tests, in two processes (one: .venv/bin/python -m pytest)
 # make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
 # make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
@@ -19,10 +19,10 @@ run: $(VENV)/.ready
 	$(BIN)/python -m pfl_bench run --methods all
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 smoke: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

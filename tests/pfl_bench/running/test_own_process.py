@@ -77,6 +77,9 @@ def test_every_harm_is_its_own_run_s_only(plugin):
         if not expected:
             assert fingerprint(event) == undisturbed, f"{deed}: bit for bit what it is in this process"
             continue
+        if deed == "parent" and isinstance(event, RunResult):  # it was through before its parent's end was seen
+            assert fingerprint(event) == undisturbed
+            continue
         assert isinstance(event, Failure), deed
         assert expected in event.reason and len(event.reason) < 500 and "\n" not in event.reason, deed
         assert len(event.details) <= 100_000
