@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, unknown
+from pfl_bench.errors import RequestError, about, shown, unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
@@ -119,10 +119,10 @@ def _suite(request: RunRequest) -> Suite:
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:
     """The data sets, partition rules and client models that the scenarios name."""
-    for registry, names in (
-        (DATASETS, {s.dataset.partition(":")[0] for s in scenarios}),
-        (PARTITIONS, {s.partition.rule for s in scenarios if s.partition.rule is not None}),
-        (MODELS, {name for s in scenarios for name in s.models}),
-    ):
-        for name in sorted(names):
-            registry.require(name)
+    for scenario in scenarios:
+        with about(f"scenario {shown(scenario.id)}"):
+            DATASETS.require(scenario.dataset.partition(":")[0])
+            if scenario.partition.rule is not None:
+                PARTITIONS.require(scenario.partition.rule)
+            for name in scenario.models:
+                MODELS.require(name)
