@@ -98,13 +98,12 @@ def _batches(pool: ImagePool, plan: BatchPlan) -> Iterator[tuple[Batch, ...]]:
     noise = None if plan.noise is None else plan.noise[..., : indices.shape[-1]]
     together = max(1, GATHER_VALUES // (pool.values * indices[:, 0].numel()))
     for first in range(0, plan.steps, together):
-        x, y = pool.gather(indices[:, first : first + together])
-        for step in range(x.shape[1]):
-            yield tuple(
-                Batch(x[:, step, d], y[:, step, d], weights[:, first + step, d],
-                      None if noise is None else noise[:, first + step, d])
-                for d in range(indices.shape[2])
-            )  # fmt: skip
+        own = slice(first, first + together)
+        x, y = pool.gather(indices[:, own])
+        parts = [x, y, weights[:, own], *([] if noise is None else [noise[:, own]])]
+        batches = [Batch(*each) for each in zip(*(part.flatten(1, 2).unbind(1) for part in parts), strict=True)]
+        for step in range(0, len(batches), plan.draws):
+            yield tuple(batches[step : step + plan.draws])
 
 
 def logits(model: ClientModel, served: Served, x: Tensor, counts: Tensor) -> Tensor:
