@@ -56,13 +56,24 @@ class UnrecordableError(Exception):
 def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, Replay]:
     """``function(*trees)`` and how to have it again. UnrecordableError where that would not be the same function."""
     leaves, structure = pytree.tree_flatten(trees)
-    inputs = [leaf.view_as(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]  # each an object of its own
+    inputs = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]  # each an object of its own
     recorder = _Recorder(inputs)
     with recorder:
         found = function(*pytree.tree_unflatten(inputs, structure))
-    recorder.graph.output(pytree.tree_map_only(Tensor, recorder.node_of, found))
+    given, shape = pytree.tree_flatten(found)
+    nodes = [recorder.node_of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in given]
+    simple = _is_simple(found)
+    recorder.graph.output(pytree.tree_unflatten(nodes, shape) if simple else nodes)
     _simplify(recorder.graph, aliases=not recorder.changes)
-    return found, fx.GraphModule(recorder.constants, recorder.graph).forward
+    replay: Replay = fx.GraphModule(recorder.constants, recorder.graph).forward
+    return found, replay if simple else lambda *inputs: pytree.tree_unflatten(replay(*inputs), shape)
+
+
+def _is_simple(tree: Any) -> bool:
+    """Whether a graph can give such a tree by itself."""
+    if type(tree) is dict:
+        return all(_is_simple(value) for value in tree.values())
+    return all(map(_is_simple, tree)) if type(tree) in (tuple, list) else tree is None or isinstance(tree, Tensor)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]

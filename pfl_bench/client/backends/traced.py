@@ -1,7 +1,9 @@
 """Small steps are bound by Python. One that recurs is recorded as its tensor operations and replayed."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,18 @@ from torch import Tensor
 from .recorded import Replay, record
 
 Function = Callable[..., Any]
+
+_off = ContextVar("tracing is off", default=False)
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Within it every function runs as it is."""
+    before = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(before)
 
 
 @dataclass
@@ -41,6 +55,8 @@ class TraceCache:
 
     def call(self, key: Hashable, function: Function, *trees: Any) -> Any:
         """``function(*trees)`` for trees of tensors. Equal keys promise the same pure function."""
+        if _off.get():
+            return function(*trees)
         leaves: list[Any] = []
         structure = _flatten(trees, leaves)
         entry = self._entry((key, structure, *[_kind(leaf) for leaf in leaves]))

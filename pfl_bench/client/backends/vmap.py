@@ -19,8 +19,8 @@ from pfl_bench.client.requests import Served, Trained, TrainRequest
 from pfl_bench.client.sgd import flat_step_
 from pfl_bench.data.pool import ImagePool, on_device
 
+from . import traced
 from .direction import Direction, Flats, Layout, axes
-from .traced import TRACES
 
 GATHER_VALUES = 2**22
 """Values gathered at a time: several small steps in one call, a big step alone."""
@@ -36,7 +36,7 @@ def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained
     taking = active_steps(request.plan)
     losses = []
     for step, batches in enumerate(_batches(pool, request.plan)):
-        found = TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
+        found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
         carry, fixed, loss = advance_(layout, flats, momentum, carry, fixed, found, active)
         losses.append(loss)
