@@ -94,10 +94,10 @@ def _named(name: str, arrays: dict[str, np.ndarray]) -> tuple[dict[tuple[str, st
         else:
             unused.append(key)
     listed = ", ".join(repr(key[:80]) for key in unused[:5]) + (", ..." if len(unused) > 5 else "")
-    for part in {part for part, _ in found}:
-        given = [what for what in ("images", "inputs", "tokens") if (part, what) in found]
-        if len(given) > 1:
-            raise RequestError(f"{name}: the part {part} has {' and '.join(given)}; one of them")
+    given = sorted({what for _, what in found} & {"images", "inputs", "tokens"})
+    if len(given) > 1:
+        keys = [repr(next(key for meant, key in called.items() if meant[1] == what)[:80]) for what in given]
+        raise RequestError(f"{name}: arrays {' and '.join(keys)} are samples of different kinds; call them alike")
     return found, [f"{len(unused)} arrays of the file are not used: {listed}"] if unused else []
 
 

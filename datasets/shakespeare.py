@@ -72,8 +72,8 @@ def load(request: DataRequest) -> ArrayDataset:
         )
     found = {key: np.concatenate(each) for key, each in parts.items()}
     return make_dataset(
-        "shakespeare", _without_unseen(found, notes), kind="tokens", vocabulary=vocabulary, groups="groups",
-        held_out_within="groups", notes=notes,
+        f"shakespeare:{request.argument}".rstrip(":"), _without_unseen(found, notes), kind="tokens",
+        vocabulary=vocabulary, groups="groups", held_out_within="groups", notes=notes,
     )  # fmt: skip
 
 

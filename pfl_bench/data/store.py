@@ -60,7 +60,7 @@ def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True)
         dataset = source(DataRequest(folder, argument, download))
         if not isinstance(dataset, ArrayDataset):
             raise RequestError(f"data set {name!r}: its source gave a {type(dataset).__name__}, no ArrayDataset")
-        if fetched and (folder / f"{name}.npz").exists():
+        if fetched and ":" not in dataset.name and (folder / f"{name}.npz").exists():
             record_hash(dataset, folder)
         check_hash(dataset, folder)
     except RequestError:
