@@ -143,20 +143,20 @@ def _beside(place: Path) -> Iterator[Path]:
 
 def stored_arrays(
     name: str, request: DataRequest, fetch: Callable[[Path], Arrays], originals: Sequence[Path] = (), *,
-    takes_argument: bool = False,
+    takes_argument: bool = False, asked: str = "",
 ) -> Arrays:  # fmt: skip
     """Arrays of ``<data-dir>/<name>.npz``; where there is no such file, fetch them once and store them.
 
     ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
     ``originals``: files of the source that lie in the data directory already, which ``fetch`` reads instead of the
-    network (``original_file``).
+    network (``original_file``). ``asked``: what the user calls the data set, if it is not its file's name.
     """
     if request.argument and not takes_argument:
         raise RequestError(f"data set {name!r} takes no argument, found {shown(request.argument)}")
-    path = request.data_dir / f"{name}.npz"
+    path, asked = request.data_dir / f"{name}.npz", asked or name
     if not path.exists():
         if not request.download and not originals:
-            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {name}'")
+            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {asked}'")
         try:
             with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
                 arrays = fetch(Path(folder))
@@ -175,4 +175,4 @@ def stored_arrays(
     try:
         return read_npz(path, name)
     except RequestError as error:
-        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {name}'") from error
+        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {asked}'") from error
