@@ -45,7 +45,8 @@ NEWS = {
     "open quote": (TRAIN + '"1","x","y\n', "is not readable as CSV"),
     "latin": (TRAIN.encode() + b'"1","\xe9","x"\n', "UTF-8"),
     "binary": (bytes(range(256)), "is not readable|must be"), "json": ('{"a": 1}', "row 1: it must be"),
-    "class missing": (TRAIN.replace('"1",', '"2",'), "never"), "tabs": (TRAIN.replace(",", "\t"), "is not readable as CSV"),
+    "class missing": (TRAIN.replace('"1",', '"2",'), "never"),
+    "tabs": (TRAIN.replace(",", "\t"), "is not readable as CSV"),
 }  # fmt: skip
 
 

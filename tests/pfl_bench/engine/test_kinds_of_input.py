@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from pfl_bench.api import RequestError, register_model
+from pfl_bench.api import RequestError, UnsuitedError, register_model
 from pfl_bench.client.build import make_model
 from pfl_bench.client.model import ClientModel
 from pfl_bench.data.inputs import InputSpec
+from pfl_bench.registry import METHODS
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import EnrollSpec
@@ -110,3 +111,15 @@ def test_checks_of_a_model_take_data_of_its_kind():
 @pytest.mark.parametrize("kind", ["table", "series"])
 def test_a_method_that_looks_at_samples_itself_takes_rows_and_series(kind):
     Harness("pefll", setup_of(kind), rounds=1)
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_every_method_takes_tokens_or_says_that_it_does_not(method):
+    """The kind that is least like an image: whole numbers, with which nothing can be computed."""
+    try:
+        harness = Harness(method, setup_of("tokens"), rounds=1)
+    except UnsuitedError as error:
+        assert method == "pefll" and "no tokens" in str(error)
+        return
+    for moment in harness.method.moments():
+        harness.served(moment)
