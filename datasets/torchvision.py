@@ -28,11 +28,11 @@ from pfl_bench.api import (
     whole_number,
 )
 
+from ._labelled_pictures import stacked_pictures
 from ._torchvision import torchvision_class
 
 OPTIONS = {"split": "a variant of the set", "size": "pixels"}
 PARTS = {"train": ("train", "trainval"), "validation": ("val", "valid"), "test": ("test",)}
-MOST_VALUES = 8 * 10**9
 
 
 @register_dataset("torchvision", source="torchvision.datasets", summary="torchvision:NAME, e.g. EMNIST?split=letters")
@@ -69,7 +69,7 @@ def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Map
         base |= {} if variant is None else {"split": variant}
         return _joined({"train": made(**base, train=True), "test": made(**base, train=False)}, size)
     if "split" not in takes:
-        images, labels = _pictures({"": made(**base)}, size)[""]
+        images, labels = stacked_pictures({"": made(**base)}, size)[""]
         return {"images": images, "labels": labels}
     parts = {}
     for part, words in PARTS.items():
@@ -95,48 +95,6 @@ def _split(made: Any, base: Mapping[str, Any], word: str) -> Any:
 
 def _joined(parts: Mapping[str, Any], size: int | None) -> Mapping[str, np.ndarray]:
     found = {}
-    for part, (images, labels) in _pictures(parts, size).items():
+    for part, (images, labels) in stacked_pictures(parts, size).items():
         found[f"{part}_images"], found[f"{part}_labels"] = images, labels
     return found
-
-
-def _pictures(parts: Mapping[str, Any], size: int | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Every part's pictures, ``[N, H, W]`` if all are grey, else ``[N, H, W, 3]``, and labels."""
-    from PIL import Image
-
-    total = sum(len(part) for part in parts.values())
-    if size is not None and total * size * size * 3 > MOST_VALUES:
-        raise RequestError(
-            f"{total} pictures of {size}x{size} pixels are more than {MOST_VALUES} values; choose a smaller size"
-        )
-    pictures: dict[str, list[np.ndarray]] = {}
-    labels: dict[str, list[int]] = {}
-    shape: tuple[int, int] | None = None
-    for part, samples in parts.items():
-        pictures[part], labels[part] = [], []
-        for at in range(len(samples)):
-            image, label = samples[at]
-            if not isinstance(image, Image.Image) or isinstance(label, bool) or not _is_whole(label):
-                raise RequestError("its samples are no pictures with a class; it is no classification set")
-            image = image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
-            image = image if size is None else image.resize((size, size), Image.Resampling.BILINEAR)
-            shape = shape or image.size
-            if image.size != shape:
-                raise RequestError(f"its pictures differ in size, {shape} and {image.size}: add size=32 to the request")
-            pictures[part].append(np.asarray(image))
-            labels[part].append(int(label))
-    grey = all(each.ndim == 2 for own in pictures.values() for each in own)
-    found = {}
-    for part, own in pictures.items():
-        if not own:
-            raise RequestError(f"its part {part} is empty")
-        same = own if grey else [np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for p in own]
-        found[part] = np.stack(same), np.asarray(labels[part], dtype=np.int64)
-    return found
-
-
-def _is_whole(label: object) -> bool:
-    try:
-        return int(label) == label  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        return False

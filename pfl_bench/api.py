@@ -25,6 +25,7 @@ from pfl_bench.data.inputs import InputKind, InputSpec
 from pfl_bench.data.making import make_dataset
 from pfl_bench.data.object_arrays import read_object
 from pfl_bench.data.originals import download, member, original_file
+from pfl_bench.data.outside import outside_package
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
 from pfl_bench.data.rows import coded, dataset_of_rows
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
@@ -49,7 +50,7 @@ __all__ = [
     "Scaled", "Served", "Sgd", "State", "Tensors", "Trained", "UnsuitedError", "channels_come_first", "coded",
     "cross_entropies", "cross_entropy", "dataset_of_rows", "download", "hold_out", "last_of_groups", "load_dataset",
     "make_dataset", "make_partition", "mean_over", "member", "name_list", "numpy_generator", "one_line",
-    "original_file", "read_argument", "read_npz", "read_object", "register_dataset", "register_method",
-    "register_model", "register_partition", "sgd_step_", "share_of_groups", "shown", "squared_distance", "stacked",
-    "stored_arrays", "total_cross_entropy", "whole_number", "zeros_like",
+    "original_file", "outside_package", "read_argument", "read_npz", "read_object", "register_dataset",
+    "register_method", "register_model", "register_partition", "sgd_step_", "share_of_groups", "shown",
+    "squared_distance", "stacked", "stored_arrays", "total_cross_entropy", "whole_number", "zeros_like",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ class ByTrain:
 
 
 class BySplit(ByTrain):
-    words = ("train", "val", "test")
+    words: tuple[str, ...] = ("train", "val", "test")
 
     def __init__(self, root, split="train", download=False):
         if split not in self.words:
