@@ -11,7 +11,7 @@ from pfl_bench.client.backends.cuda_graphs import Recordings
 from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.batches import BatchMode, BatchPlan, plan_all, plan_batches
 from pfl_bench.client.model import ClientModel
-from pfl_bench.data.pool import ImagePool, on_device
+from pfl_bench.data.pool import Pool, on_device
 from pfl_bench.seeds import numpy_generator
 
 COMPUTE_SAMPLES = 1024
@@ -51,7 +51,7 @@ class ClientGroup:
 
     model: ClientModel
     backend: Backend
-    pool: ImagePool
+    pool: Pool
     members: tuple[np.ndarray, ...]
     classes: int
     seed: int

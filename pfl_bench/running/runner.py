@@ -117,7 +117,7 @@ def make_plan(
         dataset = datasets[scenario.dataset]
         with about(f"scenario {shown(scenario.id)}"):
             for name in scenario.models:
-                model = make_model(name, dataset.input_shape, dataset.classes, scenario.precision)
+                model = make_model(name, dataset.input, dataset.classes, scenario.precision)
                 choose_backend(options.backend, model, torch.device(options.device))
             check_fit(scenario, dataset)
             for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):

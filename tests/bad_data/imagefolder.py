@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pfl_bench.data.dataset import hold_out, make_dataset
+from pfl_bench.data.held_out import hold_out
+from pfl_bench.data.making import make_dataset
 
 from .cases import Case, damage, kind
 from .npz import read
@@ -197,7 +198,7 @@ def parts_that_do_not_fit(r: random.Random, folder: Path) -> Case:
     paths = write(folder / "test", pictures(r))
     choice = r.randrange(6)
     if choice < 2:
-        write(folder / r.choice(["val", "validation", "extra", "unlabeled"]), pictures(r))
+        write(folder / r.choice(["extra", "unlabeled", "holdout"]), pictures(r))
     elif choice == 2:
         (folder / "test" / "dog").mkdir()
         paths[0].rename(folder / "test" / "dog" / "1.png")

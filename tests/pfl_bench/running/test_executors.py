@@ -92,7 +92,7 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     assert results[0].status == "finished"
     assert isinstance(results[1], Failure) and results[1].reason.startswith("mortal: its worker died 4 times")
     assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
-    assert isinstance(results[3], Failure) and "harmful wrote into train images" in results[3].reason
+    assert isinstance(results[3], Failure) and "harmful wrote into train inputs" in results[3].reason
     assert isinstance(results[4], Failure) and "SystemExit" in results[4].reason
     serial = [replace(jobs[0], config={**jobs[0].config, "lives": 0}), jobs[5]]
     undisturbed, _ = outcomes(SerialExecutor(), serial, setup)
@@ -111,12 +111,12 @@ def test_the_data_set_is_shared_and_not_copied():
         published = _publish(ray, [job, job], {setup.scenario.dataset: setup.dataset})
 
         def look(dataset):
-            images = dataset.train_images
+            images = dataset.train_inputs
             return images.flags.owndata, images.flags.writeable, images.nbytes
 
         assert len(published) == 1
         owned, writeable, size = ray.get(ray.remote(look).remote(published[setup.scenario.dataset]))
-        assert (owned, writeable, size) == (False, False, setup.dataset.train_images.nbytes)
+        assert (owned, writeable, size) == (False, False, setup.dataset.train_inputs.nbytes)
         (session,) = _sessions
         listening = addresses_listened_at(session.folder)
         assert listening and all(address in ("127.0.0.1", "::1") for address in listening), "nobody else can join"
