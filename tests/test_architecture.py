@@ -8,21 +8,22 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "text"}
+FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "tallies", "text"}
 SHELVES = ("methods", "datasets", "partitions", "models")
 MAY_IMPORT = {
     "text": set(),
     "errors": {"text"},
     "files": {"errors"},
     "commands": {"errors", "files", "text"},
-    "metrics": set(),
+    "metrics": {"tallies"},
+    "tallies": set(),
     "seeds": set(),
     "shelves": set(),
     "global_state": set(),
     "patches": set(),
     "trial": {"errors"},
     "registry": {"errors", "files", "global_state", "shelves", "patches", "trial"},
-    "spec": {"errors", "files", "registry"},
+    "spec": {"errors", "files", "metrics", "registry"},
     "data": FOUNDATION | {"spec"},
     "client": FOUNDATION | {"spec", "data"},
     "engine": FOUNDATION | {"spec", "data", "client"},
