@@ -17,7 +17,10 @@ from pfl_bench.client.net import Net
 from pfl_bench.client.params import Params, State, Tensors, squared_distance, stacked, zeros_like
 from pfl_bench.client.requests import Served, Trained
 from pfl_bench.client.sgd import Sgd, sgd_step_
-from pfl_bench.data.dataset import ArrayDataset, Arrays, hold_out, make_dataset
+from pfl_bench.data.dataset import ArrayDataset, Arrays
+from pfl_bench.data.held_out import hold_out
+from pfl_bench.data.inputs import InputKind, InputSpec
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
 from pfl_bench.engine.federation import Federation
@@ -36,8 +39,8 @@ from pfl_bench.spec.config import MethodConfig
 
 __all__ = [
     "LEARNING_RATES", "PLAIN_LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest",
-    "Federation", "Gradient", "GradientRule", "InputShape", "LocalSgdConfig", "Loss", "Method", "MethodConfig",
-    "Moment", "Net", "Params",
+    "Federation", "Gradient", "GradientRule", "InputKind",
+    "InputShape", "InputSpec", "LocalSgdConfig", "Loss", "Method", "MethodConfig", "Moment", "Net", "Params",
     "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "State", "Tensors", "Trained",
     "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "load_dataset", "make_dataset", "make_partition",
     "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",

@@ -97,7 +97,7 @@ def _info(call: ast.Call, tree: ast.Module, path: Path) -> Iterator[tuple[str, s
     """The texts among a call's keywords. Names of other things (``config=Classes``) are left out."""
     constants = dict(_assigned(tree.body))
     for keyword in call.keywords:
-        if keyword.arg is None or not isinstance(keyword.value, ast.Constant | ast.Name):
+        if keyword.arg is None or not isinstance(keyword.value, ast.Constant | ast.Name | ast.Tuple):
             raise UnreadableError(f"{path}: a keyword of a registration is not written out")
         value = constants.get(keyword.value.id) if isinstance(keyword.value, ast.Name) else _text(keyword.value)
         if value is not None:
@@ -137,4 +137,8 @@ def _assigned(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
 
 
 def _text(node: ast.expr) -> str | None:
+    """A literal text, or several in a tuple as one, joined by commas (``inputs=("image", "table")``)."""
+    if isinstance(node, ast.Tuple):
+        parts = [_text(part) for part in node.elts]
+        return ",".join(part or "" for part in parts) if parts and None not in parts else None
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

@@ -43,12 +43,16 @@ def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
     """Put a client model, or all, through its checks. Returns 1 if one fails."""
     load_plugins(plugins)
     names = parse_names(model, MODELS.known_names(), "client model", "--model")
+    from pfl_bench.data.store import load_dataset
     from pfl_bench.testing import MODEL_CHECKS, ModelContext  # loads torch
 
     context, console = ModelContext() if data is None else ModelContext(data), make_console()
-    _ = context.dataset  # one that is unknown is refused before anything is examined
+    if data is not None:
+        load_dataset(data)  # one that is unknown is refused before anything is examined
     names, broken = _loaded(console, MODELS, model, names)
-    failed = broken + sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
+    failed = broken + sum(
+        _report(console, MODEL_CHECKS, name, context, f"on {context.data_for(name)}") for name in names
+    )
     return _verdict(console, failed)
 
 

@@ -25,12 +25,11 @@ def verify_dataset(name: str, data_dir: Path | None) -> int:
 
 
 def _describe(name: str, dataset: ArrayDataset) -> None:
-    channels, height, width = dataset.input_shape
     console = make_console()
     for note in dataset.notes:
         say(console, f"Note: {name}: {note}")
     console.print(
-        f"{name}: {len(dataset.train_labels)} train and {len(dataset.test_labels)} test images, "
-        f"{height}x{width}x{channels}, {dataset.classes} classes, SHA-256 {dataset.sha256}",
+        f"{name}: {len(dataset.train_labels)} train and {len(dataset.test_labels)} test samples, "
+        f"{dataset.input}, {dataset.classes} classes, SHA-256 {dataset.sha256}",
         soft_wrap=True,
     )

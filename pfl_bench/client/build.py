@@ -1,13 +1,14 @@
 """Client models by name: factories in a registry, built, taken apart and checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from pfl_bench.errors import RequestError
+from pfl_bench.data.inputs import KINDS, InputKind, InputSpec, as_input
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import MODELS
 from pfl_bench.spec.scenario import Precision
 
@@ -16,59 +17,72 @@ from .model import BATCH_NORMS, ClientModel, tensors_of
 from .net import head_of
 from .params import Params
 
-InputShape = tuple[int, int, int]
-Factory = Callable[[InputShape, int], nn.Module]
+InputShape = tuple[int, ...]
+Factory = Callable[[InputSpec, int], nn.Module]
 
 _LOOP_ONLY = (nn.RNNBase,)
 """Modules without a rule for ``vmap``."""
 
 
-def register_model(name: str, *, backend: str = "", **info: str) -> Callable[[Factory], Factory]:
-    """Register ``factory(input_shape=(channels, height, width), classes) -> nn.Module`` as a client model.
+def register_model(
+    name: str, *, inputs: Sequence[InputKind] = (), backend: str = "", **info: str
+) -> Callable[[Factory], Factory]:
+    """Register ``factory(input, classes) -> nn.Module`` as a client model.
 
-    The module maps ``[B, C, H, W]`` to logits ``[B, classes]`` and says what is body and what is head: a child
+    ``input`` is an ``InputSpec``; of images ``channels, height, width = input``. ``inputs``: the kinds of input that
+    the model takes, empty for any; others are refused before it is built.
+    The module maps ``[B, *input.shape]`` to logits ``[B, classes]`` and says what is body and what is head: a child
     ``head``, applied to what its method ``features(x)`` or its child ``body`` gives, ``[B, d]``; an ``nn.Sequential``
     needs neither, its last layer is the head. Layers are the direct children with parameters, in definition order.
     ``backend="loop"``: for models that cannot be stacked.
     """
-    return MODELS.register(name, **({"backend": backend} if backend else {}), **info)
+    for kind in inputs:
+        if kind not in KINDS:
+            raise RequestError(f"client model {shown(name)}: inputs={shown(inputs)} must be among {', '.join(KINDS)}")
+    told = {"backend": backend, "inputs": ",".join(inputs)}
+    return MODELS.register(name, **{key: text for key, text in told.items() if text}, **info)
 
 
-def make_model(name: str, input_shape: InputShape, classes: int, precision: Precision = "fp32") -> ClientModel:
+def make_model(
+    name: str, input: InputSpec | InputShape, classes: int, precision: Precision = "fp32"
+) -> ClientModel:  # fmt: skip
     """Build a registered client model. RequestError if it does not fit the data or breaks its contract.
 
-    Equal requests get the same object, which lets runs share what is cached about it.
+    A bare shape is an image's. Equal requests get the same object, which lets runs share what is cached about it.
     """
-    entry = MODELS.entry(name)
-    return _make_model(entry.value, name, input_shape, classes, precision, entry.info.get("backend", ""))
+    entry, spec = MODELS.entry(name), as_input(input)
+    kinds = entry.info.get("inputs", "")
+    if kinds and spec.kind not in kinds.split(","):
+        raise RequestError(f"client model {name!r} does not fit {spec}: it takes {kinds.replace(',', ' or ')} inputs")
+    return _make_model(entry.value, name, spec, classes, precision, entry.info.get("backend", ""))
 
 
 @lru_cache(maxsize=64)
 def _make_model(
-    factory: Factory, name: str, input_shape: InputShape, classes: int, precision: Precision, backend: str
+    factory: Factory, name: str, input: InputSpec, classes: int, precision: Precision, backend: str
 ) -> ClientModel:
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights; do not disturb the caller's stream
-            module, training_module = (_uncounted(factory(input_shape, classes)) for _ in range(2))
+            module, training_module = (_uncounted(factory(input, classes)) for _ in range(2))
             module.eval(), training_module.train()
             model = ClientModel(
                 name=name, module=module, training_module=training_module, layers=_layers(module),
-                head=_head_names(module), classes=classes, factory=lambda: factory(input_shape, classes),
+                head=_head_names(module), classes=classes, factory=lambda: factory(input, classes),
                 precision=precision, backend=backend or _backend_needed(module), random=_is_random(training_module),
             )  # fmt: skip
-            model = replace(model, feature_size=_check(model, input_shape))
-            if not _repeats(model, input_shape):
+            model = replace(model, feature_size=_check(model, input))
+            if not _repeats(model, input):
                 model = replace(model, random=True)  # F.dropout without a module
-                if not _repeats(model, input_shape):
+                if not _repeats(model, input):
                     raise ValueError(
                         "in training it draws random numbers of its own (dropout inside nn.MultiheadAttention or "
                         "nn.LSTM?); use nn.Dropout, F.dropout or F.scaled_dot_product_attention"
                     )
-            if not model.backend and not _stacks(model, input_shape):
+            if not model.backend and not _stacks(model, input):
                 model = replace(model, backend="loop")
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise RequestError(f"client model {name!r} does not fit images of shape {input_shape}: {reason}") from error
+        raise RequestError(f"client model {name!r} does not fit {input}: {reason}") from error
     return model
 
 
@@ -111,9 +125,16 @@ def _is_random(module: nn.Module) -> bool:
     )
 
 
-def _check(model: ClientModel, input_shape: InputShape) -> int:
+def _example(input: InputSpec, *lead: int) -> Tensor:
+    """Samples of the right kind, ``[*lead, *input.shape]``."""
+    if input.kind == "tokens":
+        return torch.randint(input.vocabulary, (*lead, *input.shape))
+    return torch.rand(*lead, *input.shape)
+
+
+def _check(model: ClientModel, input: InputSpec) -> int:
     """The width of its features; ValueError unless the model is what it says it is."""
-    params, x = Params({n: t.detach() for n, t in tensors_of(model.module).items()}), torch.rand(3, *input_shape)
+    params, x = Params({n: t.detach() for n, t in tensors_of(model.module).items()}), _example(input, 3)
     with torch.no_grad():
         counts = torch.ones(3)
         net = model.evaluating(counts)
@@ -130,9 +151,9 @@ def _check(model: ClientModel, input_shape: InputShape) -> int:
     return features.shape[1]
 
 
-def _repeats(model: ClientModel, input_shape: InputShape) -> bool:
+def _repeats(model: ClientModel, input: InputSpec) -> bool:
     """Whether a training pass depends on nothing but its arguments."""
-    params, x = Params({n: t.detach() for n, t in tensors_of(model.module).items()}), torch.rand(3, *input_shape)
+    params, x = Params({n: t.detach() for n, t in tensors_of(model.module).items()}), _example(input, 3)
     batch = Batch(x, torch.zeros(3, dtype=torch.int64), torch.ones(3), torch.arange(3))
     found = []
     with torch.no_grad():
@@ -142,11 +163,11 @@ def _repeats(model: ClientModel, input_shape: InputShape) -> bool:
     return torch.equal(*found)
 
 
-def _stacks(model: ClientModel, input_shape: InputShape) -> bool:
+def _stacks(model: ClientModel, input: InputSpec) -> bool:
     """Whether a training pass of two clients at once works: some operations know no other way than one by one."""
     own = {name: t.detach().expand(2, *t.shape).clone() for name, t in tensors_of(model.module).items()}
     leaves = [own[name].requires_grad_() for name in own if name in model.trainable]
-    batch = Batch(torch.rand(2, 3, *input_shape), torch.zeros(2, 3, dtype=torch.int64), torch.ones(2, 3),
+    batch = Batch(_example(input, 2, 3), torch.zeros(2, 3, dtype=torch.int64), torch.ones(2, 3),
                   torch.arange(6).view(2, 3))  # fmt: skip
 
     def score(params: dict[str, Tensor], seen: Batch) -> Tensor:

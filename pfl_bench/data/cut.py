@@ -8,6 +8,7 @@ import numpy as np
 from pfl_bench.errors import RequestError
 
 from .dataset import ArrayDataset
+from .held_out import share_of_groups
 
 StrataKind = Literal["labels", "groups", "all"]
 Parts = dict[str, tuple[np.ndarray, ...]]
@@ -56,14 +57,11 @@ def strata_of(kind: StrataKind, dataset: ArrayDataset, least: int = 0) -> Strata
 def cut(
     shares: np.ndarray, truncate: bool, dataset: ArrayDataset, strata: Strata, rng: np.random.Generator
 ) -> Parts:  # fmt: skip
-    """Hold validation out of every class, shuffle each stratum of each split and cut it by the shares.
+    """Hold validation out, shuffle each stratum of each split and cut it by the shares.
 
     ``truncate``: each client gets its share rounded down, the rest goes to nobody.
     """
-    held_out = np.zeros(len(dataset.train_labels), dtype=bool)
-    for label in range(dataset.classes):
-        members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
-        held_out[members[: round(dataset.validation_share * len(members))]] = True
+    held_out = _validation(dataset, rng)
     rows = {
         "train": (strata.train, np.flatnonzero(~held_out)),
         "validation": (strata.train, np.flatnonzero(held_out)),
@@ -80,6 +78,19 @@ def cut(
                 owned[client].append(members[starts[client] : ends[client]])
         parts[split] = tuple(np.sort(np.concatenate(pieces)) for pieces in owned)
     return parts
+
+
+def _validation(dataset: ArrayDataset, rng: np.random.Generator) -> np.ndarray:
+    """Which training samples validate, bool ``[N]``: those the source names, or a share of every class or group."""
+    if dataset.validation is not None:
+        return dataset.validation
+    if dataset.held_out_within == "groups" and dataset.train_groups is not None:
+        return share_of_groups(dataset.train_groups, dataset.train_labels, dataset.validation_share, rng)
+    held_out = np.zeros(len(dataset.train_labels), dtype=bool)
+    for label in range(dataset.classes):
+        members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
+        held_out[members[: round(dataset.validation_share * len(members))]] = True
+    return held_out
 
 
 def _ends(shares: np.ndarray, count: int, truncate: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ from pfl_bench.client.backends import Backend
 from pfl_bench.client.backends.cuda_graphs import Recordings
 from pfl_bench.client.batches import BatchMode, BatchPlan, plan_all, plan_batches
 from pfl_bench.client.model import ClientModel
-from pfl_bench.data.pool import ImagePool, on_device
+from pfl_bench.data.pool import Pool, on_device
 from pfl_bench.seeds import numpy_generator
 
 COMPUTE_SAMPLES = 1024
@@ -50,7 +50,7 @@ class ClientGroup:
 
     model: ClientModel
     backend: Backend
-    pool: ImagePool
+    pool: Pool
     members: tuple[np.ndarray, ...]
     classes: int
     seed: int

@@ -15,7 +15,7 @@ from pfl_bench.client.backends import Backend
 from pfl_bench.client.losses import check_value
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.requests import Served
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import Pool
 
 CHUNK_IMAGES = 8192
 
@@ -60,12 +60,12 @@ class Scores:
 class EvaluationSet:
     """One split: a pool of images and each client's samples, padded to ``[clients, longest]``; ``real`` marks them."""
 
-    pool: ImagePool
+    pool: Pool
     indices: Tensor
     real: Tensor
 
     @classmethod
-    def of(cls, pool: ImagePool, members: tuple[np.ndarray, ...]) -> "EvaluationSet":
+    def of(cls, pool: Pool, members: tuple[np.ndarray, ...]) -> "EvaluationSet":
         """Pad the clients' index arrays."""
         longest = max(len(own) for own in members)
         padded = np.stack([np.pad(own, (0, longest - len(own)), mode="edge") for own in members])

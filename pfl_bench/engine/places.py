@@ -9,7 +9,7 @@ from pfl_bench.client.backends import choose_backend
 from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import make_pool
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
@@ -33,10 +33,8 @@ def build_groups(
     """One group of training clients per client model, with training samples only; client i has model i modulo their
     number."""
     scenario, device = spec.scenario, torch.device(options.device)
-    models = tuple(
-        make_model(name, dataset.input_shape, dataset.classes, scenario.precision) for name in scenario.models
-    )
-    pool = ImagePool.of(dataset.train_images, dataset.train_labels, dataset.mean, dataset.std, device)
+    models = tuple(make_model(name, dataset.input, dataset.classes, scenario.precision) for name in scenario.models)
+    pool = make_pool(dataset, "train", device)
     training = len(partition.train) - partition.novel
     return tuple(
         ClientGroup(
@@ -61,7 +59,7 @@ def build_places(spec: RunSpec, dataset: ArrayDataset, partition: Partition, opt
     """The groups with what is evaluated on."""
     groups = build_groups(spec, dataset, partition, options)
     device = torch.device(options.device)
-    unseen = ImagePool.of(dataset.test_images, dataset.test_labels, dataset.mean, dataset.std, device)
+    unseen = make_pool(dataset, "test", device)
 
     def of(parts: tuple[np.ndarray, ...], group: ClientGroup) -> tuple[np.ndarray, ...]:
         return tuple(parts[number] for number in group.numbers)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pfl_bench.client.build import InputShape
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors
+from pfl_bench.data.inputs import InputSpec
 from pfl_bench.data.pool import on_device
 from pfl_bench.seeds import numpy_generator
 
@@ -116,10 +117,14 @@ class View:
         return self._group.classes
 
     @property
+    def input(self) -> InputSpec:
+        """What a sample is, and its shape."""
+        return self._group.pool.input
+
+    @property
     def input_shape(self) -> InputShape:
-        """Channels, height and width of a sample."""
-        height, width, channels = self._group.pool.images.shape[1:]
-        return channels, height, width
+        """Shape of a sample: channels, height and width of an image."""
+        return self.input.shape
 
     @property
     def class_counts(self) -> Tensor:

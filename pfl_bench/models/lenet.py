@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import InputShape, register_model
+from pfl_bench.api import InputSpec, register_model
 
 
 class LeNet(nn.Module):
@@ -12,9 +12,9 @@ class LeNet(nn.Module):
     ReLU comes after pooling, where it works on a quarter of the values: max(relu(x)) = relu(max(x)).
     """
 
-    def __init__(self, input_shape: InputShape, classes: int, kernels: int) -> None:
+    def __init__(self, input: InputSpec, classes: int, kernels: int) -> None:
         super().__init__()
-        channels, height, width = input_shape
+        channels, height, width = input
         sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
         if min(sides) < 1:
             raise ValueError(f"images of {height}x{width} pixels are too small; 16x16 is the least")
@@ -36,25 +36,41 @@ class LeNet(nn.Module):
         return logits
 
 
-@register_model("lenet", summary="LeNet with 16 and 32 kernels (pFedHN, CIFAR: 121,182 weights for 10 classes)")
-def lenet(input_shape: InputShape, classes: int) -> nn.Module:
+@register_model(
+    "lenet",
+    inputs=("image",),
+    summary="LeNet with 16 and 32 kernels (pFedHN, CIFAR: 121,182 weights for 10 classes)",
+)
+def lenet(input: InputSpec, classes: int) -> nn.Module:
     """The paper's CIFAR network; on one channel its grey variant."""
-    return LeNet(input_shape, classes, kernels=16)
+    return LeNet(input, classes, kernels=16)
 
 
-@register_model("lenet8", summary="LeNet with 8 and 16 kernels (small client of the compute-budget experiment)")
-def lenet8(input_shape: InputShape, classes: int) -> nn.Module:
+@register_model(
+    "lenet8",
+    inputs=("image",),
+    summary="LeNet with 8 and 16 kernels (small client of the compute-budget experiment)",
+)
+def lenet8(input: InputSpec, classes: int) -> nn.Module:
     """Half as many kernels as the paper's CIFAR network."""
-    return LeNet(input_shape, classes, kernels=8)
+    return LeNet(input, classes, kernels=8)
 
 
-@register_model("lenet32", summary="LeNet with 32 and 64 kernels (large client of the compute-budget experiment)")
-def lenet32(input_shape: InputShape, classes: int) -> nn.Module:
+@register_model(
+    "lenet32",
+    inputs=("image",),
+    summary="LeNet with 32 and 64 kernels (large client of the compute-budget experiment)",
+)
+def lenet32(input: InputSpec, classes: int) -> nn.Module:
     """Twice as many kernels as the paper's CIFAR network."""
-    return LeNet(input_shape, classes, kernels=32)
+    return LeNet(input, classes, kernels=32)
 
 
-@register_model("lenet7", summary="LeNet with 7 and 14 kernels (pFedHN, MNIST)")
-def lenet7(input_shape: InputShape, classes: int) -> nn.Module:
+@register_model(
+    "lenet7",
+    inputs=("image",),
+    summary="LeNet with 7 and 14 kernels (pFedHN, MNIST)",
+)
+def lenet7(input: InputSpec, classes: int) -> nn.Module:
     """The paper's MNIST network."""
-    return LeNet(input_shape, classes, kernels=7)
+    return LeNet(input, classes, kernels=7)

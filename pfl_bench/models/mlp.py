@@ -1,22 +1,23 @@
 """Small dense client models."""
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import InputShape, register_model
+from pfl_bench.api import InputSpec, register_model
 
 
 class Mlp(nn.Module):
-    """One hidden ReLU layer on the flattened image."""
+    """One hidden ReLU layer on the flattened sample."""
 
-    def __init__(self, input_shape: InputShape, classes: int, hidden: int) -> None:
+    def __init__(self, input: InputSpec, classes: int, hidden: int) -> None:
         super().__init__()
-        channels, height, width = input_shape
-        self.hidden = nn.Linear(channels * height * width, hidden)
+        self.hidden = nn.Linear(math.prod(input), hidden)
         self.head = nn.Linear(hidden, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """``[B, hidden]`` of images ``[B, C, H, W]``."""
+        """``[B, hidden]`` of samples ``[B, ...]``."""
         return F.relu(self.hidden(x.flatten(1)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -25,7 +26,7 @@ class Mlp(nn.Module):
         return logits
 
 
-@register_model("mlp", summary="64 hidden units")
-def mlp(input_shape: InputShape, classes: int) -> nn.Module:
+@register_model("mlp", inputs=("image", "table", "series"), summary="64 hidden units")
+def mlp(input: InputSpec, classes: int) -> nn.Module:
     """The client model of the suite ``quick``."""
-    return Mlp(input_shape, classes, hidden=64)
+    return Mlp(input, classes, hidden=64)

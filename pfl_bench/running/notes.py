@@ -29,7 +29,7 @@ def method_notes(plan: Plan) -> list[str]:
     for run in plan.runs:
         data = plan.datasets[run.scenario.dataset]
         for name in run.scenario.models if METHODS.get(run.method).without_batch_norm else ():
-            if not make_model(name, data.input_shape, data.classes).norms:
+            if not make_model(name, data.input, data.classes).norms:
                 left = METHODS.get(run.method).without_batch_norm
                 lines[f"{run.method} is {left} with the client model {name}, which has no BatchNorm layers"] = None
     return list(lines)

@@ -112,7 +112,7 @@ def make_plan(
     for scenario in scenarios.values():
         dataset = datasets[scenario.dataset]
         for name in scenario.models:
-            model = make_model(name, dataset.input_shape, dataset.classes, scenario.precision)
+            model = make_model(name, dataset.input, dataset.classes, scenario.precision)
             choose_backend(options.backend, model, torch.device(options.device))
         check_fit(scenario, dataset)
         for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):

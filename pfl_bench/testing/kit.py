@@ -181,17 +181,24 @@ def state_bytes(data: bytes) -> bytes:
 
 
 def altered(dataset: ArrayDataset, rows: np.ndarray, *, test: bool = False, labels: bool = True) -> ArrayDataset:
-    """The same data set with other pixels (and labels) in these training rows and, if asked, in all test rows."""
+    """The same data set with other inputs (and labels) in these training rows and, if asked, in all test rows."""
     rng = np.random.default_rng(1)
-    images, classes = dataset.train_images.copy(), dataset.train_labels.copy()
-    images[rows] = rng.integers(0, 256, images[rows].shape, dtype=np.uint8)
+    inputs, classes = dataset.train_inputs.copy(), dataset.train_labels.copy()
+    inputs[rows] = _noise(dataset, inputs[rows], rng)
     if labels:
         classes[rows] = rng.integers(0, dataset.classes, len(rows))
-    changed = replace(dataset, train_images=images, train_labels=classes)
+    changed = replace(dataset, train_inputs=inputs, train_labels=classes)
     if test:
-        noise = rng.integers(0, 256, dataset.test_images.shape, dtype=np.uint8)
-        changed = replace(changed, test_images=noise, test_labels=np.roll(dataset.test_labels, 1))
+        noise = _noise(dataset, dataset.test_inputs, rng)
+        changed = replace(changed, test_inputs=noise, test_labels=np.roll(dataset.test_labels, 1))
     return changed
+
+
+def _noise(dataset: ArrayDataset, like: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random inputs of the same kind."""
+    if like.dtype.kind == "f":
+        return rng.normal(size=like.shape).astype(like.dtype) * np.asarray(dataset.std, like.dtype)
+    return rng.integers(0, dataset.input.vocabulary or 256, like.shape, dtype=like.dtype)
 
 
 def tensors_of(tree: Any) -> list[torch.Tensor]:

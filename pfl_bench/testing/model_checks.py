@@ -53,7 +53,8 @@ def evaluates_alike(name: str, context: ModelContext) -> None:
     torch.manual_seed(5)
     if not torch.equal(right, logits("loop", model, params, x, ones)):
         raise CheckFailedError("the same samples give other outputs the second time; does it draw random numbers?")
-    padded, counts = torch.cat([x, x[:, :2].flip(0) * 3], dim=1), torch.cat([ones, ones[:, :2] * 0], dim=1)
+    other = x[:, :2].flip(0) * (3 if x.is_floating_point() else 1)
+    padded, counts = torch.cat([x, other], dim=1), torch.cat([ones, ones[:, :2] * 0], dim=1)
     for backend in context.backends(name):
         cases = {
             "with padding": logits(backend, model, params, padded, counts)[:, :SAMPLES],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine.clients import ClientGroup
 from pfl_bench.engine.places import build_groups
+from pfl_bench.registry import MODELS
 from pfl_bench.spec.options import Options
 
 from .harness import Harness
@@ -31,24 +32,44 @@ FEW, SHORT = (1, 2, 20, 3), (3, 5, 20, 4)
 """Training samples of clients, too few for a batch. Two make batch normalisation too ill-conditioned to compare."""
 
 
+IMAGES = "synthetic:classes=3,n=120,side=16,channels=3"
+DATA = {
+    "": IMAGES,
+    "image": IMAGES,
+    "table": "synthetic:kind=table,classes=3,n=120,features=12",
+    "series": "synthetic:kind=series,classes=3,n=120,channels=3,time=32",
+    "tokens": "synthetic:kind=tokens,classes=3,n=120,length=16,vocabulary=30",
+}
+"""What client models of each kind are examined on."""
+
+
+@lru_cache(maxsize=8)
+def _loaded(data: str) -> ArrayDataset:
+    return load_dataset(data)
+
+
 @dataclass(frozen=True)
 class ModelContext:
-    """The data that client models are examined on."""
+    """The data that client models are examined on: a data set, or, if it is "", one of a kind that each takes."""
 
-    data: str = "synthetic:classes=3,n=120,side=16,channels=3"
+    data: str = ""
 
-    @cached_property
-    def dataset(self) -> ArrayDataset:
-        """The data set."""
-        return load_dataset(self.data)
+    def data_for(self, name: str) -> str:
+        """The data set for a client model; images if it says nothing of the kinds it takes."""
+        return self.data or DATA[MODELS.entry(name).info.get("inputs", "").split(",")[0]]
+
+    def dataset(self, name: str) -> ArrayDataset:
+        """That data set, loaded."""
+        return _loaded(self.data_for(name))
 
     def model(self, name: str) -> ClientModel:
         """The client model for this data; RequestError if it does not fit or breaks its contract."""
-        return make_model(name, self.dataset.input_shape, self.dataset.classes)
+        data = self.dataset(name)
+        return make_model(name, data.input, data.classes)
 
     def setup(self, name: str) -> TinySetup:
         """A tiny scenario with this client model."""
-        own = tiny_setup(self.data, name, {"rule": "iid"}, clients=4)
+        own = tiny_setup(self.data_for(name), name, {"rule": "iid"}, clients=4)
         return own.but(visits=4, local_steps=4, eval_every=2)
 
     def backends(self, name: str) -> Sequence[str]:

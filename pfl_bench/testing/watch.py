@@ -15,7 +15,7 @@ from pfl_bench.client.backends import Backend, choose_backend
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.net import Net
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import Pool
 from pfl_bench.engine import places
 
 MOST_PASSES = 8
@@ -59,7 +59,7 @@ class Watch:
     def backend(self, real: Backend) -> Backend:
         """``real`` (it must be ``loop``: there a gradient is one backward pass), watched."""
 
-        def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
+        def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
             cost = 1 if request.rule is None else request.rule.gradients
             steps = sum(request.plan.steps_of(client) for client in range(request.plan.clients))
             self.batch, self.passes = int(request.plan.sizes.max()), 0
@@ -79,7 +79,7 @@ class Watch:
                 )
             return found
 
-        def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tuple[Any, int]:
+        def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
             self.batch = len(pool.host_labels)
             found, taken = self.during(lambda: real.compute(model, pool, request))
             self.batch = None
@@ -104,7 +104,7 @@ class Watch:
         return replace(real, train=train, compute=compute, logits=logits)
 
 
-def _holds_samples(leaf: Any, pool: ImagePool) -> bool:
+def _holds_samples(leaf: Any, pool: Pool) -> bool:
     """Whether a result has a sample of the pool somewhere in its last axes."""
     if not isinstance(leaf, Tensor) or leaf.numel() < pool.values or leaf.numel() % pool.values:
         return False

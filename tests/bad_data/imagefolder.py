@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pfl_bench.data.dataset import hold_out, make_dataset
+from pfl_bench.data.held_out import hold_out
+from pfl_bench.data.making import make_dataset
 
 from .cases import Case, damage, kind
 from .npz import read

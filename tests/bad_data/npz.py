@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pfl_bench.data.dataset import make_dataset
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
 

@@ -61,7 +61,7 @@ class Images(Dataset):
 
 def client_data(data: ArrayDataset, members: np.ndarray) -> Subset:
     """One client's training samples."""
-    return Subset(Images(data.train_images, data.train_labels, data.mean, data.std), np.asarray(members).tolist())
+    return Subset(Images(data.train_inputs, data.train_labels, data.mean, data.std), np.asarray(members).tolist())
 
 
 def plain_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:

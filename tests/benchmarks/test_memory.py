@@ -48,6 +48,6 @@ def test_memory_of_workers(benchmark, capsys, workers):
             most.update({kind: max(most[kind], now[kind]) for kind in most})
 
     benchmark.pedantic(execute, rounds=1)
-    megabytes = (base.dataset.train_images.nbytes + base.dataset.test_images.nbytes) / 1e6
+    megabytes = (base.dataset.train_inputs.nbytes + base.dataset.test_inputs.nbytes) / 1e6
     figures = {f"MB {kind} per worker": value / 1e6 for kind, value in most.items()}
     report(benchmark, capsys, f"{workers} workers", {"workers": workers, "MB data set": megabytes, **figures})

@@ -20,7 +20,7 @@ def test_digits_are_real_and_offline():
     digits = load_dataset("digits")
     assert len(digits.train_labels) + len(digits.test_labels) == 1797
     assert digits.classes == 10 and digits.input_shape == (1, 8, 8)
-    assert digits.train_images.max() == 255
+    assert digits.train_inputs.max() == 255
 
 
 def test_synthetic_options():
@@ -75,7 +75,7 @@ def test_imagefolder(tmp_path, separate):
                 Image.new("RGB", (10, 8), (label * 200, i, 0)).save(folder / f"{i}.png")
     dataset = load_dataset(f"imagefolder:{tmp_path}")
     assert dataset.classes == 2 and dataset.input_shape == (3, 8, 10)
-    red = dataset.test_images[..., 0].mean(axis=(1, 2))
+    red = dataset.test_inputs[..., 0].mean(axis=(1, 2))
     assert np.array_equal(red > 100, dataset.test_labels == 1)
 
 
@@ -179,6 +179,12 @@ class FakePart:
         self.targets = list(np.arange(n) % 10)
 
 
+class FakeColourPart(FakePart):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.data = np.repeat(self.data[..., None], 3, axis=3)
+
+
 def fake_torchvision(monkeypatch, **classes):
     package, datasets = types.ModuleType("torchvision"), types.ModuleType("torchvision.datasets")
     for name, cls in classes.items():
@@ -192,7 +198,7 @@ def fake_torchvision(monkeypatch, **classes):
     ("name", "cls"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("cifar10", "CIFAR10")]
 )
 def test_download_is_stored_and_hashed(tmp_path, monkeypatch, name, cls):
-    fake_torchvision(monkeypatch, **{cls: FakePart})
+    fake_torchvision(monkeypatch, **{cls: FakeColourPart if name == "cifar10" else FakePart})
     dataset = load_dataset(name, tmp_path)
     assert len(dataset.train_labels) == 40
     assert (tmp_path / f"{name}.npz").exists() and dataset.sha256 in (tmp_path / f"{name}.json").read_text()
@@ -226,7 +232,7 @@ def test_omniglot_is_pooled_by_alphabet(tmp_path, monkeypatch):
     assert set(dataset.train_groups) == {0, 1, 2, 3}
     per_character = np.unique(np.stack([dataset.test_groups, dataset.test_labels]), axis=1, return_counts=True)[1]
     assert set(per_character) == {3}, "3 of 20 drawings are test"
-    assert dataset.train_images.max() == 0, "white paper becomes 0"
+    assert dataset.train_inputs.max() == 0, "white paper becomes 0"
 
 
 def test_cifar100_super_classes(tmp_path, monkeypatch):

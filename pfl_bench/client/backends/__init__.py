@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import Pool
 from pfl_bench.errors import RequestError, unknown
 
 from . import graph, loop, stacked_compute, vmap
@@ -28,8 +28,8 @@ class Backend:
     """
 
     name: str
-    train: Callable[[ClientModel, ImagePool, TrainRequest], Trained]
-    compute: Callable[[ClientModel, ImagePool, ComputeRequest], tuple[Any, int]]
+    train: Callable[[ClientModel, Pool, TrainRequest], Trained]
+    compute: Callable[[ClientModel, Pool, ComputeRequest], tuple[Any, int]]
     logits: Callable[[ClientModel, Served, Tensor, Tensor], Tensor]
 
 
@@ -40,7 +40,7 @@ BACKENDS: Mapping[str, Backend] = {
 }
 
 
-def _train_auto(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
+def _train_auto(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Stacking pays from two clients on."""
     return (loop if request.plan.clients == 1 else vmap).train(model, pool, request)
 

@@ -12,7 +12,7 @@ from pfl_bench.client.batches import Batch
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import plain
 from pfl_bench.client.requests import Trained, TrainRequest
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import Pool
 
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
 from .direction import Direction
@@ -22,7 +22,7 @@ RECORDINGS = Recordings()
 """The process's recordings: rounds and runs with the same step share them."""
 
 
-def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
+def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Execute a request by replaying the recorded step."""
     direction = Direction.of(model, request)
     inputs = _inputs(direction, request, pool.device)
@@ -54,7 +54,7 @@ def _inputs(direction: Direction, request: TrainRequest, device: torch.device) -
     }
 
 
-def _record(direction: Direction, pool: ImagePool, inputs: dict[str, Any]) -> Recording:
+def _record(direction: Direction, pool: Pool, inputs: dict[str, Any]) -> Recording:
     def step(now: dict[str, Any]) -> None:
         position = now["position"].clamp(max=now["indices"].shape[1] - 1)  # warming up may run past the end
 

@@ -13,10 +13,10 @@ from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
 from pfl_bench.client.sgd import sgd_step_
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.pool import Pool
 
 
-def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
+def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Execute a request client by client."""
     each = [_train_one(model, pool, request, position) for position in range(request.plan.clients)]
     params, momentum, carry, losses = (list(column) for column in zip(*each, strict=True))
@@ -24,7 +24,7 @@ def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained
 
 
 def _train_one(
-    model: ClientModel, pool: ImagePool, request: TrainRequest, position: int
+    model: ClientModel, pool: Pool, request: TrainRequest, position: int
 ) -> tuple[Params, Params, Any, Tensor]:
     params = request.params.map(lambda tensor: _own(tensor[position]))
     momentum = request.momentum.map(lambda tensor: _own(tensor[position]))
@@ -74,7 +74,7 @@ class _Step:
         return dict(zip(leaves, found, strict=True))
 
 
-def _batches(pool: ImagePool, request: TrainRequest, position: int, step: int) -> tuple[Batch, ...]:
+def _batches(pool: Pool, request: TrainRequest, position: int, step: int) -> tuple[Batch, ...]:
     plan, batches = request.plan, []
     for draw, size in enumerate(plan.sizes[position, step].tolist()):
         x, y = pool.gather(plan.indices[position, step, draw, :size])
@@ -83,7 +83,7 @@ def _batches(pool: ImagePool, request: TrainRequest, position: int, step: int) -
     return tuple(batches)
 
 
-def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tuple[Any, int]:
+def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
     """Execute a request client by client; the result, and how often a sample passed through the model, at least 1."""
     passes, each = 1, []
     for position in range(request.plan.clients):

@@ -11,13 +11,13 @@ from pfl_bench.client.batches import Batch
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import plain
 from pfl_bench.client.requests import ComputeRequest
-from pfl_bench.data.pool import ImagePool, on_device
+from pfl_bench.data.pool import Pool, on_device
 
 COMPUTE_VALUES = 2**23
 """Sample values in memory at a time."""
 
 
-def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tuple[Any, int]:
+def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
     """As ``loop.compute``, several clients at once."""
     plan = request.plan
     together = max(1, COMPUTE_VALUES // (pool.values * plan.indices.shape[-1] * (request.models or 1)))
@@ -26,7 +26,7 @@ def compute(model: ClientModel, pool: ImagePool, request: ComputeRequest) -> tup
     return pytree.tree_map(lambda *parts: torch.cat(parts), *found), max(1, *passes) * (request.models or 1)
 
 
-def _group(model: ClientModel, pool: ImagePool, request: ComputeRequest, own: slice) -> tuple[Any, int]:
+def _group(model: ClientModel, pool: Pool, request: ComputeRequest, own: slice) -> tuple[Any, int]:
     given = () if request.aux is None else request.aux
     params, aux = (pytree.tree_map(lambda leaf: leaf[own], plain(tree)) for tree in (request.params, given))
     indices, sizes = request.plan.indices[own, :, 0], request.plan.sizes[own, :, 0]

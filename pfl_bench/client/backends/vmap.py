@@ -17,7 +17,7 @@ from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain
 from pfl_bench.client.requests import Served, Trained, TrainRequest
 from pfl_bench.client.sgd import flat_step_
-from pfl_bench.data.pool import ImagePool, on_device
+from pfl_bench.data.pool import Pool, on_device
 
 from .direction import Direction, Flats, Layout, axes
 from .traced import TRACES
@@ -26,7 +26,7 @@ GATHER_VALUES = 2**22
 """Values gathered at a time: several small steps in one call, a big step alone."""
 
 
-def train(model: ClientModel, pool: ImagePool, request: TrainRequest) -> Trained:
+def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Execute a request on all clients at once; short batches are padded and weighted 0."""
     direction = Direction.of(model, request)
     layout = direction.layout
@@ -92,7 +92,7 @@ def padding(plan: BatchPlan) -> tuple[Tensor, Tensor]:
     return indices, on_device(weights, indices.device)
 
 
-def _batches(pool: ImagePool, plan: BatchPlan) -> Iterator[tuple[Batch, ...]]:
+def _batches(pool: Pool, plan: BatchPlan) -> Iterator[tuple[Batch, ...]]:
     """The batches of every step, one per draw; samples are gathered for several steps at a time."""
     indices, weights = padding(plan)
     noise = None if plan.noise is None else plan.noise[..., : indices.shape[-1]]

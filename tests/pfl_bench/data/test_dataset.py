@@ -3,7 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from pfl_bench.data.dataset import content_hash, hold_out, make_dataset
+from pfl_bench.data.dataset import content_hash
+from pfl_bench.data.held_out import hold_out
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays, write_npz
 from pfl_bench.errors import RequestError
 
@@ -23,7 +25,7 @@ def test_grey_images_get_a_channel_and_statistics_are_measured():
     dataset = make_dataset("x", arrays())
     assert dataset.input_shape == (1, 8, 8)
     assert dataset.classes == 4
-    pixels = dataset.train_images / 255
+    pixels = dataset.train_inputs / 255
     assert dataset.mean == pytest.approx((pixels.mean(),))
     assert dataset.std == pytest.approx((pixels.std(),))
 
@@ -31,12 +33,16 @@ def test_grey_images_get_a_channel_and_statistics_are_measured():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_images": np.zeros((20, 8, 8), np.float32)}, "train_images must be uint8, found float32"),
+        ({"train_images": np.zeros((20, 8, 8), np.int16)}, "train_images must be uint8 or float, found int16"),
+        (
+            {"train_images": np.zeros((20, 8, 8), np.float32)},
+            "train and test samples differ in type: float32 and uint8",
+        ),
         ({"train_images": np.zeros((20, 8), np.uint8)}, r"train_images must have shape \[N, H, W\]"),
         ({"train_images": np.zeros((20, 8, 8, 4), np.uint8)}, "train_images must have shape"),
         ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "train_images is empty"),
         ({"test_images": np.zeros((8, 9, 8), np.uint8)}, "differ in shape"),
-        ({"train_labels": np.zeros(19, np.int64)}, "train_labels has 19 entries for 20 images"),
+        ({"train_labels": np.zeros(19, np.int64)}, "train_labels has 19 entries for 20 samples"),
         ({"train_labels": np.zeros(20)}, "train_labels must be whole numbers"),
         ({"train_labels": np.full(20, -1)}, "train_labels has the value -1; the lowest allowed is 0"),
         ({"test_labels": np.full(8, 4)}, "test_labels has the value 4; the highest allowed is 3"),

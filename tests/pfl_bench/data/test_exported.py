@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pfl_bench.data.dataset import make_dataset
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import Partition, make_partition
 from pfl_bench.errors import RequestError
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pfl_bench.data.dataset import ArrayDataset, make_dataset
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import SPLITS, Partition, make_partition
 from pfl_bench.data.store import load_dataset
 from pfl_bench.errors import RequestError

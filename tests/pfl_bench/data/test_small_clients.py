@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from pfl_bench.datasets.omniglot import pool_alphabets
 
-from pfl_bench.data.dataset import ArrayDataset, make_dataset
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import make_partition
 from pfl_bench.errors import RequestError
 

@@ -42,14 +42,14 @@ def test_every_place_has_its_clients_validation_and_test_samples():
             assert real(place.validation)[position] == setup.partition.validation[number].tolist()
             assert real(place.test)[position] == setup.partition.test[number].tolist()
         assert place.validation.pool is place.group.pool, "validation is held out of the training images"
-        assert len(place.test.pool.images) == len(setup.dataset.test_labels)
+        assert len(place.test.pool.inputs) == len(setup.dataset.test_labels)
 
 
 def test_groups_are_built_without_the_test_images():
     """So that nothing a method is handed can lead to them."""
     setup = tiny_setup()
     (group,) = build_groups(setup.spec("fedavg"), setup.dataset, setup.partition, Options())
-    assert len(group.pool.images) == len(setup.dataset.train_labels)
+    assert len(group.pool.inputs) == len(setup.dataset.train_labels)
 
 
 def test_novel_clients_are_in_no_group():

@@ -111,12 +111,12 @@ def test_the_data_set_is_shared_and_not_copied():
         published = _publish(ray, [job, job], {setup.scenario.dataset: setup.dataset})
 
         def look(dataset):
-            images = dataset.train_images
+            images = dataset.train_inputs
             return images.flags.owndata, images.flags.writeable, images.nbytes
 
         assert len(published) == 1
         owned, writeable, size = ray.get(ray.remote(look).remote(published[setup.scenario.dataset]))
-        assert (owned, writeable, size) == (False, False, setup.dataset.train_images.nbytes)
+        assert (owned, writeable, size) == (False, False, setup.dataset.train_inputs.nbytes)
         (session,) = _sessions
         listening = addresses_listened_at(session.folder)
         assert listening and all(address in ("127.0.0.1", "::1") for address in listening), "nobody else can join"

@@ -27,7 +27,7 @@ class LoadsTheData(Averaging):
     def init(self, fed):
         state = super().init(fed)
         held_out = load_dataset("synthetic:classes=3,n=180")
-        state.bias = torch.from_numpy(held_out.test_images.mean((1, 2))).float().mean()
+        state.bias = torch.from_numpy(held_out.test_inputs.mean((1, 2))).float().mean()
         return state
 
     def round(self, fed, state, cohort):

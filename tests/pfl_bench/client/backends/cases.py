@@ -14,7 +14,8 @@ from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, squared_distance, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
-from pfl_bench.data.pool import ImagePool
+from pfl_bench.data.inputs import InputSpec
+from pfl_bench.data.pool import Pool, pool_of
 
 MODEL = make_model("mlp", (1, 4, 4), 3)
 CONV = make_model("lenet7", (3, 16, 16), 3)
@@ -55,14 +56,15 @@ class Lookahead(GradientRule):
         return carry, {k: v.clone() for k, v in carry.items()}
 
 
-def pool(model: ClientModel = MODEL) -> ImagePool:
+def pool(model: ClientModel = MODEL) -> Pool:
     """Forty random samples that fit."""
     shape = (40, 16, 16, 3) if model is CONV else (40, 4, 4, 1)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 3, shape[:1], generator=generator)
     halves = (0.5,) * shape[-1]
-    return ImagePool.of(images.numpy(), labels.numpy(), halves, halves, torch.device("cpu"))
+    spec = InputSpec("image", (shape[3], *shape[1:3]))
+    return pool_of(spec, images.numpy(), labels.numpy(), halves, halves, torch.device("cpu"))
 
 
 def request(model: ClientModel = MODEL, clients: int = 3, taken: np.ndarray | None = None, **changes) -> TrainRequest:

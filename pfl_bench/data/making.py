@@ -1,0 +1,145 @@
+"""From raw arrays to a data set: checked, renumbered, measured."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from pfl_bench.errors import RequestError
+
+from .arrays import checked_inputs, checked_numbers, renumbered
+from .dataset import ArrayDataset, Arrays, Within, content_hash
+from .inputs import InputKind, InputSpec
+from .standardise import Figures, filled, statistics
+
+SPLITS = ("train", "test")
+VALIDATION = "validation"
+
+
+def make_dataset(
+    name: str,
+    arrays: Arrays,
+    *,
+    kind: InputKind | None = None,
+    vocabulary: int = 0,
+    classes: int | None = None,
+    mean: Figures | None = None,
+    std: Figures | None = None,
+    groups: str | None = None,
+    validation_share: float = 0.2,
+    held_out_within: Within = "classes",
+    missing: Literal["refused", "mean"] = "refused",
+    notes: Sequence[str] = (),
+) -> ArrayDataset:
+    """Check raw arrays and wrap them.
+
+    ``train_images`` and ``test_images`` (of another ``kind`` ``train_inputs`` and ``test_inputs``), ``train_labels``
+    and ``test_labels``, with ``train_<groups>`` and ``test_<groups>``; where the source has a validation part of its
+    own, ``validation_...`` likewise. Layouts are those of ``ArrayDataset``; grey images may lack the channel axis, and
+    numbers of any width become float32. ``kind="image"`` takes uint8 images with any number of channels, None those
+    with one or three. Where ``mean`` and ``std`` are not given they are measured on the training samples, without
+    validation if the source has it. ``missing``: what becomes of NaN. Where ``classes`` is not given, classes are those
+    that occur: other numbers are renumbered, and so are groups, which is among the notes. A class that only the test
+    part has is refused. RequestError names the array and what is wrong with it.
+    """
+    key = "images" if kind in (None, "image") else "inputs"
+    splits = _splits(name, arrays, (key, "labels", *([groups] if groups else ())))
+    inputs = {s: checked_inputs(name, f"{s}_{key}", arrays[f"{s}_{key}"], kind, vocabulary) for s in splits}
+    _require_alike(name, inputs)
+    inputs, said = filled(name, inputs, inputs["train"], missing == "mean")
+    labels, classes, more = _labels(name, arrays, splits, inputs, classes)
+    said = (*notes, *said, *more)
+    of_parts = {key: [inputs[s] for s in splits], "labels": labels}
+    if groups is not None:
+        of_parts["groups"], _, more = renumbered("groups", *_numbers(name, groups, arrays, splits, inputs))
+        said += more
+    checked = {f"{s}_{what}": part for what, parts in of_parts.items() for s, part in zip(splits, parts, strict=True)}
+    spec = _input_spec(kind or "image", inputs["train"], vocabulary)
+    if (mean is None or std is None) and spec.kind != "tokens":
+        mean, std = statistics(inputs["train"])
+    own = _with_validation_in_train(checked, list(of_parts))
+    return ArrayDataset(
+        name, own[f"train_{key}"], own["train_labels"], own[f"test_{key}"], own["test_labels"], classes, mean or (),
+        std or (), content_hash(own), spec, own.get("train_groups"), own.get("test_groups"), validation_share, said,
+        own.get(VALIDATION), held_out_within,
+    )  # fmt: skip
+
+
+def _splits(name: str, arrays: Arrays, keys: Sequence[str]) -> tuple[str, ...]:
+    """The parts that there are: train and test, and validation if any array is of that."""
+    splits = ("train", VALIDATION, "test") if any(k.startswith(f"{VALIDATION}_") for k in arrays) else SPLITS
+    required = [f"{s}_{key}" for s in splits for key in keys]
+    for key in required:
+        if key not in arrays:
+            raise RequestError(f"{name}: array {key!r} is missing; required are {', '.join(required)}")
+    return splits
+
+
+def _require_alike(name: str, inputs: Arrays) -> None:
+    """RequestError for parts whose samples differ in shape or type."""
+    for split, own in inputs.items():
+        for what, first, second in (("shape", inputs["train"].shape[1:], own.shape[1:]),
+                                    ("type", inputs["train"].dtype, own.dtype)):  # fmt: skip
+            if first != second:
+                raise RequestError(f"{name}: train and {split} samples differ in {what}: {first} and {second}")
+
+
+def _input_spec(kind: InputKind, inputs: np.ndarray, vocabulary: int) -> InputSpec:
+    own = inputs.shape[1:]
+    shape = (own[-1], *own[:-1]) if kind in ("image", "series") else own
+    return InputSpec(kind, shape, vocabulary if kind == "tokens" else 0)
+
+
+def _with_validation_in_train(arrays: dict[str, np.ndarray], keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Validation samples behind the training samples, and which these are; without such a part, the same arrays."""
+    if f"{VALIDATION}_labels" not in arrays:
+        return arrays
+    parts = [len(arrays[f"{split}_labels"]) for split in ("train", VALIDATION)]
+    found = {f"train_{key}": np.concatenate([arrays[f"train_{key}"], arrays[f"{VALIDATION}_{key}"]]) for key in keys}
+    return {**found, **{f"test_{key}": arrays[f"test_{key}"] for key in keys},
+            VALIDATION: np.repeat([False, True], parts)}  # fmt: skip
+
+
+def _labels(
+    name: str, arrays: Arrays, splits: Sequence[str], inputs: Arrays, classes: int | None
+) -> tuple[list[np.ndarray], int, Sequence[str]]:
+    """Labels of every part from 0, how many classes there are, and notes."""
+    parts = _numbers(name, "labels", arrays, splits, inputs, classes)
+    said = [note for split, own in zip(splits[1:], parts[1:], strict=True)
+            for note in _check_coverage(name, parts[0], own, classes, split)]  # fmt: skip
+    if classes is not None:
+        return [part.astype(np.int64) for part in parts], classes, said
+    labels, classes, note = renumbered("labels", *parts)
+    return labels, classes, [*said, *note]
+
+
+def _numbers(
+    name: str, key: str, arrays: Arrays, splits: Sequence[str], inputs: Arrays, limit: int | None = None
+) -> list[np.ndarray]:  # fmt: skip
+    """The numbers ``<split>_<key>``, checked."""
+    return [checked_numbers(name, f"{s}_{key}", arrays[f"{s}_{key}"], len(inputs[s]), limit) for s in splits]
+
+
+def _check_coverage(name: str, train: np.ndarray, own: np.ndarray, classes: int | None, split: str) -> list[str]:
+    """Notes on classes that are not in both parts; RequestError for one that only the other part has."""
+    if len(unseen := np.setdiff1d(own, train)):
+        raise RequestError(
+            f"{name}: {split}_labels has class {unseen[0]} {int((own == unseen[0]).sum())} times and train_labels "
+            f"never ({len(unseen)} such classes): give it training samples or take it out of the {split} part"
+        )
+    found: list[str] = []
+    if split != "test":
+        return found
+    if len(untested := np.setdiff1d(train, own)):
+        found.append(f"{_some(untested)} of train_labels has no test sample")
+    occurring = np.unique(train)
+    if classes is not None and len(occurring) < classes:
+        found.append(f"{classes - len(occurring)} of {classes} classes have no sample; clients are dealt the others")
+    if len(occurring) == 1:
+        found.append("there is one class only, so that every prediction is right")
+    return found
+
+
+def _some(values: np.ndarray) -> str:
+    listed = ", ".join(str(value) for value in values[:5])
+    return f"class {listed}" + (f" and {len(values) - 5} more" if len(values) > 5 else "")

@@ -1,0 +1,54 @@
+"""Mean and standard deviation per feature or channel, measured on the training samples; and what is missing there."""
+
+import numpy as np
+
+from pfl_bench.errors import RequestError
+
+Figures = tuple[float, ...]
+
+
+def statistics(inputs: np.ndarray) -> tuple[Figures, Figures]:
+    """Mean and standard deviation along the last axis: per channel of images (uint8 scaled to [0, 1], float in its own
+    unit) and of series, per feature of a table. What is constant gets 1. Missing values (NaN) do not count."""
+    if inputs.dtype == np.uint8:
+        return _pixel_statistics(inputs)
+    mean, std = [], []
+    for column in range(inputs.shape[-1]):
+        own = inputs[..., column].astype(np.float64)
+        mean.append(float(np.nanmean(own)))
+        std.append(float(np.nanstd(own)) if np.nanmax(own) > np.nanmin(own) else 1.0)
+    return tuple(mean), tuple(std)
+
+
+def _pixel_statistics(images: np.ndarray) -> tuple[Figures, Figures]:
+    counts = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
+    values = np.arange(256) / 255
+    mean = [float(count @ values / count.sum()) for count in counts]
+    var = [float(count @ (values - m) ** 2 / count.sum()) for count, m in zip(counts, mean, strict=True)]
+    return tuple(mean), tuple(v**0.5 if v > 0 else 1.0 for v in var)
+
+
+def filled(
+    name: str, parts: dict[str, np.ndarray], train: np.ndarray, fill: bool
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:  # fmt: skip
+    """The parts of a data set without missing values, and a note where the mean of ``train`` took their place.
+
+    RequestError where there are some and ``fill`` is off, or a column of ``train`` has nothing else.
+    """
+    missing = {part: np.isnan(values) for part, values in parts.items() if values.dtype.kind == "f"}
+    number = sum(int(own.sum()) for own in missing.values())
+    if not number:
+        return parts, ()
+    if not fill:
+        part = next(part for part, own in missing.items() if own.any())
+        raise RequestError(
+            f"{name}: {part} has missing values (NaN), {number} in all; fill them, take those samples out, or let the "
+            "training mean take their place (missing = mean)"
+        )
+    empty = np.isnan(train).reshape(-1, train.shape[-1]).all(axis=0)
+    if empty.any():
+        raise RequestError(f"{name}: feature {int(empty.argmax())} has no value in the training samples; leave it out")
+    mean = np.asarray(statistics(train)[0], dtype=np.float32)
+    whole = {part: np.where(missing[part], mean, values) for part, values in parts.items()}
+    features = len(np.flatnonzero(np.any([own.reshape(-1, len(mean)).any(axis=0) for own in missing.values()], axis=0)))
+    return whole, (f"{number} missing values in {features} features are filled with the training mean",)
