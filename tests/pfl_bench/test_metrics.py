@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,9 +16,7 @@ from pfl_bench.testing.kit import EVERY_ROUND, finish
 from pfl_bench.testing.setup import tiny_setup
 from tests.ledgers import folder_with, record
 
-SCORES = SimpleNamespace(
-    correct=np.array([0, 5, 10, 3]), total=np.array([10, 10, 10, 30]), loss=np.array([3.0, 1.0, 0.0, 2.0])
-)
+SCORES = Scores(np.array([0, 5, 10, 3]), np.array([10, 10, 10, 30]), np.array([3.0, 1.0, 0.0, 2.0]))
 
 
 def test_the_figures_over_clients():
