@@ -79,10 +79,15 @@ def test_tallies_add_up_over_chunks_of_clients_and_ignore_padding(seed):
         assert torch.equal(whole, tally.of(*longer, torch.cat([real, real[:, :2] & False], dim=1)))
 
 
-def test_pairs_are_counted_in_pieces(monkeypatch):
-    at_once = tallies.by_pair(*drawn(5, length=30))
-    monkeypatch.setattr(tallies, "PAIRS", 4 * 30 * 7)
-    assert torch.equal(at_once, tallies.by_pair(*drawn(5, length=30)))
+@given(st.integers(0, 10_000), st.booleans())
+def test_pairs_are_the_same_by_ranks_one_by_one_and_in_pieces(seed, coarse):
+    logits, labels, real = drawn(seed, length=30, coarse=coarse)
+    scores = logits.log_softmax(-1)
+    one_by_one = tallies._pair_by_pair(scores, labels, real)
+    assert torch.equal(one_by_one, tallies._by_rank(scores, labels, real))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tallies, "PAIRS", 4 * 30 * 7)
+        assert torch.equal(one_by_one, tallies._pair_by_pair(scores, labels, real))
 
 
 def test_who_has_one_class_has_no_pairs():
