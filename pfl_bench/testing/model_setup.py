@@ -18,13 +18,15 @@ from pfl_bench.client.params import Params, stacked
 from pfl_bench.client.requests import Served
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.pool import Pool
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine.clients import ClientGroup
 from pfl_bench.engine.places import build_groups
-from pfl_bench.registry import MODELS
+from pfl_bench.registry import MODELS, base_name
 from pfl_bench.spec.options import Options
 
 from .harness import Harness
+from .kit import ATOL, RTOL
 from .setup import TinySetup, tiny_setup
 
 CLIENTS, SAMPLES = 3, 6
@@ -56,7 +58,7 @@ class ModelContext:
 
     def data_for(self, name: str) -> str:
         """The data set for a client model; images if it says nothing of the kinds it takes."""
-        return self.data or DATA[MODELS.entry(name).info.get("inputs", "").split(",")[0]]
+        return self.data or DATA[MODELS.entry(base_name(name)).info.get("inputs", "").split(",")[0]]
 
     def dataset(self, name: str) -> ArrayDataset:
         """That data set, loaded."""
@@ -102,17 +104,45 @@ def without_gradient(name: str, context: ModelContext) -> list[str]:
     return [key for key, gradient in zip(leaves, found, strict=True) if gradient is None]
 
 
+@dataclass(frozen=True)
+class DoublePool:
+    """A pool whose samples come in double precision; all else is the pool's."""
+
+    pool: Pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pool, name)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """As the pool's."""
+        x, y = self.pool.gather(indices)
+        return x.double() if x.is_floating_point() else x, y
+
+
 def train(
-    name: str, context: ModelContext, backend: str, clients: Sequence[int] = (0, 1, 2, 3), sizes: Any = None
-) -> Params:
-    """Four steps of plain SGD from the initial weights of seed 0, stacked."""
+    name: str, context: ModelContext, backend: str, clients: Sequence[int] = (0, 1, 2, 3), sizes: Any = None,
+    *, double: bool = False,
+) -> Params:  # fmt: skip
+    """Four steps of plain SGD from the initial weights of seed 0, stacked. ``double``: in double precision, but for the
+    loss."""
     setup = context.setup(name)
     if sizes is not None:
         cut = tuple(own[:size] for own, size in zip(setup.partition.train, sizes, strict=True))
         setup = replace(setup, partition=replace(setup.partition, train=cut))
     harness = Harness("fedavg", setup, options=Options(backend=backend))
+    start = harness.fed.init_params()
+    if double:
+        harness.group = replace(harness.group, pool=DoublePool(harness.group.pool))
+        start = start.map(Tensor.double)
     fed, cohort = harness.fed, harness.clients(*clients)
-    return fed.train(stacked(fed.init_params(), len(cohort)), cohort, Sgd(lr=0.05)).params
+    return fed.train(stacked(start, len(cohort)), cohort, Sgd(lr=0.05)).params
+
+
+def furthest(a: Params, b: Params) -> tuple[str, float]:
+    """Where two sets of tensors disagree most beyond the tolerance, and by how much; "" where they agree."""
+    apart = [key for key in a if not torch.allclose(a[key], b[key], rtol=RTOL, atol=ATOL)]
+    worst = {key: float((a[key] - b[key]).abs().max()) for key in apart}
+    return max(worst.items(), key=lambda item: item[1]) if worst else ("", 0.0)
 
 
 def logits(backend: str, model: ClientModel, params: Params, x: Tensor, counts: Tensor) -> Tensor:
