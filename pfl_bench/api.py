@@ -1,4 +1,4 @@
-"""The public interface: everything a method, a data set, a partition rule or a client model may use."""
+"""The public interface: everything a method, a data set, a partition rule, a shift or a client model may use."""
 
 from pfl_bench.client.batches import Batch
 from pfl_bench.client.build import InputShape, register_model
@@ -22,6 +22,7 @@ from pfl_bench.data.held_out import hold_out
 from pfl_bench.data.inputs import InputKind, InputSpec
 from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
+from pfl_bench.data.shifts import ShiftConfig, ShiftContext, Transformation, in_type, register_shift
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.method import (
@@ -41,9 +42,11 @@ __all__ = [
     "LEARNING_RATES", "PLAIN_LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest",
     "Federation", "Gradient", "GradientRule", "InputKind",
     "InputShape", "InputSpec", "LocalSgdConfig", "Loss", "Method", "MethodConfig", "Moment", "Net", "Params",
-    "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "State", "Tensors", "Trained",
-    "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "load_dataset", "make_dataset", "make_partition",
+    "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors",
+    "Trained", "Transformation",
+    "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "in_type", "load_dataset", "make_dataset",
+    "make_partition",
     "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",
-    "register_partition", "sgd_step_", "squared_distance", "stacked", "stored_arrays",
+    "register_partition", "register_shift", "sgd_step_", "squared_distance", "stacked", "stored_arrays",
     "total_cross_entropy", "zeros_like",
 ]  # fmt: skip

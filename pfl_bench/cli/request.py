@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, unknown
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
@@ -118,10 +118,11 @@ def _suite(request: RunRequest) -> Suite:
 
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:
-    """The data sets, partition rules and client models that the scenarios name."""
+    """The data sets, partition rules, shifts and client models that the scenarios name."""
     for registry, names in (
         (DATASETS, {s.dataset.partition(":")[0] for s in scenarios}),
         (PARTITIONS, {s.partition.rule for s in scenarios if s.partition.rule is not None}),
+        (SHIFTS, {shift.rule for s in scenarios for shift in s.shift}),
         (MODELS, {name for s in scenarios for name in s.models}),
     ):
         for name in sorted(names):

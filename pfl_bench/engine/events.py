@@ -33,7 +33,8 @@ class RunResult:
 
     ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
     ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
-    ``tables``: further rows by name: ``novel`` (enrolled clients), ``vectors`` (what the server knows of clients).
+    ``tables``: further rows by name: ``novel`` (enrolled clients), ``vectors`` (what the server knows of clients),
+    ``clusters`` (whom the method takes for alike).
     """
 
     status: Status

@@ -1,5 +1,6 @@
 """What a method sees of the world: clients it can send to, train, compute on and collect from; never their data."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +11,10 @@ from pfl_bench.client.losses import GradientRule, Loss, check_value, cross_entro
 from pfl_bench.client.params import Params, Tensors, plain, stacked, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
+from pfl_bench.data.pool import on_device
 from pfl_bench.errors import UnsuitedError
 
+from .availability import steps_done
 from .clients import ClientGroup, host_ids
 from .meter import STREAM, TRAINING, BudgetError
 from .view import View
@@ -92,7 +95,7 @@ class Federation(View):
         """Train a cohort locally from stacked parameters ``[c, ...]``.
 
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
-        afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
+        afford. In a round stragglers take fewer (``Trained.steps``) where the scenario has them. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
         ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
         by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
         from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
@@ -102,14 +105,15 @@ class Federation(View):
         """
         if self.phase == "evaluate":
             raise BudgetError(
-                "fed.train while models are evaluated (global_params, client_params, client_vectors): they are scored "
+                "fed.train while models are evaluated (global_params, client_params, client_vectors, ...): they are scored "
                 "before any local step; train in round, or in adapt"
             )
         check_value("loss", loss)
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        most, taken = self._steps(steps, cost, len(cohort))
+        asked, steps_asked = self._steps(steps, cost, len(cohort))
+        most, taken = self._done(asked, steps_asked, cohort)
         names = self._moving(params, sgd, trainable, momentum)
         plan = self._group.plan(cohort, most, draws, self._coordinates(stream), self.round, taken)
         request = TrainRequest(
@@ -124,9 +128,11 @@ class Federation(View):
             momentum=zeros_like(params.only(names)) | (momentum or {}),
         )
         self._count_gradients(cohort, plan.sizes, taken, cost)
+        self._count_asked((len(cohort) * asked if steps_asked is None else int(steps_asked.sum())) * cost)
+        each = on_device(torch.from_numpy(np.full(len(cohort), most) if taken is None else taken), self.device)
         if not names:
-            return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan))
-        return self._group.backend.train(self.model, self._group.pool, request)
+            return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan), each)
+        return replace(self._group.backend.train(self.model, self._group.pool, request), steps=each)
 
     def compute(
         self,
@@ -166,6 +172,7 @@ class Federation(View):
             if self.phase == "evaluate":
                 raise BudgetError("fed.compute takes derivatives while models are evaluated; use round or adapt")
             self._count_gradients(clients, plan.sizes, None, models or 1)
+            self._count_asked(plan.sizes.shape[0] * plan.sizes.shape[1] * (models or 1))
         with torch.no_grad():
             found, passes = self._group.backend.compute(self.model, self._group.pool, request)
         counted = int(plan.sizes.sum()) * passes
@@ -214,6 +221,19 @@ class Federation(View):
         if steps < 1:
             raise ValueError(f"steps={steps!r} must be at least 1")
         return steps, None
+
+    def _done(self, most: int, taken: np.ndarray | None, cohort: Tensor) -> tuple[int, np.ndarray | None]:
+        """The same as ``_steps`` for what clients do of it: in a round stragglers do a share."""
+        numbers = [self._group.numbers[client] for client in host_ids(cohort)] if self.phase == "train" else []
+        shares = self._group.availability.shares(numbers, self.round)
+        if shares is None:
+            return most, taken
+        done = steps_done(np.full(len(cohort), most) if taken is None else taken, shares)
+        return max(1, int(done.max())), done
+
+    def _count_asked(self, gradients: int) -> None:
+        if self.phase in TRAINING:
+            self._meter.asked_steps += gradients
 
     def _count_gradients(self, clients: Tensor, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
         each = np.full(len(sizes), sizes.shape[1]) if taken is None else taken

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pfl_bench.spec.run import RunSpec
 
 from . import stop
 from .clients import client_ids
+from .clusters import cluster_rows, clusters_of
 from .enrollment import enroll
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
 from .footprint import state_sizes
@@ -72,7 +74,7 @@ def simulate(
                 saved = time.monotonic()
                 if stopping:
                     return
-        tables = _last_words(run, method, places, spec, partition)
+        tables = _last_words(run, method, places, spec, partition, dataset)
         yield _result("finished", "", run, method, places, tables)
     except UnsuitedError as error:
         yield RunResult("skipped", str(error))
@@ -92,7 +94,7 @@ def _resume(data: bytes | None, device: torch.device, run_id: str) -> RunState |
 
 
 def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
-    """Distinct clients of a round, uniformly at random; the same for all methods with this cohort size."""
+    """Distinct clients whom a round asks, uniformly at random; the same for all methods with this cohort size."""
     return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
 
 
@@ -105,7 +107,7 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
     used, allowed = run.costs.local_steps, scenario.visits * scenario.local_steps
     if used > allowed:
         raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
-    run.visits = math.ceil(used / scenario.local_steps)
+    run.visits = run.costs.asked_visits = math.ceil(used / scenario.local_steps)
     if used:
         run.costs.train_seconds += time.perf_counter() - started
 
@@ -120,7 +122,9 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
-    ids = draw_cohort(spec.seed, run.round, places[0].group.population, size)
+    asked = draw_cohort(spec.seed, run.round, places[0].group.population, size)
+    ids = places[0].group.availability.present(asked, run.round)
+    run.costs.asked_visits += len(asked)
     before, feds = run.costs.local_steps, []
     for position, place in enumerate(places):
         own = ids[ids % len(places) == position] // len(places)
@@ -165,9 +169,9 @@ def _crossed(before: int, after: int, every: int) -> bool:
 
 
 def _last_words(
-    run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition
+    run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition, dataset: ArrayDataset
 ) -> dict[str, list[Row]]:
-    """What is recorded once, at the end of the budget: enrolled newcomers, what the server knows of its clients."""
+    """What is recorded once, at the end of the budget: enrolled newcomers, and what is known of the clients."""
     tables: dict[str, list[Row]] = {}
     if spec.scenario.enroll is not None:
         if len(places) > 1:
@@ -180,6 +184,10 @@ def _last_words(
             {"client": client, **{f"v{k}": float(value) for k, value in enumerate(vector)}}
             for client, vector in enumerate(vectors)
         ]
+    if method.defines("client_clusters") and len(places) == 1:
+        aside = replace(run, costs=run.costs.copy())  # to be asked is no part of what the method costs
+        clusters = clusters_of(method, aside.federation(places[0], "evaluate", spec.scenario), run.states[0])
+        tables["clusters"] = cluster_rows(clusters, partition, dataset)
     return tables
 
 
