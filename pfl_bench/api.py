@@ -40,13 +40,11 @@ from pfl_bench.spec.config import MethodConfig
 
 __all__ = [
     "LEARNING_RATES", "PLAIN_LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest",
-    "Federation", "Gradient", "GradientRule", "InputKind",
-    "InputShape", "InputSpec", "LocalSgdConfig", "Loss", "Method", "MethodConfig", "Moment", "Net", "Params",
-    "Partition", "PerClient", "RequestError", "RuleConfig", "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors",
-    "Trained", "Transformation",
+    "Federation", "Gradient", "GradientRule", "InputKind", "InputShape", "InputSpec", "LocalSgdConfig", "Loss",
+    "Method", "MethodConfig", "Moment", "Net", "Params", "Partition", "PerClient", "RequestError", "RuleConfig",
+    "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors", "Trained", "Transformation",
     "UnsuitedError", "cross_entropies", "cross_entropy", "hold_out", "in_type", "load_dataset", "make_dataset",
-    "make_partition",
-    "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method", "register_model",
-    "register_partition", "register_shift", "sgd_step_", "squared_distance", "stacked", "stored_arrays",
-    "total_cross_entropy", "zeros_like",
+    "make_partition", "mean_over", "numpy_generator", "read_npz", "register_dataset", "register_method",
+    "register_model", "register_partition", "register_shift", "sgd_step_", "squared_distance", "stacked",
+    "stored_arrays", "total_cross_entropy", "zeros_like",
 ]  # fmt: skip

@@ -123,8 +123,8 @@ class Partition:
         return found
 
     def holdings(self, dataset: ArrayDataset) -> list[dict[str, int | str]]:
-        """A row per client and class it holds: sample counts per split, its most frequent natural group and, where there
-        are shifts, which clients see the same (``shift_group``). Classes are the source's, before any shift."""
+        """A row per client and class it holds: sample counts per split, its most frequent natural group and, where
+        there are shifts, which clients see the same (``shift_group``). Classes are the source's, before any shift."""
         natural, shifts = self.natural_groups(dataset), self.shift_groups()
         rows: list[dict[str, int | str]] = []
         for client, own in enumerate(self.train):

@@ -21,7 +21,7 @@ class Sizes(BaseModel):
 
 
 class DirichletSizes(Sizes):
-    """Shares from Dir(beta) (Li et al. 2022, NIID-Bench, arXiv:2102.02079, which redraws where a client has too few)."""
+    """Shares from Dir(beta): Li et al. 2022, NIID-Bench, arXiv:2102.02079, which redraws where a client has too few."""
 
     law: Literal["dirichlet"]
     beta: float = Field(ge=1e-3, le=1e6)
@@ -32,7 +32,7 @@ class DirichletSizes(Sizes):
 
 
 class LogNormalSizes(Sizes):
-    """exp(N(0, sigma^2)): what LEAF's and FedProx's generators draw and their papers call a power law; sigma 2 there."""
+    """exp(N(0, sigma^2)): what LEAF's and FedProx's generators draw, with sigma 2; FedProx calls it a power law."""
 
     law: Literal["lognormal"]
     sigma: float = Field(2.0, gt=0, le=10)

@@ -24,8 +24,8 @@ from .partition import SPLITS, Partition
 from .standardise import Figures
 
 Transformation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-"""``change(values, rng)``: one client's samples of one split as ``ArrayDataset`` keeps them, ``[n, ...]``, or its labels
-``[n]``, to as many of the same type and shape. ``rng`` is that client's and split's own."""
+"""``change(values, rng)``: one client's samples of one split as ``ArrayDataset`` keeps them, ``[n, ...]``, or its
+labels ``[n]``, to as many of the same type and shape. ``rng`` is that client's and split's own."""
 
 
 class ShiftConfig(BaseModel):
@@ -116,7 +116,7 @@ def shifted(dataset: ArrayDataset, partition: Partition, specs: Sequence[ShiftSp
                 )
                 rng = numpy_generator(seed, "shift", position, spec.rule, split, int(client))
                 values[own] = _changed(spec.rule, changes[groups[client]], values[own], rng)
-    return replace(dataset, **arrays) if arrays else dataset
+    return replace(dataset, **arrays) if arrays else dataset  # type: ignore[arg-type]
 
 
 def transformations(

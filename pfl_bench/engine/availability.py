@@ -1,7 +1,7 @@
 """Who of those that a round asks is there, and what share of its steps a client does: from streams of their own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,7 @@ LEAST_PRESENCE = 0.01
 class Availability:
     """A scenario's ``availability`` at a seed. Clients go by their number among all clients of the scenario."""
 
-    spec: AvailabilitySpec = AvailabilitySpec()
+    spec: AvailabilitySpec = field(default_factory=AvailabilitySpec)
     seed: int = 0
 
     def probability(self, client: int) -> float:

@@ -62,7 +62,7 @@ class ClientGroup:
     numbers: tuple[int, ...]
     population: int
     on_disk: bool = False
-    availability: Availability = Availability()
+    availability: Availability = field(default_factory=Availability)
     recordings: Recordings = field(default_factory=Recordings)
     sizes: Tensor = field(init=False)
     class_counts: Tensor = field(init=False)

@@ -95,7 +95,8 @@ class Federation(View):
         """Train a cohort locally from stacked parameters ``[c, ...]``.
 
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
-        afford. In a round stragglers take fewer (``Trained.steps``) where the scenario has them. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
+        afford. In a round stragglers take fewer (``Trained.steps``) where the scenario has them. ``loss``, ``rule``:
+        values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
         ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
         by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
         from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
@@ -105,8 +106,8 @@ class Federation(View):
         """
         if self.phase == "evaluate":
             raise BudgetError(
-                "fed.train while models are evaluated (global_params, client_params, client_vectors, ...): they are scored "
-                "before any local step; train in round, or in adapt"
+                "fed.train while models are evaluated (global_params, client_params, client_vectors, client_clusters): "
+                "they are scored before any local step; train in round, or in adapt"
             )
         check_value("loss", loss)
         if rule is not None:

@@ -62,7 +62,8 @@ class Method(ABC):
 
     Who may do what: ``init`` and ``round`` train within the budget. ``adapt`` and ``enroll`` train within an allowance
     that the scenario sets for all methods. ``global_params``, ``client_params``, ``client_vectors`` and
-    ``client_clusters`` may compute but not train. All but ``init`` and ``round`` leave ``state`` as it is, and may be called for some clients at a time.
+    ``client_clusters`` may compute but not train. All but ``init`` and ``round`` leave ``state`` as it is, and may be
+    called for some clients at a time.
     """
 
     name: ClassVar[str]

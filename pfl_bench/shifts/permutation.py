@@ -1,7 +1,7 @@
 """``permutation``: each group calls the classes by other names: the same inputs, another concept.
 
-After Sattler et al. 2019 (arXiv:1910.01991), whose groups have two labels swapped (``moved = 2``), and FedRC (Guo et al.
-2024, arXiv:2301.12379), whose concept shift permutes labels.
+After Sattler et al. 2019 (arXiv:1910.01991), whose groups have two labels swapped (``moved = 2``), and FedRC (Guo et
+al. 2024, arXiv:2301.12379), whose concept shift permutes labels.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from pfl_bench.api import RequestError, ShiftConfig, ShiftContext, Transformatio
 
 
 class Rotation(ShiftConfig):
-    """``angles`` in degrees, counter-clockwise, one per group; by default as far apart as can be: 0, 360 / groups, ..."""
+    """``angles`` in degrees, counter-clockwise, one per group; by default 0, 360 / groups, 720 / groups, ..."""
 
     angles: tuple[float, ...] = ()
 
