@@ -1,4 +1,6 @@
-"""Do methods that sort clients find those that are alike? ``python -m pfl_bench.results.analyses.clusters results/shifts``
+"""Do methods that sort clients find those that are alike?
+
+``python -m pfl_bench.results.analyses.clusters results/shifts``
 
 The share of clients in the right cluster: clusters are matched with groups (those that see the same by the scenario's
 shifts, else natural ones), each with one at most, so that as many clients as possible are where their group is. Beside
