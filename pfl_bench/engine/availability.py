@@ -11,6 +11,9 @@ from pfl_bench.spec.heterogeneity import AvailabilitySpec
 LEAST_PRESENCE = 0.01
 """The least probability that a client is there, so that nobody is never to be had and no run is without end."""
 
+LEAST_SPREAD = 1e-6
+"""Below it all clients are alike: no Beta distribution is as narrow in floating point."""
+
 
 @dataclass(frozen=True)
 class Availability:
@@ -22,7 +25,7 @@ class Availability:
     def probability(self, client: int) -> float:
         """With which a client is there when it is asked; drawn once."""
         mean, spread = self.spec.present, self.spec.spread
-        if mean == 1 or spread == 0:
+        if mean == 1 or spread < LEAST_SPREAD:
             return mean
         weight = 1 / spread - 1
         drawn = numpy_generator(self.seed, "availability", "client", client).beta(mean * weight, (1 - mean) * weight)
@@ -48,9 +51,3 @@ class Availability:
             if rng.random() < self.spec.stragglers:
                 found[position] = rng.uniform(self.spec.least_work, 1)
         return found if (found < 1).any() else None
-
-
-def steps_done(asked: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Steps of each client, int64 ``[c]``: its share of those asked, rounded down, at least one where any was asked."""
-    done: np.ndarray = np.maximum(np.minimum(asked, 1), np.floor(asked * shares)).astype(np.int64)
-    return done

@@ -12,11 +12,10 @@ from pfl_bench.client.params import Params, Tensors, plain, stacked, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.pool import on_device
-from pfl_bench.errors import UnsuitedError
 
-from .availability import steps_done
 from .clients import ClientGroup, host_ids
 from .meter import STREAM, TRAINING, BudgetError
+from .steps import steps_asked, steps_done
 from .view import View
 
 
@@ -113,8 +112,8 @@ class Federation(View):
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        asked, steps_asked = self._steps(steps, cost, len(cohort))
-        most, taken = self._done(asked, steps_asked, cohort)
+        asked, of_each = steps_asked(steps, cost, len(cohort), self.local_steps)
+        most, taken = steps_done(asked, of_each, self._shares(cohort))
         names = self._moving(params, sgd, trainable, momentum)
         plan = self._group.plan(cohort, most, draws, self._coordinates(stream), self.round, taken)
         request = TrainRequest(
@@ -129,7 +128,7 @@ class Federation(View):
             momentum=zeros_like(params.only(names)) | (momentum or {}),
         )
         self._count_gradients(cohort, plan.sizes, taken, cost)
-        self._count_asked((len(cohort) * asked if steps_asked is None else int(steps_asked.sum())) * cost)
+        self._count_asked((len(cohort) * asked if of_each is None else int(of_each.sum())) * cost)
         each = on_device(torch.from_numpy(np.full(len(cohort), most) if taken is None else taken), self.device)
         if not names:
             return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan), each)
@@ -203,34 +202,11 @@ class Federation(View):
         """Where a stream of random numbers begins: with the phase."""
         return STREAM.get(self.phase, str(self.phase)), stream
 
-    def _steps(self, steps: int | Tensor | None, cost: int, clients: int) -> tuple[int, np.ndarray | None]:
-        """The most steps of a client, and each client's own where they differ."""
-        if steps is None:
-            steps = self.local_steps // cost
-            if steps < 1:
-                raise UnsuitedError(
-                    f"local_steps={self.local_steps} is too few: one step of this method takes "
-                    f"{cost} mini-batch gradients"
-                )
-        if isinstance(steps, Tensor):
-            if steps.is_floating_point():
-                raise TypeError(f"steps are {steps.dtype}; they must be whole numbers, one per client")
-            taken = steps.detach().cpu().numpy().astype(np.int64)
-            if taken.shape != (clients,) or taken.min() < 0:
-                raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
-            return max(1, int(taken.max())), taken
-        if steps < 1:
-            raise ValueError(f"steps={steps!r} must be at least 1")
-        return steps, None
-
-    def _done(self, most: int, taken: np.ndarray | None, cohort: Tensor) -> tuple[int, np.ndarray | None]:
-        """The same as ``_steps`` for what clients do of it: in a round stragglers do a share."""
-        numbers = [self._group.numbers[client] for client in host_ids(cohort)] if self.phase == "train" else []
-        shares = self._group.availability.shares(numbers, self.round)
-        if shares is None:
-            return most, taken
-        done = steps_done(np.full(len(cohort), most) if taken is None else taken, shares)
-        return max(1, int(done.max())), done
+    def _shares(self, cohort: Tensor) -> np.ndarray | None:
+        """What share of their steps these clients do, ``[c]``; None where all do all: stragglers are in rounds only."""
+        if self.phase != "train":
+            return None
+        return self._group.availability.shares([self._group.numbers[c] for c in host_ids(cohort)], self.round)
 
     def _count_asked(self, gradients: int) -> None:
         if self.phase in TRAINING:

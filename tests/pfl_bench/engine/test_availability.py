@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfl_bench.client.sgd import Sgd
-from pfl_bench.engine.availability import LEAST_PRESENCE, Availability, steps_done
+from pfl_bench.engine.availability import LEAST_PRESENCE, Availability
 from pfl_bench.engine.events import Checkpoint, RunResult
 from pfl_bench.engine.simulator import simulate
+from pfl_bench.engine.steps import steps_done
 from pfl_bench.running.reuse import selection_of
 from pfl_bench.spec.heterogeneity import AvailabilitySpec
 from pfl_bench.spec.options import Options
@@ -53,14 +54,17 @@ def test_presence_is_by_client_and_round_alone():
     for round in range(20):
         there = availability.present(some, round)
         assert there.tolist() == [c for c in (5, 2, 7) if c in availability.present(everyone, round)]
-    assert (Availability(AvailabilitySpec(), 3).present(some, 0) is some) and Availability(AWAY, 3).shares([1], 0) is None
+    assert (Availability(AvailabilitySpec(), 3).present(some, 0) is some) and Availability(AWAY, 3).shares(
+        [1], 0
+    ) is None
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(0.01, 1)), min_size=1))
 def test_a_straggler_does_a_share_and_at_least_one_step_of_what_was_asked(pairs):
     asked, shares = np.asarray([a for a, _ in pairs]), np.asarray([s for _, s in pairs])
-    done = steps_done(asked, shares)
+    most, done = steps_done(100, asked, shares)
+    assert most == max(1, done.max()) and steps_done(100, asked, None) == (100, asked)
     assert ((done >= 1) == (asked >= 1)).all() and (done <= asked).all()
     assert (done <= np.maximum(1, asked * shares)).all() and (done > asked * shares - 1).all()
 
@@ -137,7 +141,9 @@ def test_scaffolds_control_variates_are_mean_gradients_of_the_steps_that_were_ta
         one.round(0, 1, 2)
     for mine, other in zip(harness.tensors(), quick.tensors(), strict=True):
         assert torch.equal(mine, other)
-    longer = Harness("scaffold", tiny_setup().but(availability=AvailabilitySpec(stragglers=1.0, least_work=0.3)), lr=0.1)
+    longer = Harness(
+        "scaffold", tiny_setup().but(availability=AvailabilitySpec(stragglers=1.0, least_work=0.3)), lr=0.1
+    )
     start = longer.server
     trained = longer.fed.train(longer.fed.send(start, longer.clients(4)), longer.clients(4), Sgd(0.1))
     (steps,) = trained.steps.tolist()

@@ -59,7 +59,9 @@ def test_pathological_clients_have_the_next_classes(k, clients, balanced, seed):
             owners = np.flatnonzero(table[:, label])
             assert len(owners) == clients * k // 10
     if balanced:
-        assert all(np.ptp(column[column > 0] * count) <= len(column) for column, count in zip(table.T, COUNTS, strict=True))
+        assert all(
+            np.ptp(column[column > 0] * count) <= len(column) for column, count in zip(table.T, COUNTS, strict=True)
+        )
 
 
 def test_pathological_clients_of_the_usual_scenario():
