@@ -88,6 +88,10 @@ class Cfl(Method):
                 state.cluster[members[apart]] = len(torch.unique(state.cluster))
                 state.heard[members] = False
 
+    def client_clusters(self, fed: Federation, state: State, clients: Tensor) -> Tensor:
+        """The clusters that there are."""
+        return state.cluster[clients]
+
     def client_params(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """The clusters' models."""
         return fed.send_each(state.models.rows(state.cluster[clients]))

@@ -116,6 +116,10 @@ class FedEm(Method):
         sent = fed.send(state.models, clients)
         return Served(sent, mixed_prediction, log(state.pi.rows(clients)["pi"]))
 
+    def client_clusters(self, fed: Federation, state: State, clients: Tensor) -> Tensor:
+        """The model that weighs most in each client's mixture."""
+        return state.pi.rows(clients)["pi"].argmax(1)
+
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Served:
         """Fit pi alone, by ten E-steps."""
         sent = fed.send(state.models, clients)

@@ -37,8 +37,8 @@ class FedNova(FedAvg):
         """Local steps by size; the mean of the normalised changes, as far as the clients go on average."""
         tau, moving = self.local_steps(fed, cohort), fed.model.trainable
         w = fed.send(state.server, cohort)
-        trained = fed.train(w, cohort, self.config.sgd(), steps=tau).params
-        a = accumulated(tau, self.config.momentum)
+        done = fed.train(w, cohort, self.config.sgd(), steps=tau)
+        trained, a = done.params, accumulated(done.steps, self.config.momentum)  # stragglers take fewer
         d = {k: (w[k] - trained[k]) / a.view(-1, *[1] * (w[k].dim() - 1)) for k in w if k in moving}
         mean = fed.average(fed.collect(trained | d), cohort)
         reach = fed.average(fed.collect({"a": a}), cohort)["a"]

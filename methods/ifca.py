@@ -64,6 +64,10 @@ class Ifca(Method):
         sent = fed.send(state.models, clients)
         return chosen(sent, self.choice(fed, sent, clients))
 
+    def client_clusters(self, fed: Federation, state: State, clients: Tensor) -> Tensor:
+        """The number of the model that each client picks."""
+        return self.choice(fed, fed.send(state.models, clients), clients)
+
     def enroll(self, fed: Federation, state: State, clients: Tensor) -> Params:
         """As any client: the model of least loss."""
         return self.client_params(fed, state, clients)

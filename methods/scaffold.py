@@ -38,7 +38,7 @@ class Corrected(GradientRule):
     "scaffold", paper="Karimireddy et al. 2020, ICML, arXiv:1910.06378, algorithm 1, option II", family="baseline"
 )
 class Scaffold(Method):
-    """K steps y <- y - lr (g(y) - c_i + c) from y = w; c_i+ = c_i - c + (w - y) / (K lr).
+    """K steps y <- y - lr (g(y) - c_i + c) from y = w; c_i+ = c_i - c + (w - y) / (K lr); a straggler's K is its own.
 
     w <- w + server_lr mean (y - w) over the cohort, unweighted; c <- c + cohort / clients * mean (c_i+ - c_i). So c
     stays the mean of all c_i. Plain SGD, for which c_i+ is the mean of the gradients that the visit saw.
@@ -64,8 +64,9 @@ class Scaffold(Method):
         lr, eta = self.config.lr, self.config.server_lr
         w, c, own = fed.send(state.server, cohort), fed.send(state.c, cohort), state.own.rows(cohort)
         correction = Params({k: c[k] - own[k] for k in c})
-        y = fed.train(w, cohort, Sgd(lr), rule=Corrected(), aux=correction).params
-        new = Params({k: (w[k] - y[k]) / (fed.local_steps * lr) - correction[k] for k in c})
+        trained = fed.train(w, cohort, Sgd(lr), rule=Corrected(), aux=correction)
+        y, reach = trained.params, (trained.steps.double() * lr).float()
+        new = Params({k: (w[k] - y[k]) / reach.view(-1, *[1] * (w[k].dim() - 1)) - correction[k] for k in c})
         mean = fed.average(fed.collect(y), cohort, "uniform")
         change = fed.average(fed.collect({k: new[k] - own[k] for k in c}), cohort, "uniform")
         moved = {k: (1 - eta) * state.server[k] + eta * mean[k] for k in c}

@@ -1,4 +1,4 @@
-"""The public interface: everything a method, a data set, a partition rule or a client model may use."""
+"""The public interface: everything a method, a data set, a partition rule, a shift or a client model may use."""
 
 from pfl_bench.client.batches import Batch
 from pfl_bench.client.build import InputShape, register_model
@@ -28,6 +28,7 @@ from pfl_bench.data.originals import download, member, original_file
 from pfl_bench.data.outside import outside_package
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
 from pfl_bench.data.rows import coded, dataset_of_rows
+from pfl_bench.data.shifts import ShiftConfig, ShiftContext, Transformation, in_type, register_shift
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.method import (
@@ -47,10 +48,11 @@ __all__ = [
     "LEARNING_RATES", "PLAIN_LEARNING_RATES", "ArrayDataset", "Arrays", "Batch", "ClientModel", "DataRequest",
     "Federation", "Gradient", "GradientRule", "InputKind", "InputShape", "InputSpec", "LocalSgdConfig", "Loss",
     "Method", "MethodConfig", "Moment", "Net", "Params", "Partition", "PerClient", "RequestError", "RuleConfig",
-    "Scaled", "Served", "Sgd", "State", "Tensors", "Trained", "UnsuitedError", "channels_come_first", "coded",
-    "cross_entropies", "cross_entropy", "dataset_of_rows", "download", "hold_out", "last_of_groups", "load_dataset",
-    "make_dataset", "make_partition", "mean_over", "member", "name_list", "numpy_generator", "one_line",
-    "original_file", "outside_package", "read_argument", "read_npz", "read_object", "register_dataset",
-    "register_method", "register_model", "register_partition", "sgd_step_", "share_of_groups", "shown",
-    "squared_distance", "stacked", "stored_arrays", "total_cross_entropy", "whole_number", "zeros_like",
+    "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors", "Trained", "Transformation",
+    "UnsuitedError", "channels_come_first", "coded", "cross_entropies", "cross_entropy", "dataset_of_rows", "download",
+    "hold_out", "in_type", "last_of_groups", "load_dataset", "make_dataset", "make_partition", "mean_over", "member",
+    "name_list", "numpy_generator", "one_line", "original_file", "outside_package", "read_argument", "read_npz",
+    "read_object", "register_dataset", "register_method", "register_model", "register_partition", "register_shift",
+    "sgd_step_", "share_of_groups", "shown", "squared_distance", "stacked", "stored_arrays", "total_cross_entropy",
+    "whole_number", "zeros_like",
 ]  # fmt: skip

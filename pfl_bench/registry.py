@@ -1,4 +1,4 @@
-"""Registries of methods, data sets, partition rules and client models.
+"""Registries of methods, data sets, partition rules, shifts and client models.
 
 An entry arrives in one of three ways: from a module of the registry's own package (found by listing it,
 never by name), from another distribution through an entry-point group, or from a plug-in file. A module
@@ -146,7 +146,8 @@ PARTITIONS: Registry[Any] = Registry(
     "partition rule", "pfl_bench.partitions", "pfl_bench.partitions", "register_partition"
 )
 MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models", "register_model", _DASHED)
-ALL: tuple[Registry[Any], ...] = (METHODS, DATASETS, PARTITIONS, MODELS)
+SHIFTS: Registry[Any] = Registry("shift", "pfl_bench.shifts", "pfl_bench.shifts", "register_shift")
+ALL: tuple[Registry[Any], ...] = (METHODS, DATASETS, PARTITIONS, SHIFTS, MODELS)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pathlib import Path
 SECONDS, LONGEST = 20, 1300
 """What a refusal may take of a processor's time, and how long its line may be."""
 
-ANALYSES = ("claims", "communication", "curves", "embeddings", "novel")
+ANALYSES = ("claims", "clusters", "communication", "curves", "embeddings", "novel")
 PROGRAMS = (
     "pfl_bench.cli.tune", "pfl_bench.testing.method_pages", "pfl_bench.testing.vouch",
     *(f"pfl_bench.results.analyses.{name}" for name in ANALYSES),
@@ -134,6 +134,9 @@ def scenarios(rng: random.Random) -> Case:
                 *(f'{{ rule = "classes", classes = {v} }}' for v in (*NO_COUNTS, "4")),
                 *(f'{{ rule = "dirichlet", alpha = {v} }}' for v in (*NO_NUMBERS, "-1", "0")),
                 '{ rule = "classes", classes = 2, variant = "x" }',
+                *(f'{{ rule = "iid", quantity = {q} }}' for q in ("1", "{}", "[]", '"power"', '{ law = "zipf" }',
+                  '{ law = "dirichlet" }', '{ law = "power", exponent = 0 }', '{ law = "power", min_samples = 9999 }')),
+                '{ rule = "pfllib_pat", classes = 9 }', '{ rule = "pfllib_dir", alpha = 0 }',
                 '{ rule = "classes", classes = 2, clases = 2 }']  # fmt: skip
     data = [
         "n=²",
@@ -162,6 +165,17 @@ def scenarios(rng: random.Random) -> Case:
         "enroll": ["1", "true", "[]", "{}", "{ steps = 1 }", "{ samples = [] }"],
         "id": ids, "dataset": [*texts[:-1], *sources], "partition": no_rules, "model": texts,
         "precision": texts, "batches": texts,
+        "shift": [*texts[:-1], "[{}]", "{ rule = \"noise\" }", "[{ rule = 1 }]", '[{ rule = "nose" }]',
+                  *(f'[{{ rule = "noise", groups = {v} }}]' for v in (*NO_COUNTS, "7", '"all"')),
+                  *(f'[{{ rule = "noise", level = {v} }}]' for v in (*NO_NUMBERS, "-1")),
+                  '[{ rule = "noise", levels = [1.0] }]', '[{ rule = "noise", groups = "natural" }]',
+                  '[{ rule = "rotation", angle = 1 }]', '[{ rule = "rotation", angles = [0] }]',
+                  *(f'[{{ rule = "permutation", moved = {v} }}]' for v in ("1", "4", "true", "2.5"))],
+        "availability": [*texts[:3], '"x"', "[]", "{ presnt = 0.5 }",
+                         *(f"{{ present = {v} }}" for v in (*NO_NUMBERS, "-1", "0", "1.01")),
+                         *(f"{{ present = 0.5, spread = {v} }}" for v in (*NO_NUMBERS, "-1", "1")),
+                         *(f"{{ stragglers = {v} }}" for v in (*NO_NUMBERS, "-1", "2")),
+                         *(f"{{ stragglers = 0.5, least_work = {v} }}" for v in (*NO_NUMBERS, "-1", "0", "2"))],
     }  # fmt: skip
     field = rng.choice(list(wrong))
     table = dict(SCENARIO)

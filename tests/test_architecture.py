@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "tallies", "text"}
-SHELVES = ("methods", "datasets", "partitions", "models")
+SHELVES = ("methods", "datasets", "partitions", "shifts", "models")
 MAY_IMPORT = {
     "text": set(),
     "errors": {"text"},

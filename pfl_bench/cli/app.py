@@ -124,7 +124,7 @@ def run(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, partitions, models, scenarios or suites.")],
+    what: Annotated[str, typer.Argument(help="methods, datasets, partitions, shifts, models, scenarios or suites.")],
     plugin: Plugins = None,
 ) -> int:
     """Show what there is."""

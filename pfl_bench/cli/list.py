@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pfl_bench.errors import unknown
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, Registry, load_plugins
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Registry, load_plugins
 from pfl_bench.shelves import Offer
 from pfl_bench.spec.suite import builtin_suites
 
@@ -63,6 +63,7 @@ LISTINGS: Mapping[str, tuple[Registry[Any] | None, Callable[[], tuple[Sequence[s
     "methods": (METHODS, _methods),
     "datasets": (DATASETS, lambda: _summaries(DATASETS, "summary", "source")),
     "partitions": (PARTITIONS, lambda: _summaries(PARTITIONS, "summary")),
+    "shifts": (SHIFTS, lambda: _summaries(SHIFTS, "summary")),
     "models": (MODELS, lambda: _summaries(MODELS, "summary")),
     "scenarios": (None, _scenarios),
     "suites": (None, _suites),

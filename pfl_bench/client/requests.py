@@ -42,13 +42,15 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Trained:
-    """What comes back: stacked parameters, momentum buffers of the trainable ones, the rule's carry, and the loss
-    that each step saw, ``[c, steps]``, NaN where a client took no step."""
+    """What comes back: stacked parameters, momentum buffers of the trainable ones, the rule's carry, the loss
+    that each step saw, ``[c, steps]``, NaN where a client took no step, and how many steps each client took, int64
+    ``[c]``: fewer than were asked for where the scenario has stragglers."""
 
     params: Params
     momentum: Params
     carry: Any = None
     losses: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    steps: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
 
 @dataclass(frozen=True)

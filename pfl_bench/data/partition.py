@@ -8,7 +8,7 @@ validation and test with the same table, so that every client sees the same prop
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pfl_bench.spec.fields import read_fields
 from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
 from .exported import read_exported, write_exported
+from .quantity import Quantity, resized
 from .small_clients import groups_of_clients, held_out_within, left_out, refuse_too_small
 
 SPLITS = ("train", "validation", "test")
@@ -30,9 +31,14 @@ ShareFunction = Callable[[Any, np.ndarray, int, np.random.Generator], np.ndarray
 
 
 class RuleConfig(BaseModel):
-    """Base of a rule's parameters: immutable, unknown fields are errors."""
+    """Base of a rule's parameters: immutable, unknown fields are errors.
+
+    Every rule takes ``quantity``, a law of sizes, such as ``{ law = "dirichlet", beta = 0.5 }``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    quantity: Quantity | None = None
 
     @property
     def truncates(self) -> bool:
@@ -75,7 +81,8 @@ class Partition:
     """Which samples each client holds: per split, one sorted index array per client.
 
     ``train`` and ``validation`` index the source's training arrays, ``test`` its test arrays. The last
-    ``novel`` clients take no part in training. ``notes``: what the user should know of how it came about.
+    ``novel`` clients take no part in training. ``notes``: what the user should know of how it came about. ``groups``:
+    for each of the scenario's shifts (``shifts.py``) the group that each client is in, int64 ``[clients]``.
     """
 
     train: tuple[np.ndarray, ...]
@@ -83,6 +90,7 @@ class Partition:
     test: tuple[np.ndarray, ...]
     novel: int = 0
     notes: tuple[str, ...] = ()
+    groups: tuple[np.ndarray, ...] = ()
 
     @property
     def clients(self) -> int:
@@ -90,25 +98,45 @@ class Partition:
         return len(self.train)
 
     def sha256(self) -> str:
-        """Hash of the content: equal exactly if every client holds the same samples in every split."""
+        """Hash of the content: equal exactly if every client holds the same samples in every split, and is in the same
+        group of every shift."""
         digest = hashlib.sha256(json.dumps([self.clients, self.novel]).encode())
         for split in SPLITS:
             for indices in getattr(self, split):
                 digest.update(np.ascontiguousarray(indices, dtype="<i8").tobytes() + b"|")
+        for groups in self.groups:
+            digest.update(b"groups" + np.ascontiguousarray(groups, dtype="<i8").tobytes() + b"|")
         return digest.hexdigest()
 
+    def natural_groups(self, dataset: ArrayDataset) -> np.ndarray | None:
+        """The source's group that each client has most training samples of, ``[clients]``; None where it has none."""
+        if dataset.train_groups is None:
+            return None
+        return np.asarray([np.bincount(dataset.train_groups[own]).argmax() for own in self.train])
+
+    def shift_groups(self) -> np.ndarray | None:
+        """Which clients see the same, ``[clients]``: numbered from 0, one per combination of the shifts' groups that
+        occurs; None without shifts."""
+        if not self.groups:
+            return None
+        found: np.ndarray = np.unique(np.stack(self.groups), axis=1, return_inverse=True)[1].ravel()
+        return found
+
     def holdings(self, dataset: ArrayDataset) -> list[dict[str, int | str]]:
-        """A row per client and class it holds: sample counts per split, and its most frequent natural group."""
+        """A row per client and class it holds: sample counts per split, its most frequent natural group and, where
+        there are shifts, which clients see the same (``shift_group``). Classes are the source's, before any shift."""
+        natural, shifts = self.natural_groups(dataset), self.shift_groups()
         rows: list[dict[str, int | str]] = []
         for client, own in enumerate(self.train):
             labels = {"train": dataset.train_labels[own], "validation": dataset.train_labels[self.validation[client]]}
             labels["test"] = dataset.test_labels[self.test[client]]
             counts = {split: np.bincount(each, minlength=dataset.classes) for split, each in labels.items()}
-            group = "" if dataset.train_groups is None else int(np.bincount(dataset.train_groups[own]).argmax())
+            group = "" if natural is None else int(natural[client])
+            seen = {} if shifts is None else {"shift_group": int(shifts[client])}
             novel = int(client >= self.clients - self.novel)
             for label in np.flatnonzero(sum(counts.values())):
                 each = {split: int(count[label]) for split, count in counts.items()}
-                rows.append({"client": client, "novel": novel, "group": group, "label": int(label), **each})
+                rows.append({"client": client, "novel": novel, "group": group, "label": int(label), **each, **seen})
         return rows
 
     def untrained(self, dataset: ArrayDataset) -> tuple[int, int]:
@@ -120,8 +148,10 @@ class Partition:
         return sum(number > 0 for number in missing), sum(missing)
 
     def save(self, path: Path) -> None:
-        """Export to an ``.npz`` (index arrays, client sizes, the hash)."""
-        write_exported(path, {split: getattr(self, split) for split in SPLITS}, self.novel, self.sha256())
+        """Export who holds what to an ``.npz`` (index arrays, client sizes, the hash). Groups of shifts are no part of
+        it: the scenario deals them."""
+        own = replace(self, groups=())
+        write_exported(path, {split: getattr(self, split) for split in SPLITS}, self.novel, own.sha256())
 
     @classmethod
     def load(cls, path: Path) -> "Partition":
@@ -175,6 +205,10 @@ def make_partition(
     strata = strata_of(rule.strata, dataset, config.least)
     rng = numpy_generator(seed, "partition", rule_name)
     shares = rule.shares(config, strata.counts, clients, rng)
+    if config.quantity is not None:
+        if rule.strata == "groups":
+            raise RequestError(f"partition rule {rule_name}: quantity has no meaning, its clients hold what they hold")
+        shares = resized(shares, config.quantity, strata.counts, numpy_generator(seed, "partition", "quantity"))
     parts = cut(shares, config.truncates, dataset, strata, numpy_generator(seed, "partition", "samples"))
     notes = left_out(config.least, dataset, strata)
     if rule.strata == "groups":

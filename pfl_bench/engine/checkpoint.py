@@ -28,7 +28,10 @@ def _take_apart(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         if tree.layout != torch.strided:
             raise TypeError(f"state at {path or '/'} is a tensor of layout {tree.layout}; only dense ones are kept")
         name = f"{len(tensors)}{path}"  # a key may hold a "/": its number tells a tensor from all others
-        tensors[name] = tree.detach().cpu().contiguous().clone()
+        held = tree.detach().cpu().contiguous()
+        place = held.untyped_storage().data_ptr()
+        shared = any(place == other.untyped_storage().data_ptr() for other in tensors.values())
+        tensors[name] = held.clone() if shared else held  # safetensors keeps no two of one memory; else copies cost it
         return {"tensor": name}
     if isinstance(tree, _PLAIN):
         return {"plain": tree}

@@ -14,6 +14,8 @@ from pfl_bench.client.model import ClientModel
 from pfl_bench.data.pool import Pool, on_device
 from pfl_bench.seeds import numpy_generator
 
+from .availability import Availability
+
 COMPUTE_SAMPLES = 1024
 """Samples per client and chunk, where all of them are wanted."""
 
@@ -46,7 +48,7 @@ class ClientGroup:
     """``members[i]`` are client i's training samples in the pool, numbered ``0..clients-1``.
 
     Where the scenario has several client models, each has a group of its own: ``models`` are all of them, ``numbers``
-    say which of all ``population`` training clients these are.
+    say which of all ``population`` training clients these are. ``availability``: how much of a round's steps they do.
     """
 
     model: ClientModel
@@ -61,6 +63,7 @@ class ClientGroup:
     numbers: tuple[int, ...]
     population: int
     on_disk: bool = False
+    availability: Availability = field(default_factory=Availability)
     recordings: Recordings = field(default_factory=Recordings)
     traces: TraceCache = field(default_factory=TraceCache)
     sizes: Tensor = field(init=False)

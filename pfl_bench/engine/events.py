@@ -34,8 +34,8 @@ class RunResult:
 
     ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
     ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
-    ``tables``: further rows by name: ``union`` (each client's model on the test data of all),
-    ``novel`` (enrolled clients), ``vectors`` (what the server knows of clients).
+    ``tables``: further rows by name: ``union`` (each client's model on the test data of all), ``novel`` (enrolled
+    clients), ``vectors`` (what the server knows of clients), ``clusters`` (whom the method takes for alike).
     """
 
     status: Status

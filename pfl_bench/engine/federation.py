@@ -1,5 +1,6 @@
 """What a method sees of the world: clients it can send to, train, compute on and collect from; never their data."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,11 @@ from pfl_bench.client.losses import GradientRule, Loss, check_value, cross_entro
 from pfl_bench.client.params import Params, Tensors, plain, stacked, zeros_like
 from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
-from pfl_bench.errors import UnsuitedError
+from pfl_bench.data.pool import on_device
 
 from .clients import ClientGroup, host_ids
 from .meter import STREAM, TRAINING, BudgetError
+from .steps import steps_asked, steps_done
 from .view import View
 
 
@@ -92,7 +94,8 @@ class Federation(View):
         """Train a cohort locally from stacked parameters ``[c, ...]``.
 
         ``steps``: for all, or per client int64 ``[c]``; default, as many as ``local_steps`` mini-batch gradients
-        afford. ``loss``, ``rule``: values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
+        afford. In a round stragglers take fewer (``Trained.steps``) where the scenario has them. ``loss``, ``rule``:
+        values (``client.losses``). ``aux``: a tree of ``[c, ...]`` that both are given.
         ``carry``: a tree of ``[c, ...]`` that the rule takes from step to step. ``trainable``: the names that move,
         by default all; the client model's frozen parameters and its buffers never do. ``momentum``: buffers to carry on
         from; missing names start at zero. ``stream``: requests with the same stream in the same round see the same
@@ -102,14 +105,15 @@ class Federation(View):
         """
         if self.phase == "evaluate":
             raise BudgetError(
-                "fed.train while models are evaluated (global_params, client_params, client_vectors): they are scored "
-                "before any local step; train in round, or in adapt"
+                "fed.train while models are evaluated (global_params, client_params, client_vectors, client_clusters): "
+                "they are scored before any local step; train in round, or in adapt"
             )
         check_value("loss", loss)
         if rule is not None:
             check_value("rule", rule)
         draws, cost = (1, 1) if rule is None else (rule.draws, rule.gradients)
-        most, taken = self._steps(steps, cost, len(cohort))
+        asked, of_each = steps_asked(steps, cost, len(cohort), self.local_steps)
+        most, taken = steps_done(asked, of_each, self._shares(cohort))
         names = self._moving(params, sgd, trainable, momentum)
         plan = self._group.plan(cohort, most, draws, self._coordinates(stream), self.round, taken)
         request = TrainRequest(
@@ -124,9 +128,11 @@ class Federation(View):
             momentum=zeros_like(params.only(names)) | (momentum or {}),
         )
         self._count_gradients(cohort, plan.sizes, taken, cost)
+        self._count_asked((len(cohort) * asked if of_each is None else int(of_each.sum())) * cost)
+        each = on_device(torch.from_numpy(np.full(len(cohort), most) if taken is None else taken), self.device)
         if not names:
-            return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan))
-        return self._group.backend.train(self.model, self._group.pool, request)
+            return Trained(params, request.momentum, carry, torch.full((len(cohort), most), torch.nan), each)
+        return replace(self._group.backend.train(self.model, self._group.pool, request), steps=each)
 
     def compute(
         self,
@@ -166,6 +172,7 @@ class Federation(View):
             if self.phase == "evaluate":
                 raise BudgetError("fed.compute takes derivatives while models are evaluated; use round or adapt")
             self._count_gradients(clients, plan.sizes, None, models or 1)
+            self._count_asked(plan.sizes.shape[0] * plan.sizes.shape[1] * (models or 1))
         with torch.no_grad():
             found, passes = self._group.backend.compute(self.model, self._group.pool, request)
         counted = int(plan.sizes.sum()) * passes
@@ -195,25 +202,15 @@ class Federation(View):
         """Where a stream of random numbers begins: with the phase."""
         return STREAM.get(self.phase, str(self.phase)), stream
 
-    def _steps(self, steps: int | Tensor | None, cost: int, clients: int) -> tuple[int, np.ndarray | None]:
-        """The most steps of a client, and each client's own where they differ."""
-        if steps is None:
-            steps = self.local_steps // cost
-            if steps < 1:
-                raise UnsuitedError(
-                    f"local_steps={self.local_steps} is too few: one step of this method takes "
-                    f"{cost} mini-batch gradients"
-                )
-        if isinstance(steps, Tensor):
-            if steps.is_floating_point():
-                raise TypeError(f"steps are {steps.dtype}; they must be whole numbers, one per client")
-            taken = steps.detach().cpu().numpy().astype(np.int64)
-            if taken.shape != (clients,) or taken.min() < 0:
-                raise ValueError(f"steps={taken.tolist()!r} must be {clients} numbers of at least 0, one per client")
-            return max(1, int(taken.max())), taken
-        if steps < 1:
-            raise ValueError(f"steps={steps!r} must be at least 1")
-        return steps, None
+    def _shares(self, cohort: Tensor) -> np.ndarray | None:
+        """What share of their steps these clients do, ``[c]``; None where all do all: stragglers are in rounds only."""
+        if self.phase != "train":
+            return None
+        return self._group.availability.shares([self._group.numbers[c] for c in host_ids(cohort)], self.round)
+
+    def _count_asked(self, gradients: int) -> None:
+        if self.phase in TRAINING:
+            self._meter.asked_steps += gradients
 
     def _count_gradients(self, clients: Tensor, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
         each = np.full(len(sizes), sizes.shape[1]) if taken is None else taken

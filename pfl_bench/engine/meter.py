@@ -18,7 +18,9 @@ class Costs:
 
     ``local_steps``: gradients in ``init`` and ``round``. ``adapt_steps``: gradients to adapt models before an
     evaluation or for new clients, not part of the budget. ``forward_samples``: samples that ``fed.compute`` passed
-    through a model in training; ``adapt_forward_samples``: elsewhere.
+    through a model in training; ``adapt_forward_samples``: elsewhere. ``asked_visits``: visits that clients were asked
+    for, whether they were there or not; ``asked_steps``: gradients that those were asked for in ``init`` and ``round``
+    who were there, whether they did them or not.
     """
 
     bytes_down: int = 0
@@ -30,6 +32,8 @@ class Costs:
     adapt_forward_samples: int = 0
     train_seconds: float = 0.0
     eval_seconds: float = 0.0
+    asked_visits: int = 0
+    asked_steps: int = 0
 
     def as_dict(self) -> dict[str, int | float]:
         """The counters by name."""

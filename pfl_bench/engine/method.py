@@ -23,7 +23,7 @@ MOMENT_HOOKS: Mapping[Moment, str] = {"global": "global_params", "received": "cl
 FAMILIES = ("baseline", "body and head", "mixture", "relation", "features", "hypernetwork")
 """What methods are sorted by: how they come to a model per client."""
 
-HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "client_vectors")
+HOOKS = ("init", "round", "global_params", "client_params", "adapt", "enroll", "client_vectors", "client_clusters")
 """What the engine calls of a method."""
 
 
@@ -61,8 +61,9 @@ class Method(ABC):
     take part in a scenario raises ``UnsuitedError``; the run is recorded as skipped.
 
     Who may do what: ``init`` and ``round`` train within the budget. ``adapt`` and ``enroll`` train within an allowance
-    that the scenario sets for all methods. ``global_params``, ``client_params`` and ``client_vectors`` may compute but
-    not train. All but ``init`` and ``round`` leave ``state`` as it is, and may be called for some clients at a time.
+    that the scenario sets for all methods. ``global_params``, ``client_params``, ``client_vectors`` and
+    ``client_clusters`` may compute but not train. All but ``init`` and ``round`` leave ``state`` as it is, and may be
+    called for some clients at a time.
     """
 
     name: ClassVar[str]
@@ -130,6 +131,11 @@ class Method(ABC):
 
     def client_vectors(self, fed: Federation, state: State) -> Tensor:
         """What the server has learned about each client, ``[clients, k]``; recorded at the end of a run."""
+        raise NotImplementedError
+
+    def client_clusters(self, fed: Federation, state: State, clients: Tensor) -> Tensor:
+        """Which cluster each of these clients is in, int64 ``[c]``; recorded at the end of a run, beside the group that
+        each is in. For methods that sort clients; what the numbers are does not matter."""
         raise NotImplementedError
 
     @classmethod

@@ -45,7 +45,7 @@ def evaluate_moment(
     parts: dict[str, list[Scores]] = {"validation": [], "test": [], **({"union": []} if union else {})}
     for position, place in enumerate(places):
         fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
-        for clients in _portions(fed):
+        for clients in portions(fed):
             before, as_it_was = run.costs.adapt_steps, marks(vars(run.state(position)))
             served = serve(method, fed, run.state(position), moment, clients)
             if marks(vars(run.state(position))) != as_it_was:
@@ -78,7 +78,7 @@ def evaluate_moment(
     ]
 
 
-def _portions(fed: Federation) -> Sequence[Tensor]:
+def portions(fed: Federation) -> Sequence[Tensor]:
     """All clients, as many at a time as memory should hold models of."""
     together = max(1, SERVED_VALUES // fed.model.size)
     ids = np.arange(fed.clients)

@@ -10,10 +10,12 @@ from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.data.pool import make_pool
+from pfl_bench.data.shifts import shifted
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
 
+from .availability import Availability
 from .clients import ClientGroup
 from .evaluation import EvaluationSet
 
@@ -50,13 +52,15 @@ def build_groups(
             numbers=tuple(range(position, training, len(models))),
             population=training,
             on_disk=options.state == "disk",
+            availability=Availability(scenario.availability, spec.seed),
         )
         for position, model in enumerate(models)
     )
 
 
 def build_places(spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options) -> tuple[Place, ...]:
-    """The groups with what is evaluated on."""
+    """The groups with what is evaluated on; samples are as the clients see them (``scenario.shift``)."""
+    dataset = shifted(dataset, partition, spec.scenario.shift, spec.seed)
     groups = build_groups(spec, dataset, partition, options)
     device = torch.device(options.device)
     unseen = make_pool(dataset, "test", device)

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pfl_bench.spec.run import RunSpec
 
 from . import stop
 from .clients import client_ids
+from .clusters import cluster_rows, clusters_of
 from .enrollment import enroll
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
 from .footprint import state_sizes
@@ -73,7 +75,7 @@ def simulate(
                 saved = time.monotonic()
                 if stopping:
                     return
-        tables = _last_words(run, method, places, spec, partition)
+        tables = _last_words(run, method, places, spec, partition, dataset)
         yield _result("finished", "", run, method, places, tables)
     except UnsuitedError as error:
         yield RunResult("skipped", str(error))
@@ -93,7 +95,7 @@ def _resume(data: bytes | None, device: torch.device, run_id: str) -> RunState |
 
 
 def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
-    """Distinct clients of a round, uniformly at random; the same for all methods with this cohort size."""
+    """Distinct clients whom a round asks, uniformly at random; the same for all methods with this cohort size."""
     return numpy_generator(seed, "cohorts", round).choice(clients, size=min(size, clients), replace=False)
 
 
@@ -106,7 +108,7 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
     used, allowed = run.costs.local_steps, scenario.visits * scenario.local_steps
     if used > allowed:
         raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
-    run.visits = math.ceil(used / scenario.local_steps)
+    run.visits = run.costs.asked_visits = math.ceil(used / scenario.local_steps)
     if used:
         run.costs.train_seconds += time.perf_counter() - started
 
@@ -121,7 +123,9 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     """One round and, where due, an evaluation; returns the primary metric of the official one on validation."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
-    ids = draw_cohort(spec.seed, run.round, places[0].group.population, size)
+    asked = draw_cohort(spec.seed, run.round, places[0].group.population, size)
+    ids = places[0].group.availability.present(asked, run.round)
+    run.costs.asked_visits += len(asked)
     before, feds = run.costs.local_steps, []
     for position, place in enumerate(places):
         own = ids[ids % len(places) == position] // len(places)
@@ -171,7 +175,7 @@ def _crossed(before: int, after: int, every: int) -> bool:
 
 
 def _last_words(
-    run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition
+    run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition, dataset: ArrayDataset
 ) -> dict[str, list[Row]]:
     """What is recorded once, at the end of the budget: models on everybody's test data, enrolled newcomers, what the
     server knows of its clients."""
@@ -188,6 +192,10 @@ def _last_words(
             {"client": client, **{f"v{k}": float(value) for k, value in enumerate(vector)}}
             for client, vector in enumerate(vectors)
         ]
+    if method.defines("client_clusters") and len(places) == 1:
+        aside = replace(run, costs=run.costs.copy())  # to be asked is no part of what the method costs
+        clusters = clusters_of(method, aside.federation(places[0], "evaluate", spec.scenario), run.states[0])
+        tables["clusters"] = cluster_rows(clusters, partition, dataset)
     return tables
 
 

@@ -21,6 +21,8 @@ ROLES = {
     "model helper": "a helper of the client model",
     "rule": "the partition rule's source",
     "rule helper": "a helper of the partition rule",
+    "shift": "the shift's source",
+    "shift helper": "a helper of the shift",
     "dataset": "the data source's source",
     "dataset helper": "a helper of the data source",
 }

@@ -18,7 +18,7 @@ from pfl_bench.engine.method import HOOKS, Method
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
-from pfl_bench.registry import METHODS, MODELS, Plugin, base_name, load_plugin
+from pfl_bench.registry import METHODS, MODELS, SHIFTS, Plugin, base_name, load_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -46,11 +46,12 @@ class Job:
 
     @property
     def brings_code(self) -> bool:
-        """Whether a method or a client model of the run is not the package's own, and can be loaded elsewhere too."""
-        of_run = METHODS.get(self.method), *(MODELS.get(base_name(name)) for name in self.scenario.models)
+        """Whether a method, client model or shift of the run is not the package's own, and can be loaded elsewhere."""
+        shifts = (SHIFTS.get(spec.rule).make for spec in self.scenario.shift)
+        of_run = METHODS.get(self.method), *(MODELS.get(base_name(name)) for name in self.scenario.models), *shifts
         if all(thing.__module__.startswith("pfl_bench.") for thing in of_run):
             return False
-        groups = (registry.group for registry in (METHODS, MODELS))
+        groups = (registry.group for registry in (METHODS, MODELS, SHIFTS))
         return bool(self.plugins) or any(importlib.metadata.entry_points(group=group) for group in groups)
 
     @cached_property

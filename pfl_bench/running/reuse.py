@@ -90,7 +90,9 @@ def selection_of(record: Record, run: RunSpec) -> str:
     """Why what was selected of a finished run could not be selected now: it was of the method's warm start; "" else."""
     visits, budget = record.official.best.get("visits"), run.scenario.visits
     method = METHODS.get(run.method)(run.config)
-    if visits is None or is_selectable(method.selected_from, visits - run.config.cohort, visits, budget):
+    away = run.scenario.availability.present < 1  # then how large its last round was is not known
+    began = visits - (1 if away else run.config.cohort) if visits is not None else 0
+    if visits is None or is_selectable(method.selected_from, began, visits, budget):
         return ""
     return "which evaluations are selected from"
 

@@ -11,6 +11,7 @@ from pfl_bench.client.backends import choose_backend
 from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition, make_partition
+from pfl_bench.data.shifts import deal_groups, try_shifts
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
@@ -77,7 +78,17 @@ def resolve_device(name: str) -> str:
 
 
 def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
-    """The scenario's partition at a seed: computed by its rule, or imported. RequestError if it cannot be had."""
+    """The scenario's partition at a seed, with the groups of its shifts. RequestError if it cannot be had, or if a
+    shift does not go with the data."""
+    partition = _split(scenario, dataset, seed)
+    if scenario.shift:
+        partition = deal_groups(scenario.shift, dataset, partition, seed)
+        try_shifts(dataset, partition, scenario.shift, seed)
+    return partition
+
+
+def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
+    """Who holds what: computed by the scenario's rule, or imported."""
     spec = scenario.partition
     if spec.file is not None:
         partition = Partition.load(expanded(spec.file))

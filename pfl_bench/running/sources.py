@@ -1,5 +1,5 @@
-"""Which files decide a run's numbers, and their hashes: method, client models, partition rule, data source, and what
-each imports from beside it.
+"""Which files decide a run's numbers, and their hashes: method, client models, partition rule, shifts, data source, and
+what each imports from beside it.
 
 The engine is not among them: it is the package's, and a run records its commit. What a file imports from elsewhere,
 or reads from its environment, is not seen.
@@ -18,14 +18,26 @@ from types import ModuleType
 from typing import Any
 
 import pfl_bench
-from pfl_bench.registry import DATASETS, LOADED_BY_PLUGIN, METHODS, MODELS, PARTITIONS, Plugin, Registry, base_name
+from pfl_bench.registry import (
+    DATASETS,
+    LOADED_BY_PLUGIN,
+    METHODS,
+    MODELS,
+    PARTITIONS,
+    SHIFTS,
+    Plugin,
+    Registry,
+    base_name,
+)
 from pfl_bench.spec.run import RunSpec
 
 SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
-           "pfl_bench.datasets": "datasets"}  # fmt: skip
+           "pfl_bench.datasets": "datasets", "pfl_bench.shifts": "shifts"}  # fmt: skip
 """Packages whose files ``lineage.toml`` speaks of, and what they are called there."""
 
-REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "dataset": DATASETS}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "method": METHODS, "model": MODELS, "rule": PARTITIONS, "shift": SHIFTS, "dataset": DATASETS,
+}  # fmt: skip
 _KEPT = "__pfl_bench_text__"
 
 
@@ -59,6 +71,7 @@ class Sources:
         wanted = [("method", run.method), *(("model", base_name(name)) for name in scenario.models)]
         if scenario.partition.rule is not None:
             wanted.append(("rule", scenario.partition.rule))
+        wanted += [("shift", shift.rule) for shift in scenario.shift]
         wanted.append(("dataset", scenario.dataset.partition(":")[0]))
         found: dict[str, str] = {}
         for role, name in wanted:

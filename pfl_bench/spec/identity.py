@@ -8,7 +8,7 @@ before does not (``BEFORE``). The lists below are history and never change.
 import hashlib
 import json
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel
 
@@ -92,11 +92,17 @@ def scenario_identity(scenario: BaseModel, adapt_allowance: int) -> dict[str, An
     def of(model: BaseModel) -> dict[str, Any]:
         kind = next((c.__name__ for c in type(model).__mro__ if c.__name__ in VERSION_1_SCENARIO), "")
         found = identifying(model, VERSION_1_SCENARIO.get(kind, frozenset()))
-        inner = {name: getattr(model, name) for name in found if isinstance(getattr(model, name, None), BaseModel)}
-        return found | {name: of(table) for name, table in inner.items()}
+        values = {name: getattr(model, name, None) for name in found}
+        inner = {name: of(value) for name, value in values.items() if isinstance(value, BaseModel)}
+        lists = {name: [of(item) for item in value] for name, value in values.items() if _are_tables(value)}
+        return found | inner | lists
 
     found = {name: value for name, value in of(scenario).items() if name != "adapt_steps"}
     return found if adapt_allowance == ADAPT_STEPS_BEFORE else {**found, "adapt_steps": adapt_allowance}
+
+
+def _are_tables(value: Any) -> TypeGuard[tuple[BaseModel, ...]]:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(item, BaseModel) for item in value)
 
 
 def config_identity(method: str, config: BaseModel, *, shipped: bool, version: int = 1) -> dict[str, Any]:

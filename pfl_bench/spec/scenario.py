@@ -12,6 +12,7 @@ from pfl_bench.files import check_name
 
 from .config import MOST, Count
 from .fields import read_fields
+from .heterogeneity import AvailabilitySpec, ShiftSpec
 from .identity import scenario_identity
 
 Precision = Literal["fp32", "bf16"]
@@ -57,7 +58,11 @@ class EnrollSpec(BaseModel):
 
 
 class Scenario(BaseModel):
-    """One column of a results table. Its budget is counted in client visits x local steps."""
+    """One column of a results table. Its budget is counted in client visits x local steps, as far as they were done.
+
+    Heterogeneity is a part of it and composes: any partition rule (with ``quantity``, a law of sizes), any number of
+    shifts (``[[scenario.shift]]``), and ``availability``, whose docstring says what an absent client costs.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -82,6 +87,10 @@ class Scenario(BaseModel):
     precision: Precision = "fp32"
     primary: str = Field(default="accuracy", description="the metric that chooses on validation, and ranks")
     budget_scale: float = Field(default=1.0, gt=0, le=MOST)
+    shift: tuple[ShiftSpec, ...] = Field(default=(), description="what groups of clients see differently, in order")
+    availability: AvailabilitySpec = Field(
+        default=AvailabilitySpec(), description="who of those asked takes part, and how much of a visit they do"
+    )
 
     @field_validator("id")
     @classmethod

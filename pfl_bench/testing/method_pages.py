@@ -24,6 +24,7 @@ HOOKS = {
     "adapt": "adapted",
     "enroll": "a new client",
     "client_vectors": "what the server knows of a client",
+    "client_clusters": "the cluster of a client",
 }
 
 

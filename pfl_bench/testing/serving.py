@@ -10,6 +10,7 @@ from torch import Tensor
 from pfl_bench.client.requests import Served
 from pfl_bench.data.partition import make_partition
 from pfl_bench.engine.checkpoint import dumps
+from pfl_bench.engine.clusters import clusters_of
 from pfl_bench.engine.method import Moment
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.scenario import EnrollSpec
@@ -39,6 +40,8 @@ def evaluation_changes_nothing(method: str, context: Context) -> None:
     }
     if harness.method.defines("client_vectors"):
         hooks["client_vectors"] = lambda: harness.method.client_vectors(harness.federation("evaluate"), harness.state)
+    if harness.method.defines("client_clusters"):
+        hooks["client_clusters"] = lambda: clusters_of(harness.method, harness.federation("evaluate"), harness.state)
     for name, call in hooks.items():
         call()
         if dumps(harness.state) != before:

@@ -47,7 +47,7 @@ def command(*arguments: str, folder=None) -> tuple[list[str], str]:
     return done.stdout.splitlines()[-1].split()[1:], done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "partitions", "models", "scenarios", "suites"])
+@pytest.mark.parametrize("what", ["methods", "datasets", "partitions", "shifts", "models", "scenarios", "suites"])
 def test_lists(what):
     assert command("list", what)[0] == ["0"]
 

@@ -34,6 +34,9 @@ RULES = st.one_of(
     ),
     st.tuples(st.just("iid"), st.just({})),
     st.tuples(st.just("natural"), st.just({})),
+    st.tuples(st.just("iid"), st.just({"quantity": {"law": "lognormal", "sigma": 1.0, "min_samples": 40}})),
+    st.tuples(st.just("pfllib_dir"), st.fixed_dictionaries({"alpha": st.floats(0.1, 10)})),
+    st.tuples(st.just("pfllib_pat"), st.fixed_dictionaries({"classes": st.integers(1, 5), "balanced": st.booleans()})),
     st.tuples(st.just("shards"), st.fixed_dictionaries({"shards": st.integers(1, 4)})),
 )
 

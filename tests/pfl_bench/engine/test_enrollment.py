@@ -9,6 +9,7 @@ from pfl_bench.methods._hypernetwork import generate
 
 from pfl_bench.api import LocalSgdConfig, Served, State, register_method
 from pfl_bench.data.partition import make_partition
+from pfl_bench.data.shifts import deal_groups
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.enrollment import class_shares, enroll, nearest
 from pfl_bench.engine.evaluation import EvaluationSet, as_served, evaluate
@@ -20,6 +21,7 @@ from pfl_bench.engine.places import newcomers
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
+from pfl_bench.spec.heterogeneity import ShiftSpec
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.scenario import EnrollSpec, read_scenario
 from pfl_bench.testing.harness import Harness
@@ -169,3 +171,22 @@ def test_enrolling_needs_novel_clients():
         read_scenario(table, "here")
     with pytest.raises(RequestError, match="samples"):
         read_scenario(table | {"novel": 1, "enroll": {"samples": [0]}}, "here")
+
+
+def test_newcomers_see_what_their_group_sees():
+    """Their samples are shifted as those of training clients are, in all splits, and their distance is of new names."""
+    specs = (ShiftSpec(rule="inversion"), ShiftSpec(rule="permutation"))
+    setup = with_novel(8, 4).but(shift=specs)
+    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
+    harness = Harness("fedavg_ft", setup)
+    place = newcomers(harness.places[0], setup.partition, None)
+    groups = setup.partition.groups[0][4:]
+    assert sorted(groups.tolist()) == [0, 0, 1, 1]
+    for client, group in enumerate(groups):
+        own = setup.partition.test[4 + client]
+        seen = place.test.pool.inputs[own].numpy()
+        assert (seen == (255 - setup.dataset.test_inputs[own] if group else setup.dataset.test_inputs[own])).all()
+        held = place.group.members[client]
+        assert (place.group.pool.host_labels[held] != setup.dataset.train_labels[held]).all() == bool(group)
+    rows = enrolled(harness)
+    assert {row["client"] for row in rows} == {4, 5, 6, 7}

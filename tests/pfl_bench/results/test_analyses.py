@@ -4,7 +4,7 @@ import pytest
 
 from pfl_bench.cli.app import run_command_line
 from pfl_bench.errors import RequestError
-from pfl_bench.results.analyses import claims, communication, curves, embeddings, novel
+from pfl_bench.results.analyses import claims, clusters, communication, curves, embeddings, novel
 from pfl_bench.results.analyses.pictures import program
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.ledger import Ledger
@@ -49,6 +49,39 @@ def test_the_slope_of_the_gap_is_tested():
     assert np.isnan(table["slope_p_value"]["two"])
 
 
+def test_clusters_are_matched_with_groups():
+    """By number they differ; what counts is who is together. A group that was split counts once."""
+    groups = np.repeat([0, 1, 2], 4)
+    assert clusters.share_in_right_cluster(np.repeat([5, 9, 7], 4), groups) == 1
+    assert clusters.share_in_right_cluster(np.zeros(12), groups) == pytest.approx(1 / 3)
+    assert clusters.share_in_right_cluster(np.arange(12), groups) == pytest.approx(3 / 12)
+    assert clusters.share_in_right_cluster(np.asarray([0, 0, 0, 1] * 3), groups) == pytest.approx(4 / 12)
+    assert 1 / 3 < clusters.by_chance(np.repeat([0, 1, 2], 4), groups) < 0.6
+
+
+def test_clusters_writes_a_row_per_run(tmp_path):
+    ledger = Ledger(tmp_path)
+    rows = [{"client": c, "cluster": c % 2, "group": c // 2} for c in range(4)]
+    right = [{**row, "cluster": row["group"]} for row in rows]
+    with ledger.lock():
+        save(ledger, record("ifca", seed=0), tables={"clusters": rows})
+        save(ledger, record("ifca", seed=1), tables={"clusters": right})
+        save(ledger, record("fedavg", seed=0))
+    clusters.main(tmp_path)
+    table = pd.read_csv(tmp_path / "clusters.csv")
+    assert table[["method", "seed", "groups", "clusters", "right"]].to_numpy().tolist() == [
+        ["ifca", 0, 2, 2, 0.5], ["ifca", 1, 2, 2, 1.0],
+    ]  # fmt: skip
+
+
+def test_clusters_without_groups_are_refused(tmp_path):
+    ledger = Ledger(tmp_path)
+    with ledger.lock():
+        save(ledger, record("ifca"), tables={"clusters": [{"client": 0, "cluster": 1, "group": ""}]})
+    with pytest.raises(RequestError, match="no scenario has shifts or natural groups"):
+        clusters.main(tmp_path)
+
+
 def test_novel_writes_its_tables_and_picture(tmp_path):
     folder = full_folder(tmp_path / "s", novel=True, seeds=2)
     novel.main(folder)
@@ -59,7 +92,9 @@ def test_novel_writes_its_tables_and_picture(tmp_path):
         novel.main(full_folder(tmp_path / "t", seeds=1))
 
 
-@pytest.mark.parametrize("analysis", [claims, communication, curves, embeddings, novel], ids=lambda a: a.__name__)
+@pytest.mark.parametrize(
+    "analysis", [claims, clusters, communication, curves, embeddings, novel], ids=lambda a: a.__name__
+)
 def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys):
     """No folder, one that is none, one without a finished run, one whose tables are damaged."""
     unfinished = folder_with(tmp_path / "a", record(status="failed"))

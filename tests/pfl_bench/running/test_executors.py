@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pfl_bench.data.shifts import deal_groups
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
 from pfl_bench.engine.stop import Stopped, ask, forget
 from pfl_bench.errors import RequestError
@@ -16,6 +17,7 @@ from pfl_bench.registry import load_plugin, read_plugin
 from pfl_bench.running.executors.ray import RayExecutor, check_address, connect
 from pfl_bench.running.executors.serial import SerialExecutor
 from pfl_bench.running.job import make_job
+from pfl_bench.spec.heterogeneity import AvailabilitySpec, ShiftSpec
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.kit import fingerprint
 from pfl_bench.testing.setup import tiny_setup
@@ -98,6 +100,41 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     undisturbed, _ = outcomes(SerialExecutor(), serial, setup)
     assert fingerprint(results[0]) == fingerprint(undisturbed[0])
     assert fingerprint(results[5]) == fingerprint(undisturbed[1]), "the store's images are as they were"
+
+
+SHIFT = """
+from pfl_bench.api import ShiftConfig, register_shift
+
+def brighter(values, rng):
+    return values // 2 + 100
+
+@register_shift("brightness", config=ShiftConfig, of="inputs")
+def brightness(config, context, groups, rng):
+    return [None, *[brighter] * (groups - 1)]
+"""
+
+
+def test_shifts_and_absent_clients_are_the_same_wherever_a_run_is(tmp_path):
+    """Serial, Ray, and a run that is resumed; one shift is a plug-in's, which workers learn from its text."""
+    (tmp_path / "shift.py").write_text(SHIFT)
+    plugins = (read_plugin(tmp_path / "shift.py"),)
+    load_plugin(plugins[0])
+    specs = (ShiftSpec(rule="brightness"), ShiftSpec(rule="permutation", groups=3))
+    away = AvailabilitySpec(present=0.7, spread=0.2, stragglers=0.4)
+    setup = tiny_setup().but(shift=specs, availability=away)
+    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
+    options = Options(checkpoint_seconds=0)
+    jobs = [make_job(setup.spec(m), setup.partition, options, plugins) for m in ("ifca", "ditto")]
+    assert all(job.brings_code for job in jobs)
+    serial, updates = outcomes(SerialExecutor(), jobs, setup)
+    ray, _ = outcomes(RayExecutor(workers=1), jobs, setup)
+    halfway = {p: e.data for p, e in updates if isinstance(e, Checkpoint)}
+    resumed, _ = outcomes(SerialExecutor(), [job.going_on_from(halfway[p]) for p, job in enumerate(jobs)], setup)
+    plain, _ = outcomes(SerialExecutor(), [make_job(tiny_setup().spec("ifca"), tiny_setup().partition, options)], setup)
+    for position in (0, 1):
+        prints = {fingerprint(found[position]) for found in (serial, ray, resumed)}
+        assert len(prints) == 1 and fingerprint(plain[0]) not in prints
+    assert serial[0].tables == ray[0].tables == resumed[0].tables and "clusters" in serial[0].tables
 
 
 def test_the_data_set_is_shared_and_not_copied():

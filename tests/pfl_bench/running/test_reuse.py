@@ -122,6 +122,28 @@ def test_a_partition_file_that_was_changed(run):
     assert_anew(before, now, out, "the split")
 
 
+def test_a_shift_whose_text_was_changed(run, tmp_path, fresh_plugins):
+    text = """
+from pfl_bench.api import ShiftConfig, register_shift
+
+def darker(values, rng):
+    return values // {factor}
+
+@register_shift("darkness", config=ShiftConfig, of="inputs")
+def darkness(config, context, groups, rng):
+    return [darker] * groups
+"""
+    Path("shift.py").write_text(text.format(factor=2))
+    write_suite()
+    Path("my.toml").write_text(Path("my.toml").read_text() + 'shift = [{ rule = "darkness" }]\n')
+    before, _ = run("--plugin", "shift.py")
+    assert before["scenario"]["shift"] == [{"rule": "darkness"}] and "shift:shift.py" in before["sources"]
+    fresh_plugins()
+    Path("shift.py").write_text(text.format(factor=4))
+    now, out = run("--plugin", "shift.py")
+    assert_anew(before, now, out, "the shift's source (shift.py)")
+
+
 MODEL = """
 from torch import nn
 from pfl_bench.api import register_model

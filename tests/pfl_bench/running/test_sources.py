@@ -27,6 +27,14 @@ def test_a_runs_sources_are_its_method_model_rule_and_data_source_and_their_help
     assert all(sha256 == shipped[key.partition(":")[2]] for key, sha256 in found.items())
 
 
+def test_a_scenarios_shifts_are_among_its_sources():
+    suite = load_suite("shifts")
+    turned = next(s for s in suite.scenarios if s.shift and s.shift[0].rule == "rotation")
+    (run,) = plan_runs(["fedavg"], [turned], [0], suite, {})
+    found, shipped = Sources().of(run), shipped_hashes()
+    assert found["shift:shifts/rotation.py"] == shipped["shifts/rotation.py"]
+
+
 def test_helpers_are_followed_through_siblings_in_any_folder(tmp_path):
     folder = Path(METHODS.entry("pfedhn_pc").origin).parent
     for name in ("pfedhn_pc.py", "pfedhn.py", "_hypernetwork.py", "_layers.py", "_pfedhn.py", "fedavg.py"):

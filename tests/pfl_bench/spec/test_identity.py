@@ -82,7 +82,7 @@ class LaterEnroll(EnrollSpec):
 
 
 class LaterScenario(Scenario):
-    availability: str | None = None
+    charging: str | None = None
     partition: LaterPartition
     enroll: LaterEnroll | None = None
 
@@ -96,8 +96,8 @@ def test_later_fields_of_a_scenario_and_its_tables_count_only_where_they_are_use
     assert later.identity() == now.identity()
     assert now.identity()["enroll"] == {"steps": 3, "samples": ["all"]}
     assert now.identity()["partition"] == {"rule": "classes", "file": None, "sha256": None, "classes": 2}
-    used = later.model_copy(update={"availability": "half"}).identity()
-    assert used == {**now.identity(), "availability": "half"}
+    used = later.model_copy(update={"charging": "half"}).identity()
+    assert used == {**now.identity(), "charging": "half"}
     balanced = LaterScenario(**{**table, "partition": {**table["partition"], "balance": True}}).identity()
     assert balanced["partition"] == {**now.identity()["partition"], "balance": True}
     warm = LaterScenario(**{**table, "enroll": {"steps": 3, "warm": 2}}).identity()

@@ -1,0 +1,1 @@
+"""Shifts: one file each, found by discovery."""
