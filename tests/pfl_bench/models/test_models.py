@@ -27,6 +27,7 @@ SIZES = {
     "text-cnn": (TEXTS, 4, 1_121_504),
     "char-lstm": (SHAKESPEARE, 80, 819_920),
     "lenet": (CIFAR, 10, 121_182),
+    "mlp-bn": (InputSpec("image", (1, 8, 8)), 10, 5_002),
 }
 
 
