@@ -13,7 +13,7 @@ from pfl_bench.client.requests import ComputeRequest, Function, Trained, TrainRe
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.pool import on_device
 
-from .clients import ClientGroup, host_ids
+from .clients import ClientGroup, check_ids, host_ids
 from .meter import STREAM, TRAINING, BudgetError
 from .steps import steps_asked, steps_done
 from .view import View
@@ -206,7 +206,8 @@ class Federation(View):
         """What share of their steps these clients do, ``[c]``; None where all do all: stragglers are in rounds only."""
         if self.phase != "train":
             return None
-        return self._group.availability.shares([self._group.numbers[c] for c in host_ids(cohort)], self.round)
+        ids = check_ids(host_ids(cohort), self.clients)
+        return self._group.availability.shares([self._group.numbers[client] for client in ids], self.round)
 
     def _count_asked(self, gradients: int) -> None:
         if self.phase in TRAINING:
