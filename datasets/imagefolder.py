@@ -1,8 +1,9 @@
 """``imagefolder:PATH``: your own pictures, one folder per class.
 
-Everything that is there is used, refused or noted: a file of another type in a class's folder, a folder in it, a
-picture outside, a ``val`` part and a class that only the test part has are refused. Hidden folders and files, and those
-of operating systems, are no part of the data. ``_pictures`` has the rules for a single picture.
+Everything that is there is used, refused or noted: a ``val`` part beside ``train`` and ``test`` validates; a file of
+another type in a class's folder, a folder in it, a picture outside and a class without training pictures are refused.
+Hidden folders and files, and those of operating systems, are no part of the data. ``_pictures`` has the rules for a
+single picture.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ._pictures import SUFFIXES, Picture, read_picture
 
 OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini", "lost+found"}
 KINDS = ", ".join(sorted(SUFFIXES))
+VALIDATION = ("val", "valid", "validation", "dev")
 
 
 def visible(folder: Path) -> list[Path]:
@@ -80,17 +82,20 @@ def read_all(files: Sequence[Path], notes: list[str]) -> np.ndarray:
 
 
 def _parts(folder: Path, notes: list[str]) -> dict[str, dict[str, list[Path]]]:
-    """Files by part (``train`` and ``test``, or one without a name) and class."""
+    """Files by part (``train``, ``validation`` if there is one, and ``test``, or one without a name) and class."""
     names = {path.name for path in visible(folder) if path.is_dir()}
     if not {"train", "test"} <= names:
         return {"": class_folders(folder, notes)}
+    own = [name for name in VALIDATION if name in names]
+    if len(own) > 1:
+        raise RequestError(f"imagefolder: {folder} has {' and '.join(own)}; one of them can be the validation part")
     for path in visible(folder):
-        if path.name not in ("train", "test") and (path.is_dir() or path.suffix.lower() in SUFFIXES):
+        if path.name not in ("train", "test", *own) and (path.is_dir() or path.suffix.lower() in SUFFIXES):
             raise RequestError(
-                f"imagefolder: {path} would not be used beside train/ and test/; join a validation part to train/, of "
-                "which validation is held out, or move it away"
+                f"imagefolder: {path} would not be used beside train/, val/ and test/; rename it or move it away"
             )
-    return {split: class_folders(folder / split, notes) for split in ("train", "test")}
+    parts = {"train": "train", **dict.fromkeys(["validation"] * len(own), "".join(own)), "test": "test"}
+    return {split: class_folders(folder / name, notes) for split, name in parts.items()}
 
 
 def _check_classes(parts: dict[str, dict[str, list[Path]]], folder: Path, notes: list[str]) -> list[str]:
@@ -104,13 +109,15 @@ def _check_classes(parts: dict[str, dict[str, list[Path]]], folder: Path, notes:
     names = [name for name in names if name not in empty]
     for name in names:
         if "train" in parts and not parts["train"].get(name):
-            raise RequestError(f"imagefolder: class {name!r} has pictures in test/ and none in train/; add some there")
+            raise RequestError(
+                f"imagefolder: class {name!r} has no picture in train/ and some elsewhere; add some there"
+            )
     return names
 
 
 @register_dataset("imagefolder", source="a folder of yours", summary="imagefolder:PATH with one folder per class")
 def load(request: DataRequest) -> ArrayDataset:
-    """Read ``PATH/train/<class>/`` and ``PATH/test/<class>/``, or ``PATH/<class>/`` with a fixed fifth as test."""
+    """Read ``PATH/train/<class>/``, ``test/`` and perhaps ``val/``, or ``PATH/<class>/`` with a fixed fifth as test."""
     folder = Path(request.argument)
     if not request.argument or not folder.is_dir():
         raise RequestError(f"data set 'imagefolder' needs a folder: imagefolder:PATH, found {request.argument[:200]!r}")
@@ -135,6 +142,7 @@ def load(request: DataRequest) -> ArrayDataset:
     for split in parts:
         rows = np.asarray([own == split for own, _, _ in files])
         arrays[f"{split}_images"], arrays[f"{split}_labels"] = images[rows], labels[rows]
-    if not len(arrays["test_labels"]):
-        raise RequestError(f"imagefolder: no pictures ({KINDS}) in {folder}/test/<class>/")
+    for split in parts:
+        if not len(arrays[f"{split}_labels"]):
+            raise RequestError(f"imagefolder: no pictures ({KINDS}) in the {split} part of {folder}")
     return make_dataset(name, arrays, classes=len(classes), notes=notes)

@@ -1,34 +1,141 @@
-"""``npz:PATH``: your own arrays in one ``.npz`` file."""
+"""``npz:PATH``: your own arrays in one ``.npz`` file, in the shapes in which they usually lie there.
+
+Arrays are named by part and content in either order: ``train_images`` or ``x_train``, ``y_test`` or ``test_labels``,
+``train_groups`` or ``users_test``. Parts are ``train``, ``test`` and, if there is one, ``val``. Images are uint8 or
+float ``[N, H, W]``, ``[N, H, W, C]`` or, where nothing else can be meant, ``[N, C, H, W]``. Numbers called otherwise
+(``x``, ``data``, ``features``) are a table ``[N, features]`` or series ``[N, time, channels]``; ``tokens`` are whole
+numbers ``[N, length]``. ``npz:PATH?kind=series`` says what they are, ``vocabulary=N`` how many tokens there are,
+``missing=mean`` fills what is missing. Labels and groups are whole numbers, ``[N]`` or ``[N, 1]``, or names.
+"""
 
 import re
 from pathlib import Path
 
-from pfl_bench.api import ArrayDataset, DataRequest, RequestError, make_dataset, read_npz, register_dataset
+import numpy as np
 
-READ = {f"{split}_{key}" for split in ("train", "test") for key in ("images", "labels", "groups")}
+from pfl_bench.api import (
+    ArrayDataset,
+    DataRequest,
+    RequestError,
+    channels_come_first,
+    coded,
+    make_dataset,
+    read_argument,
+    read_npz,
+    register_dataset,
+    shown,
+    whole_number,
+)
+
+PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",
+         "dev": "validation", "test": "test"}  # fmt: skip
+CONTENTS = {
+    "images": "images", "image": "images", "inputs": "inputs", "x": "inputs", "data": "inputs", "features": "inputs",
+    "tokens": "tokens", "labels": "labels", "label": "labels", "y": "labels", "targets": "labels", "target": "labels",
+    "groups": "groups", "group": "groups", "users": "groups", "user": "groups", "clients": "groups", "client": "groups",
+}  # fmt: skip
 OTHER_PARTS = re.compile(r"(train|test|val|valid|validation|dev|extra|unlabel+ed)([_.]|$)", re.IGNORECASE)
+OPTIONS = {"kind": "image, table, series or tokens", "vocabulary": "number of tokens", "missing": "mean"}
+KINDS = ("image", "table", "series", "tokens")
 
 
-@register_dataset("npz", source="a file of yours", summary="npz:PATH with train/test images (uint8) and labels")
+@register_dataset("npz", source="a file of yours", summary="npz:PATH with train/test inputs and labels")
 def load(request: DataRequest) -> ArrayDataset:
-    """Read ``train_images``, ``train_labels``, ``test_images``, ``test_labels`` and, where there are any,
-    ``train_groups`` and ``test_groups``.
+    """Read inputs, labels and, where there are any, groups and a validation part.
 
-    An array that would be part of another split (``val_images``) is refused; others that are not used are noted.
+    An array that would be part of another split (``extra_images``) is refused; others that are not used are noted.
     """
-    if not request.argument:
+    place, options = (request.argument, dict[str, str]())
+    if not Path(request.argument).is_file():
+        place, options = read_argument("npz", request.argument, OPTIONS)
+    if not place:
         raise RequestError("data set 'npz' needs a path: npz:PATH")
-    path = Path(request.argument)
-    name = f"npz:{path}"
-    arrays = read_npz(path, name)
-    unused = sorted(set(arrays) - READ)
-    for key in unused:
-        if OTHER_PARTS.match(key):
+    name = f"npz:{Path(place)}"
+    arrays, notes = _named(name, read_npz(Path(place), name))
+    for key, allowed in (("kind", KINDS), ("missing", ("mean",))):
+        if options.get(key, allowed[0]) not in allowed:
+            raise RequestError(f"{name}: {key}={shown(options[key])} must be one of {', '.join(allowed)}")
+    splits = list(dict.fromkeys(part for part, _ in arrays))
+    content = next((what for what in ("images", "inputs", "tokens") if ("train", what) in arrays), "images")
+    kind = options.get("kind") or _kind(content, arrays.get(("train", content)))
+    found = {
+        f"{part}_{'images' if kind == 'image' else 'inputs'}": _laid_out(part, values, kind, notes)
+        for part in splits
+        if (values := arrays.get((part, content))) is not None
+    }
+    for what in ("labels", "groups"):
+        own = {part: arrays[part, what] for part in splits if (part, what) in arrays}
+        found |= {f"{part}_{what}": values for part, values in _numbers(name, what, own, notes).items()}
+    return make_dataset(
+        name, found, kind=None if kind == "image" and "kind" not in options else kind,  # type: ignore[arg-type]
+        groups="groups" if any(key.endswith("_groups") for key in found) else None, notes=notes,
+        vocabulary=_vocabulary(name, kind, options, found, notes), missing=options.get("missing", "refused"),  # type: ignore[arg-type]
+        held_out_within="groups" if "train_groups" in found else "classes",
+    )  # fmt: skip
+
+
+def _named(name: str, arrays: dict[str, np.ndarray]) -> tuple[dict[tuple[str, str], np.ndarray], list[str]]:
+    """Arrays by part and content. RequestError for one that would be dropped and for two of one meaning."""
+    found: dict[tuple[str, str], np.ndarray] = {}
+    unused, called = [], dict[tuple[str, str], str]()
+    for key, array in sorted(arrays.items()):
+        first, _, second = key.lower().partition("_")
+        part, content = (first, second) if first in PARTS else (second, first)
+        if part in PARTS and content in CONTENTS:
+            meant = PARTS[part], CONTENTS[content]
+            if meant in found:
+                raise RequestError(f"{name}: arrays {called[meant]!r} and {key[:80]!r} mean the same")
+            found[meant], called[meant] = array, key
+        elif OTHER_PARTS.match(key):
             raise RequestError(
-                f"{name}: array {key[:80]!r} would not be used; join validation samples to the training part, of which "
-                "validation is held out, or take the array out of the file"
+                f"{name}: array {key[:80]!r} would not be used; parts are train, val and test, and what they hold is "
+                "called images (x, data, tokens), labels (y) and groups; rename it or take it out of the file"
             )
+        else:
+            unused.append(key)
     listed = ", ".join(repr(key[:80]) for key in unused[:5]) + (", ..." if len(unused) > 5 else "")
-    notes = [f"{len(unused)} arrays of the file are not used: {listed}"] if unused else []
-    grouped = any(key.endswith("_groups") for key in READ & set(arrays))
-    return make_dataset(name, arrays, groups="groups" if grouped else None, notes=notes)
+    given = sorted({what for _, what in found} & {"images", "inputs", "tokens"})
+    if len(given) > 1:
+        keys = [repr(next(key for meant, key in called.items() if meant[1] == what)[:80]) for what in given]
+        raise RequestError(f"{name}: arrays {' and '.join(keys)} are samples of different kinds; call them alike")
+    return found, [f"{len(unused)} arrays of the file are not used: {listed}"] if unused else []
+
+
+def _kind(content: str, values: np.ndarray | None) -> str:
+    """What arrays are by their name, type and number of axes."""
+    if content != "inputs" or values is None:
+        return "tokens" if content == "tokens" else "image"
+    if values.dtype == np.uint8 and values.ndim in (3, 4):
+        return "image"
+    return {2: "table", 3: "series"}.get(values.ndim, "image")
+
+
+def _laid_out(part: str, values: np.ndarray, kind: str, notes: list[str]) -> np.ndarray:
+    """Images with their channels last."""
+    if kind == "image" and channels_come_first(values) and values.shape[-1] not in (1, 3):
+        notes.append(f"the {part} images {values.shape} have their channels first; they are read so")
+        return values.transpose(0, 2, 3, 1)
+    return values
+
+
+def _numbers(name: str, what: str, own: dict[str, np.ndarray], notes: list[str]) -> dict[str, np.ndarray]:
+    """Labels or groups per part as ``[N]``; names become numbers over all parts together."""
+    flat = {part: v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for part, v in own.items()}
+    if not flat or not all(v.ndim == 1 and v.dtype.kind in "US" for v in flat.values()):
+        return flat
+    texts = [np.char.decode(v, "utf-8", "replace") if v.dtype.kind == "S" else v for v in flat.values()]
+    codes, more = coded(f"{name}: {what}", np.concatenate(texts))
+    notes.extend(more)
+    return dict(zip(flat, np.split(codes, np.cumsum([len(v) for v in texts])[:-1]), strict=True))
+
+
+def _vocabulary(name: str, kind: str, options: dict[str, str], found: dict[str, np.ndarray], notes: list[str]) -> int:
+    """How many tokens there are: as the request says, or one more than the highest."""
+    if kind != "tokens":
+        return 0
+    if "vocabulary" in options:
+        return whole_number(name, options, "vocabulary", 1)
+    highest = max((int(v.max()) for k, v in found.items() if k.endswith("_inputs") and v.size and v.dtype.kind in "iu"),
+                  default=0)  # fmt: skip
+    notes.append(f"the vocabulary is taken to be the {highest + 1} tokens up to the highest")
+    return max(1, highest + 1)

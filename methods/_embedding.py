@@ -1,10 +1,12 @@
 """PeFLL's embedding network: a client's samples in, a vector out."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pfl_bench.api import Batch, Federation, Net, Params, Tensors
+from pfl_bench.api import Batch, Federation, Net, Params, Tensors, UnsuitedError
 
 from ._layers import add_layer, seeded
 
@@ -13,11 +15,14 @@ KERNELS, SIDE = 16, 16
 
 
 def init_embedding_network(fed: Federation, size: int) -> Params:
-    """LeNet on images with a plane of ones or zeros per class; on smaller images its dense layers alone."""
-    channels, height, width = fed.input_shape
-    eta, inputs = Params(), channels * height * width + fed.classes
+    """LeNet on images with a plane of ones or zeros per class; on smaller images, tables and series its dense layers
+    alone. UnsuitedError for tokens, whose numbers have no order."""
+    if fed.input.kind == "tokens":
+        raise UnsuitedError("its embedding network takes images, tables and series, no tokens")
+    channels, height, width = (*fed.input_shape, 1, 1)[:3]
+    eta, inputs = Params(), math.prod(fed.input) + fed.classes
     with seeded(fed, "embedding network"):
-        if min(height, width) >= SIDE:
+        if fed.input.kind == "image" and min(height, width) >= SIDE:
             add_layer(eta, "conv1", nn.Conv2d(channels + fed.classes, KERNELS, 5))
             add_layer(eta, "conv2", nn.Conv2d(KERNELS, 2 * KERNELS, 5))
             inputs = 2 * KERNELS * (((height - 4) // 2 - 4) // 2) * (((width - 4) // 2 - 4) // 2)

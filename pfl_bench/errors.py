@@ -2,7 +2,8 @@
 
 import difflib
 import traceback
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pfl_bench.text import printable, shortened
@@ -18,6 +19,15 @@ class UnsuitedError(Exception):
 
 class DivergedError(Exception):
     """A run produced NaN or infinity. It is recorded as diverged."""
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Whatever is refused within says what it is about, unless it does already."""
+    try:
+        yield
+    except RequestError as error:
+        raise (error if str(error).startswith(what) else RequestError(f"{what}: {error}")) from error
 
 
 def shown(value: object, most: int = 80) -> str:

@@ -25,7 +25,12 @@ from .files import check_name, read_text
 from .shelves import Offer, offers
 
 T = TypeVar("T")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME, _DASHED = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[a-z][a-z0-9_-]*")
+
+
+def base_name(name: str) -> str:
+    """What is registered, of ``NAME`` or ``NAME:ARGUMENT``."""
+    return name.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,11 @@ class Entry(Generic[T]):
 class Registry(Generic[T]):
     """Named entries of one kind, discovered on first use."""
 
-    def __init__(self, kind: str, package: str, group: str, decorator: str = "") -> None:
+    def __init__(
+        self, kind: str, package: str, group: str, decorator: str = "", names: re.Pattern[str] = _NAME
+    ) -> None:
         self.kind, self.package, self.group, self.decorator = kind, package, group, decorator
+        self._form = names
         self.broken: dict[str, str] = {}
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
@@ -52,8 +60,8 @@ class Registry(Generic[T]):
 
         ``origin`` is the defining module's name, where the object itself does not say it.
         """
-        if not _NAME.fullmatch(name):
-            raise RequestError(f"{self.kind} name {shown(name)} must match {_NAME.pattern}")
+        if not self._form.fullmatch(name):
+            raise RequestError(f"{self.kind} name {shown(name)} must match {self._form.pattern}")
         check_name(name, f"{self.kind} name")
         if name == "all":
             raise RequestError(f"{self.kind} name 'all' is taken: it means every {self.kind}")
@@ -137,7 +145,7 @@ DATASETS: Registry[Any] = Registry("data set", "pfl_bench.datasets", "pfl_bench.
 PARTITIONS: Registry[Any] = Registry(
     "partition rule", "pfl_bench.partitions", "pfl_bench.partitions", "register_partition"
 )
-MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models", "register_model")
+MODELS: Registry[Any] = Registry("client model", "pfl_bench.models", "pfl_bench.models", "register_model", _DASHED)
 SHIFTS: Registry[Any] = Registry("shift", "pfl_bench.shifts", "pfl_bench.shifts", "register_shift")
 ALL: tuple[Registry[Any], ...] = (METHODS, DATASETS, PARTITIONS, SHIFTS, MODELS)
 

@@ -18,6 +18,7 @@ SLOW = {
     "methods/test_drafts_b.py",
     "pfl_bench/cli/test_app.py",
     "pfl_bench/engine/test_enrollment.py",
+    "pfl_bench/models/test_checked.py",
     "pfl_bench/results/report/test_browser.py",
     "pfl_bench/results/statistics/test_paired.py",
     "pfl_bench/results/test_comparison.py",

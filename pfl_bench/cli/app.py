@@ -172,19 +172,19 @@ def check(
 
 
 @data_app.command()
-def prepare(name: str, data_dir: DataDir = None) -> int:
+def prepare(name: str, data_dir: DataDir = None, plugin: Plugins = None) -> int:
     """Fetch a data set, unless it is there already."""
     from .data import prepare_dataset
 
-    return prepare_dataset(name, data_dir)
+    return prepare_dataset(name, data_dir, plugin or [])
 
 
 @data_app.command()
-def verify(name: str, data_dir: DataDir = None) -> int:
+def verify(name: str, data_dir: DataDir = None, plugin: Plugins = None) -> int:
     """Check a data set's file and its SHA-256; fetches nothing."""
     from .data import verify_dataset
 
-    return verify_dataset(name, data_dir)
+    return verify_dataset(name, data_dir, plugin or [])
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from pfl_bench.results.comparable import plain
-from pfl_bench.results.display import ACCURACY, TIED, Shown, marks, text_columns, texts, titles, untested
+from pfl_bench.results.display import ACCURACY, TIED, Shown, marks, place_of, text_columns, texts, titles, untested
 from pfl_bench.results.notes import of_rows, of_scenarios
 from pfl_bench.results.overall import Overall
 from pfl_bench.text import shortened
@@ -26,7 +26,7 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
     for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
         shown = _fitting(part, text_columns(part), console.width)
         numeric = [column.title for column in shown if column.numeric]
-        rows, accuracy = texts(part, shown), shown.index(ACCURACY)
+        rows, accuracy = texts(part, shown), place_of(ACCURACY, shown)
         for row, own in zip(rows, marks(part), strict=True):
             row[accuracy] += " †" if "tie" in own else ""
         print_rows(console, title, [column.title for column in shown], rows, numeric)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pfl_bench.errors import RequestError
-from pfl_bench.registry import METHODS, MODELS, Registry, load_plugins
+from pfl_bench.registry import METHODS, MODELS, Registry, base_name, load_plugins
 from pfl_bench.spec.suite import means_all, parse_names
 
 from .terminal import make_console
@@ -42,13 +42,23 @@ def check_methods(method: str, plugins: Sequence[Path]) -> int:
 def check_models(model: str, data: str | None, plugins: Sequence[Path]) -> int:
     """Put a client model, or all, through its checks. Returns 1 if one fails."""
     load_plugins(plugins)
-    names = parse_names(model, MODELS.known_names(), "client model", "--model")
+    known = MODELS.known_names()
+    members = [
+        item.strip() for item in model.split(",") if base_name(item.strip()) in known
+    ]  # of a family, as NAME:...
+    names = parse_names(model, known if means_all(model) else [*known, *members], "client model", "--model")
+    from pfl_bench.data.store import load_dataset
     from pfl_bench.testing import MODEL_CHECKS, ModelContext  # loads torch
 
     context, console = ModelContext() if data is None else ModelContext(data), make_console()
-    _ = context.dataset  # one that is unknown is refused before anything is examined
+    if data is not None:
+        load_dataset(data)  # one that is unknown is refused before anything is examined
     names, broken = _loaded(console, MODELS, model, names)
-    failed = broken + sum(_report(console, MODEL_CHECKS, name, context, f"on {context.data}") for name in names)
+    if means_all(model):
+        names = [MODELS.entry(name).info.get("example", name) for name in names]
+    failed = broken + sum(
+        _report(console, MODEL_CHECKS, name, context, f"on {context.data_for(name)}") for name in names
+    )
     return _verdict(console, failed)
 
 

@@ -52,7 +52,10 @@ def _scenarios() -> tuple[Sequence[str], Rows]:
 
 
 def _suites() -> tuple[Sequence[str], Rows]:
-    rows = [[s.name, str(len(s.scenarios)), s.methods, s.seeds, s.description] for s in builtin_suites().values()]
+    rows = [
+        [s.name, str(len(s.scenarios)), ", ".join(s.methods.split(",")), s.seeds, s.description]
+        for s in builtin_suites().values()
+    ]
     return ("name", "scenarios", "methods", "seeds", "description"), rows
 
 

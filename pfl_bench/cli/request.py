@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, unknown
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS
+from pfl_bench.errors import RequestError, about, shown, unknown
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, base_name
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
@@ -119,11 +119,12 @@ def _suite(request: RunRequest) -> Suite:
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:
     """The data sets, partition rules, shifts and client models that the scenarios name."""
-    for registry, names in (
-        (DATASETS, {s.dataset.partition(":")[0] for s in scenarios}),
-        (PARTITIONS, {s.partition.rule for s in scenarios if s.partition.rule is not None}),
-        (SHIFTS, {shift.rule for s in scenarios for shift in s.shift}),
-        (MODELS, {name for s in scenarios for name in s.models}),
-    ):
-        for name in sorted(names):
-            registry.require(name)
+    for scenario in scenarios:
+        with about(f"scenario {shown(scenario.id)}"):
+            DATASETS.require(base_name(scenario.dataset))
+            if scenario.partition.rule is not None:
+                PARTITIONS.require(scenario.partition.rule)
+            for shift in scenario.shift:
+                SHIFTS.require(shift.rule)
+            for name in scenario.models:
+                MODELS.require(base_name(name))

@@ -45,6 +45,11 @@ class BatchPlan:
         """Number of local steps, of the client that takes most."""
         return self.indices.shape[1]
 
+    @property
+    def draws(self) -> int:
+        """Number of batches of a step."""
+        return self.indices.shape[2]
+
     def steps_of(self, position: int) -> int:
         """Number of steps of the client at a position of the cohort."""
         return self.steps if self.taken is None else int(self.taken[position])

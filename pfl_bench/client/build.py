@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +18,15 @@ from .net import head_of
 from .params import Params
 
 InputShape = tuple[int, ...]
-Factory = Callable[[InputSpec, int], nn.Module]
+Factory = Callable[..., nn.Module]
+"""``factory(input, classes)``, or ``factory(input, classes, argument)``."""
 
 _LOOP_ONLY = (nn.RNNBase,)
 """Modules without a rule for ``vmap``."""
 
 
 def register_model(
-    name: str, *, inputs: Sequence[InputKind] = (), backend: str = "", **info: str
+    name: str, *, inputs: Sequence[InputKind] = (), backend: str = "", argument: str = "", **info: str
 ) -> Callable[[Factory], Factory]:
     """Register ``factory(input, classes) -> nn.Module`` as a client model.
 
@@ -34,12 +35,15 @@ def register_model(
     The module maps ``[B, *input.shape]`` to logits ``[B, classes]`` and says what is body and what is head: a child
     ``head``, applied to what its method ``features(x)`` or its child ``body`` gives, ``[B, d]``; an ``nn.Sequential``
     needs neither, its last layer is the head. Layers are the direct children with parameters, in definition order.
-    ``backend="loop"``: for models that cannot be stacked.
+    ``backend="loop"``: for models that cannot be stacked. ``argument``: of a family whose members are asked for as
+    ``name:ARGUMENT``, what may stand there, in words; the factory's third parameter is what does. ``example=`` is then
+    the member that ``check --model all`` examines. A child ``backbone`` is looked into for layers, as a child ``body``
+    that is an ``nn.Sequential``.
     """
     for kind in inputs:
         if kind not in KINDS:
             raise RequestError(f"client model {shown(name)}: inputs={shown(inputs)} must be among {', '.join(KINDS)}")
-    told = {"backend": backend, "inputs": ",".join(inputs)}
+    told = {"backend": backend, "inputs": ",".join(inputs), "argument": argument}
     return MODELS.register(name, **{key: text for key, text in told.items() if text}, **info)
 
 
@@ -50,17 +54,24 @@ def make_model(
 
     A bare shape is an image's. Equal requests get the same object, which lets runs share what is cached about it.
     """
-    entry, spec = MODELS.entry(name), as_input(input)
+    base, _, argument = name.partition(":")
+    entry, spec = MODELS.entry(base), as_input(input)
+    if takes := entry.info.get("argument", ""):
+        if not argument:
+            raise RequestError(f"client model {name!r} needs an argument: {base}:{takes}")
+    elif base != name:
+        raise RequestError(f"client model {base!r} takes no argument, found {shown(argument)}")
     kinds = entry.info.get("inputs", "")
     if kinds and spec.kind not in kinds.split(","):
         raise RequestError(f"client model {name!r} does not fit {spec}: it takes {kinds.replace(',', ' or ')} inputs")
-    return _make_model(entry.value, name, spec, classes, precision, entry.info.get("backend", ""))
+    return _make_model(entry.value, name, argument, spec, classes, precision, entry.info.get("backend", ""))
 
 
 @lru_cache(maxsize=64)
 def _make_model(
-    factory: Factory, name: str, input: InputSpec, classes: int, precision: Precision, backend: str
+    factory: Factory, name: str, argument: str, input: InputSpec, classes: int, precision: Precision, backend: str
 ) -> ClientModel:
+    factory = partial(factory, argument=argument) if argument else factory
     try:
         with torch.random.fork_rng(devices=[]):  # building draws weights; do not disturb the caller's stream
             module, training_module = (_uncounted(factory(input, classes)) for _ in range(2))
@@ -80,7 +91,7 @@ def _make_model(
                     )
             if not model.backend and not _stacks(model, input):
                 model = replace(model, backend="loop")
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(f"client model {name!r} does not fit {input}: {reason}") from error
     return model
@@ -97,12 +108,13 @@ def _uncounted(module: nn.Module) -> nn.Module:
 
 
 def _layers(module: nn.Module) -> tuple[tuple[str, ...], ...]:
-    """The module's own names first, then those in each direct child that has any; a child ``body`` is looked into."""
-    own = dict(module.named_children())
+    """The module's own names first, then those in each direct child that has any; a child ``body`` in sequence, or
+    ``backbone``, is looked into."""
+    own: dict[str, nn.Module] = {}
     direct = tuple(name for name in tensors_of(module) if "." not in name)
-    if isinstance(own.get("body"), nn.Sequential):
-        inner = {f"body.{child}": part for child, part in own["body"].named_children()}
-        own = {k: v for name, part in own.items() for k, v in (inner if name == "body" else {name: part}).items()}
+    for name, part in module.named_children():
+        within = name == "backbone" or (name == "body" and isinstance(part, nn.Sequential))
+        own |= {f"{name}.{child}": each for child, each in part.named_children()} if within else {name: part}
     found = (tuple(f"{child}.{name}" for name in tensors_of(part)) for child, part in own.items())
     return tuple(layer for layer in (direct, *found) if layer)
 

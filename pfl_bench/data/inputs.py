@@ -37,9 +37,7 @@ class InputSpec:
                 f"input shape={self.shape} of kind {self.kind!r} must be ({', '.join(AXES[self.kind])}), each 1 or more"
             )
         if (self.vocabulary > 0) != (self.kind == "tokens"):
-            raise RequestError(
-                f"input vocabulary={self.vocabulary}: tokens have 1 or more, {self.kind!r} has none or 0"
-            )
+            raise RequestError(f"input vocabulary={self.vocabulary}: 1 or more for tokens, 0 for other kinds")
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.shape)

@@ -24,7 +24,7 @@ from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
 from .exported import read_exported, write_exported
 from .quantity import Quantity, resized
-from .small_clients import held_out_within, left_out, refuse_too_small
+from .small_clients import groups_of_clients, held_out_within, left_out, refuse_too_small
 
 SPLITS = ("train", "validation", "test")
 ShareFunction = Callable[[Any, np.ndarray, int, np.random.Generator], np.ndarray]
@@ -214,7 +214,7 @@ def make_partition(
     if rule.strata == "groups":
         parts, small = held_out_within(parts, dataset.validation_share, seed)
         refuse_too_small(parts, "min_samples" in type(config).model_fields, dataset, strata)
-        notes += small
+        notes += small + groups_of_clients(shares)
     partition = Partition(parts["train"], parts["validation"], parts["test"], novel, notes)
     partition.check(dataset)
     return partition

@@ -43,6 +43,20 @@ def left_out(least: int, dataset: ArrayDataset, strata: Strata) -> Notes:
     )
 
 
+def groups_of_clients(shares: np.ndarray) -> Notes:
+    """How groups and clients go together, where it is not one to one. ``shares``: ``[clients, groups]``."""
+    clients, groups = shares.shape
+    if clients == groups and ((shares > 0).sum(axis=1) == 1).all():
+        return ()
+    held, owners = (shares > 0).sum(axis=1), (shares > 0).sum(axis=0)
+
+    def span(counts: np.ndarray) -> str:
+        return str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+
+    shared = f"; a group's samples are shared by {span(owners)} clients" if owners.max() > 1 else ""
+    return (f"{groups} groups are dealt to {clients} clients, {span(held)} groups a client{shared}",)
+
+
 def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, strata: Strata) -> None:
     """RequestError with the right advice for a client with too little to train, validate and test."""
     clients = len(parts["train"])

@@ -8,7 +8,7 @@ import os
 import struct
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def load_dataset(spec: str, data_dir: Path | None = None, download: bool = True)
         dataset = source(DataRequest(folder, argument, download))
         if not isinstance(dataset, ArrayDataset):
             raise RequestError(f"data set {name!r}: its source gave a {type(dataset).__name__}, no ArrayDataset")
-        if fetched and (folder / f"{name}.npz").exists():
+        if fetched and ":" not in dataset.name and (folder / f"{name}.npz").exists():
             record_hash(dataset, folder)
         check_hash(dataset, folder)
     except RequestError:
@@ -141,23 +141,30 @@ def _beside(place: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Arrays]) -> Arrays:
+def stored_arrays(
+    name: str, request: DataRequest, fetch: Callable[[Path], Arrays], originals: Sequence[Path] = (), *,
+    takes_argument: bool = False, asked: str = "",
+) -> Arrays:  # fmt: skip
     """Arrays of ``<data-dir>/<name>.npz``; where there is no such file, fetch them once and store them.
 
     ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
+    ``originals``: files of the source that lie in the data directory already, which ``fetch`` reads instead of the
+    network (``original_file``). ``asked``: what the user calls the data set, if it is not its file's name.
     """
-    if request.argument:
+    if request.argument and not takes_argument:
         raise RequestError(f"data set {name!r} takes no argument, found {shown(request.argument)}")
-    path = request.data_dir / f"{name}.npz"
+    path, asked = request.data_dir / f"{name}.npz", asked or name
     if not path.exists():
-        if not request.download:
-            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {name}'")
+        if not request.download and not originals:
+            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {asked}'")
         try:
             with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
                 arrays = fetch(Path(folder))
         except RequestError as error:
             raise RequestError(f"{name}: {error}") from error
         except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
+            if originals:
+                raise RequestError(f"{name}: {originals[0]} is not readable: {one_line(error)}") from error
             raise RequestError(
                 f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
             ) from error
@@ -168,4 +175,4 @@ def stored_arrays(name: str, request: DataRequest, fetch: Callable[[Path], Array
     try:
         return read_npz(path, name)
     except RequestError as error:
-        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {name}'") from error
+        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {asked}'") from error

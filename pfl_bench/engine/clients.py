@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pfl_bench.client.backends import Backend
 from pfl_bench.client.backends.cuda_graphs import Recordings
+from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.batches import BatchMode, BatchPlan, plan_all, plan_batches
 from pfl_bench.client.model import ClientModel
 from pfl_bench.data.pool import Pool, on_device
@@ -64,6 +65,7 @@ class ClientGroup:
     on_disk: bool = False
     availability: Availability = field(default_factory=Availability)
     recordings: Recordings = field(default_factory=Recordings)
+    traces: TraceCache = field(default_factory=TraceCache)
     sizes: Tensor = field(init=False)
     class_counts: Tensor = field(init=False)
     _parts: dict[float, tuple["ClientGroup", "ClientGroup"]] = field(init=False, default_factory=dict)

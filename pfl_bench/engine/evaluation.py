@@ -22,9 +22,8 @@ CHUNK_IMAGES = 8192
 
 @dataclass(frozen=True)
 class Scores:
-    """Per client: correct predictions, samples, mean cross-entropy, and what further metrics sum up (``sums``).
-
-    Arrays ``[clients]``.
+    """Per client: correct predictions, samples, mean cross-entropy, arrays ``[clients]``, and what metrics tally
+    (``sums``), ``[clients, ...]`` or summed over clients, ``[1, ...]``.
     """
 
     correct: np.ndarray
@@ -41,6 +40,11 @@ class Scores:
 
         sums = {key: together(lambda part, key=key: part.sums[key]) for key in parts[0].sums}  # type: ignore[misc]
         return cls(together(lambda p: p.correct), together(lambda p: p.total), together(lambda p: p.loss), sums)
+
+    @property
+    def totals(self) -> dict[str, np.ndarray]:
+        """What metrics tally, summed over clients, ``[1, ...]``: all that their figures take."""
+        return {key: values.sum(axis=0, keepdims=True) for key, values in self.sums.items()}
 
     @property
     def accuracies(self) -> np.ndarray:
@@ -75,8 +79,8 @@ class EvaluationSet:
 def score(
     model: ClientModel, backend: Backend, served: Served, data: EvaluationSet, clients: Tensor
 ) -> dict[str, Tensor]:
-    """Of stacked models ``[c, ...]`` on their clients' samples: ``correct`` predictions, summed ``loss`` and what other
-    metrics take of a sample, each ``[c]``.
+    """Of stacked models ``[c, ...]`` on their clients' samples: ``correct`` predictions and summed ``loss``, ``[c]``,
+    and what other metrics tally, ``[c, ...]``.
 
     A client's samples are always scored in one piece, so its figures do not depend on who else is scored.
     """
@@ -97,7 +101,7 @@ def score(
 
 def _tallies(logits: Tensor, y: Tensor, real: Tensor) -> dict[str, Tensor]:
     loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
-    own = {m.key: (m.sample(logits, y) * real).sum(1) for m in metrics.METRICS if m.sample is not None}
+    own = {tally.key: tally.of(logits, y, real) for tally in metrics.tallies()}
     return {**own, "correct": ((logits.argmax(-1) == y) & real).sum(1), "loss": (loss * real).sum(1)}
 
 

@@ -9,7 +9,8 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, in client visits, and its validation accuracy there in percent, if it was evaluated.
+    """How far a run is, in client visits, and its accuracy on validation there in percent, if it was evaluated (or what
+    the scenario has as its primary metric).
 
     ``costs``: what it has spent by then (``pfl_bench.engine.costs``).
     """
@@ -33,8 +34,8 @@ class RunResult:
 
     ``summary``: per moment and selection (``best`` on validation, ``last``) the test statistics in percent.
     ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
-    ``tables``: further rows by name: ``novel`` (enrolled clients), ``vectors`` (what the server knows of clients),
-    ``clusters`` (whom the method takes for alike).
+    ``tables``: further rows by name: ``union`` (each client's model on the test data of all), ``novel`` (enrolled
+    clients), ``vectors`` (what the server knows of clients), ``clusters`` (whom the method takes for alike).
     """
 
     status: Status

@@ -206,8 +206,8 @@ class Federation(View):
         """What share of their steps these clients do, ``[c]``; None where all do all: stragglers are in rounds only."""
         if self.phase != "train":
             return None
-        ids = check_ids(host_ids(cohort), self.clients)
-        return self._group.availability.shares([self._group.numbers[client] for client in ids], self.round)
+        own = check_ids(host_ids(cohort), self.clients)
+        return self._group.availability.shares([self._group.numbers[c] for c in own], self.round)
 
     def _count_asked(self, gradients: int) -> None:
         if self.phase in TRAINING:

@@ -12,7 +12,7 @@ from pfl_bench.errors import DivergedError
 from pfl_bench.spec.scenario import Scenario
 
 from .clients import client_ids
-from .evaluation import Scores, as_served, checked, evaluate
+from .evaluation import EvaluationSet, Scores, as_served, checked, evaluate
 from .events import Row
 from .federation import Federation
 from .meter import BudgetError
@@ -21,6 +21,7 @@ from .places import Place
 from .run_state import RunState
 from .selection import remember
 from .unchanged import marks
+from .union import measured
 
 SERVED_VALUES = 2**26
 """Parameters of clients' models in memory at a time while they are evaluated."""
@@ -34,12 +35,14 @@ def evaluate_moment(
     scenario: Scenario,
     *,
     selectable: bool = True,
+    union: Sequence[EvaluationSet] = (),
 ) -> list[Row]:
     """Score every client on validation and test; remember the best (on validation) and the last test scores.
 
-    ``selectable``: whether this evaluation may be the best.
+    ``selectable``: whether this evaluation may be the best. ``union``: per place, what the same models are scored on
+    for the global score (``union.union_sets``), if they are.
     """
-    parts: dict[str, list[Scores]] = {"validation": [], "test": []}
+    parts: dict[str, list[Scores]] = {"validation": [], "test": [], **({"union": []} if union else {})}
     for position, place in enumerate(places):
         fed = run.federation(place, "adapt" if moment == "adapted" else "evaluate", scenario)
         for clients in portions(fed):
@@ -56,17 +59,22 @@ def evaluate_moment(
                     f"adapt_steps={scenario.adapt_allowance} allows {allowed}: adapt may take fed.local_steps each"
                 )
             fed.check_spent(f"{method.name}.adapt")
-            for split, data in (("validation", place.validation), ("test", place.test)):
-                parts[split].append(evaluate(fed.model, place.group.backend, served, data, clients))
+            for each, data in zip(
+                parts.values(), (place.validation, place.test, *union[position : position + 1]), strict=True
+            ):
+                each.append(evaluate(fed.model, place.group.backend, served, data, clients))
     order = np.argsort([number for place in places for number in place.group.numbers])
     scores = {split: Scores.joined(each, order) for split, each in parts.items()}
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))
     if len(broken):
         raise DivergedError(f"NaN or infinite loss for client {broken[0]} after {run.visits} client visits")
-    remember(run.picks, moment, run.visits, scores["validation"], scores["test"], selectable=selectable)
+    own = scores["validation"], scores["test"]
+    remember(run.picks, moment, run.visits, *own, primary=scenario.primary, selectable=selectable)
+    if union:
+        run.picks[f"{moment}/last"]["union"] = measured(scores["union"], places)
     return [
-        {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scored.summary()}
-        for split, scored in scores.items()
+        {"visits": run.visits, "round": run.round, "moment": moment, "split": split, **scores[split].summary()}
+        for split in ("validation", "test")
     ]
 
 

@@ -1,13 +1,17 @@
 """Selection on validation: which evaluations of a run are reported."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from pfl_bench.metrics import PRIMARY
+
 from .evaluation import Scores
 from .events import Row
 from .method import Moment
+from .union import union_figures
 
 Picks = dict[str, dict[str, Any]]
 """Test scores kept per ``<moment>/best`` and ``<moment>/last``; tensors and plain values, so it can be checkpointed."""
@@ -22,26 +26,34 @@ def is_selectable(selected_from: float, began: int, visits: int, budget: int) ->
 
 
 def remember(
-    picks: Picks, moment: Moment, visits: int, validation: Scores, test: Scores, *, selectable: bool = True
-) -> None:
+    picks: Picks, moment: Moment, visits: int, validation: Scores, test: Scores, *, primary: str = PRIMARY,
+    selectable: bool = True,
+) -> None:  # fmt: skip
     """Take note of an evaluation, in place.
 
-    It replaces the best only if it is ``selectable`` and strictly better on validation; ``candidates`` counts the
-    selectable ones.
+    It replaces the best only if it is ``selectable`` and its ``primary`` metric is strictly better on validation;
+    ``candidates`` counts the selectable ones.
     """
-    accuracy = validation.summary()["accuracy"]
+    reached = validation.summary()
     entry = {
-        "validation_accuracy": accuracy,
+        "validation_accuracy": reached["accuracy"],
+        **({} if primary == PRIMARY else {"validation_primary": reached[primary]}),
         "visits": visits,
         "correct": torch.from_numpy(test.correct),
         "total": torch.from_numpy(test.total),
         "loss": torch.from_numpy(test.loss),
-        "sums": {key: torch.from_numpy(values) for key, values in test.sums.items()},
+        "sums": {key: torch.from_numpy(values) for key, values in test.totals.items()},
     }
     best, last = picks.get(f"{moment}/best"), picks.get(f"{moment}/last", {})
     picks[f"{moment}/last"] = entry | {"candidates": last.get("candidates", 0) + selectable}
-    if selectable and (best is None or accuracy > best["validation_accuracy"]):
+    if selectable and (best is None or _reached(entry) > _reached(best)):
         picks[f"{moment}/best"] = entry
+
+
+def _reached(pick: dict[str, Any]) -> float:
+    """What an evaluation is chosen by; one whose primary metric is NaN is the last choice."""
+    found = float(pick.get("validation_primary", pick["validation_accuracy"]))
+    return -math.inf if math.isnan(found) else found
 
 
 def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[str, Row]], list[Row]]:
@@ -55,9 +67,11 @@ def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[
         scores = Scores(correct, total, loss, {key: values.cpu().numpy() for key, values in pick["sums"].items()})
         summary.setdefault(moment, {})[selection] = {
             "visits": pick["visits"],
-            "validation_accuracy": pick["validation_accuracy"],
+            **{name: pick[name] for name in ("validation_accuracy", "validation_primary") if name in pick},
             **({"candidates": candidates[moment]} if moment in candidates else {}),
             **scores.summary(),
+            **(union_figures(pick["union"]) if "union" in pick else {}),
+            **_hurt(picks, moment, selection),
         }
         for client, accuracy in enumerate(scores.accuracies):
             clients.append(
@@ -72,3 +86,15 @@ def summarise(picks: Picks, train_sizes: Sequence[int]) -> tuple[dict[str, dict[
                 }
             )
     return summary, clients
+
+
+def _hurt(picks: Picks, moment: str, selection: str) -> Row:
+    """The share of clients, in percent, that personalisation hurts as far as one run can know: their own model is less
+    accurate on their test samples than the global model of the same run, each at its selected evaluation.
+
+    Nothing for the global model itself, and where the method has none.
+    """
+    personal, shared = picks[f"{moment}/{selection}"], picks.get(f"global/{selection}")
+    if moment == "global" or shared is None:
+        return {}
+    return {"hurt": 100 * float((personal["correct"] < shared["correct"]).double().mean())}

@@ -31,6 +31,7 @@ from .places import Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
 from .selection import is_selectable, summarise
+from .union import union_rows, union_sets
 
 Places = tuple[Place, ...]
 
@@ -119,7 +120,7 @@ def _a_state(returned: object, hook: str) -> State:
 
 
 def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> float | None:
-    """One round and, where due, an evaluation; returns the official validation accuracy if there was one."""
+    """One round and, where due, an evaluation; returns the primary metric of the official one on validation."""
     scenario, started = spec.scenario, time.perf_counter()
     size = min(spec.config.cohort, scenario.visits - run.visits)
     asked = draw_cohort(spec.seed, run.round, places[0].group.population, size)
@@ -154,10 +155,15 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
         return None
     started = time.perf_counter()
     itself = is_selectable(method.selected_from, visits, run.visits, scenario.visits)
-    rows = [row for moment in due for row in evaluate_moment(run, method, places, moment, scenario, selectable=itself)]
+    union = union_sets(places, spec.seed) if run.visits == scenario.visits else ()
+    rows: list[Row] = []
+    for moment in due:
+        everybody = union if moment == method.moment else ()
+        rows += evaluate_moment(run, method, places, moment, scenario, selectable=itself, union=everybody)
     run.costs.eval_seconds += time.perf_counter() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
-    return next((r["accuracy"] for r in rows if r["moment"] == method.moment and r["split"] == "validation"), None)
+    official = [row for row in rows if (row["moment"], row["split"]) == (method.moment, "validation")]
+    return official[0][scenario.primary] if official else None
 
 
 def _cadence(eval_every: int, adapt_every: int | None, moment: Moment) -> int:
@@ -171,8 +177,10 @@ def _crossed(before: int, after: int, every: int) -> bool:
 def _last_words(
     run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition, dataset: ArrayDataset
 ) -> dict[str, list[Row]]:
-    """What is recorded once, at the end of the budget: enrolled newcomers, and what is known of the clients."""
-    tables: dict[str, list[Row]] = {}
+    """What is recorded once, at the end of the budget: models on everybody's test data, enrolled newcomers, what the
+    server knows of its clients."""
+    last = run.picks[f"{method.moment}/last"]
+    tables: dict[str, list[Row]] = {"union": union_rows(last["union"])} if "union" in last else {}
     if spec.scenario.enroll is not None:
         if len(places) > 1:
             raise UnsuitedError("novel clients are enrolled only where all clients have the same model")

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from pfl_bench.client.build import InputShape
 from pfl_bench.client.model import ClientModel
@@ -179,12 +180,13 @@ class View:
         return params.without(head), params.only(head)
 
     def replayed(self, name: str, work: Callable[[Any, Any], Any], held: Any, inputs: Any) -> Any:
-        """``work(held, inputs)``; on a GPU it is recorded once as a CUDA graph and replayed from then on.
+        """``work(held, inputs)``, recorded as its tensor operations or, on a GPU, as a CUDA graph, and replayed.
 
         For server-side work that recurs every round. ``held``: tensors that ``work`` uses and changes in place.
         ``inputs``: trees of tensors of the same shapes each time; so is what ``work`` returns. Nothing else may
         matter to ``work`` that changes between rounds.
         """
-        if self.device.type != "cuda":
-            return work(held, inputs)
-        return self._group.recordings.run(name, work, held, inputs, self.device)
+        if self.device.type == "cuda":
+            return self._group.recordings.run(name, work, held, inputs, self.device)
+        memory = tuple(leaf.data_ptr() for leaf in pytree.tree_leaves(held) if isinstance(leaf, Tensor))
+        return self._group.traces.call((name, memory), work, held, inputs)

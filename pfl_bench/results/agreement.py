@@ -26,7 +26,8 @@ MOST_TABLE_BYTES = 2**28
 METHOD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 SCENARIO = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,199}")
 _LATER_FIELDS, _VERSIONS = 8, 3
-_PERCENT_OF_RUN = ("validation_accuracy",)
+UNION = ("union_accuracy", "reweighted_accuracy")
+_PERCENT_OF_RUN = ("validation_accuracy", "validation_primary", "union_accuracy", "reweighted_accuracy", "hurt")
 
 
 def check_request(folder: str, document: Fields) -> None:
@@ -80,8 +81,9 @@ def check_figures(summary: Fields) -> None:
                     raise Unreadable(f"{where}={value:.6g} is no percentage between 0 and 100")
 
 
-def check_tables(folder: Path, summary: Fields) -> None:
-    """Unreadable unless ``history.csv`` and ``clients.csv`` are whole and say what ``summary`` says.
+def check_tables(folder: Path, summary: Fields, primary: str = metrics.PRIMARY) -> None:
+    """Unreadable unless ``history.csv`` and ``clients.csv`` are whole and say what ``summary`` says; and ``union.csv``,
+    where models were scored on everybody's test data. ``primary``: the metric that evaluations are chosen by.
 
     Scores that say when they were picked came with both files; a record without any has nothing that could disagree.
     """
@@ -93,23 +95,27 @@ def check_tables(folder: Path, summary: Fields) -> None:
     ]
     if not picks:
         return
-    _check_history(picks, *_table(folder / "history.csv", ("visits", "moment", "split", "accuracy")))
+    _check_history(picks, *_table(folder / "history.csv", ("visits", "moment", "split", "accuracy")), primary)
     _check_clients(picks, *_table(folder / "clients.csv", ("moment", "selection", "test_samples", "test_correct")))
+    for moment, selection, scores in picks:
+        if {"union_accuracy", "reweighted_accuracy"} & set(scores):
+            _check_union(f"{moment}.{selection}", scores, *_table(folder / "union.csv", UNION))
 
 
 Pick = tuple[str, str, Fields]
 Place = Mapping[str, int]
 
 
-def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
+def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]], primary: str) -> None:
     wanted = {(moment, str(scores["visits"])) for moment, _, scores in picks}
     found = {
         (*once, row[at["split"]]): row for row in rows if (once := (row[at["moment"]], row[at["visits"]])) in wanted
     }
     of_test = {metric.key: metric.key for metric in metrics.METRICS}
+    of_validation = {"validation_accuracy": "accuracy", "validation_primary": primary}
     for moment, selection, scores in picks:
         where = f"{moment}.{selection}"
-        for split, pairs in (("test", of_test), ("validation", {"validation_accuracy": "accuracy"})):
+        for split, pairs in (("test", of_test), ("validation", of_validation)):
             row = found.get((moment, str(scores["visits"]), split))
             if row is None:
                 raise Unreadable(f"history.csv lacks the {split} of {where}, at {shown(scores['visits'])} visits")
@@ -139,6 +145,14 @@ def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str
                 f"{moment}.{selection}.accuracy is {shown(scores.get('accuracy'))} in run.json and {accuracy:.6g} "
                 "by clients.csv"
             )
+
+
+def _check_union(where: str, scores: Fields, at: Place, rows: Sequence[Sequence[str]]) -> None:
+    for key in UNION:
+        known = [float(row[at[key]]) for row in rows if row[at[key]] not in ("", "nan")]
+        mean = sum(known) / len(known) if known else math.nan
+        if not _equal(scores.get(key), mean):
+            raise Unreadable(f"{where}.{key} is {shown(scores.get(key))} in run.json and {mean:.6g} by union.csv")
 
 
 def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]]:

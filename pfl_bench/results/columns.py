@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from pfl_bench import metrics
-from pfl_bench.metrics import Better
+from pfl_bench.metrics import PRIMARY, Better
 
 from .record import Record, number
 
@@ -27,7 +27,7 @@ class Column:
     what is equal in all runs of a row. ``shown``: whether the tables to read (terminal, Markdown, LaTeX, report) have
     its mean, as ``value / scale`` with so many ``digits``, or the report alone; ``when_used``: only where one is not
     zero; ``keep``: in a narrow terminal the lowest goes first. ``details``: among the report's run details, a run's
-    ``own`` value or one ``shared`` by many.
+    ``own`` value or one ``shared`` by many. ``later``: not in the CSV files where no run has it.
     """
 
     key: str
@@ -44,6 +44,7 @@ class Column:
     when_used: bool = False
     keep: int = 0
     details: Literal["own", "shared", "no"] = "no"
+    later: bool = False
 
     def value(self, record: Record) -> Any:
         """The run's cell. TypeError, ValueError or OverflowError where a figure is none."""
@@ -58,7 +59,10 @@ class Column:
 
     def used_in(self, table: pd.DataFrame) -> bool:
         """Whether a table to read has something to show here."""
-        return not self.when_used or bool((table[self.key].notna() & (table[self.key] != 0)).any())
+        known = table[self.key].notna() if self.key in table else pd.Series(dtype=bool)
+        if self.later and not known.any():
+            return False
+        return not self.when_used or bool((known & (table[self.key] != 0)).any())
 
 
 def _of_metric(metric: metrics.Metric) -> Column:
@@ -67,7 +71,7 @@ def _of_metric(metric: metrics.Metric) -> Column:
         lambda record: record.official.best.get(metric.key),
         figure=True,
         over_seeds="mean" if metric.averaged else "none",
-        shown="everywhere" if metric.shown else "nowhere",
+        shown=metric.shown,
         heading=metric.heading,
         note=metric.note,
         unit=metric.unit,
@@ -75,6 +79,7 @@ def _of_metric(metric: metrics.Metric) -> Column:
         better=metric.better,
         keep=metric.keep,
         details="own" if metric.key == "accuracy" else "no",
+        later=metric.later,
     )
 
 
@@ -85,6 +90,12 @@ def _accuracy(key: str, read: Callable[[Record], Any], **more: Any) -> Column:
 
 def _at(moment: str) -> Column:
     return _accuracy(f"{moment}_accuracy", lambda record: record.at(moment).best.get("accuracy"))
+
+
+def _at_the_end(key: str, **more: Any) -> Column:
+    return _accuracy(
+        key, lambda record: record.official.last.get(key), **{"shown": "everywhere", "later": True, **more}
+    )
 
 
 def _cost(key: str, **more: Any) -> Column:
@@ -117,6 +128,7 @@ BUDGET = (
     Column("local_steps_per_visit", lambda r: r.local_steps, figure=True, over_seeds="first"),
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
     Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
+    Column("primary", lambda r: r.scenario.get("primary"), over_seeds="first", later=True),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
@@ -126,6 +138,17 @@ SCORES = (
     _at("global"),
     _at("received"),
     _at("adapted"),
+    Column("validation_primary", lambda r: r.official.best.get("validation_primary"), figure=True, later=True),
+    _accuracy("pooled_accuracy", lambda r: None if r.primary == PRIMARY else r.official.best.get("accuracy"),
+              shown="everywhere", heading="pooled accuracy", note="of all samples of all clients", later=True, keep=4),
+    _at_the_end("union_accuracy", heading="on all test data", keep=3,
+                note="the clients' own models on the test data of all clients, mean over clients, at the end of the "
+                "budget"),
+    _at_the_end("reweighted_accuracy", heading="reweighted", shown="report",
+                note="the same, every client's own classes weighted as in its training data"),
+    _accuracy("hurt", lambda r: r.official.best.get("hurt"), better="lower", shown="report", heading="hurt", digits=1,
+              note="percent of the clients whose own model is less accurate than the global model of the same run",
+              later=True),
 )  # fmt: skip
 COSTS = (
     Column("rounds", lambda r: r.rounds, figure=True, **_SHOWN, heading="rounds", note="of communication", digits=0,
@@ -180,6 +203,11 @@ def scores() -> tuple[Column, ...]:
 def catalogue() -> tuple[Column, ...]:
     """Every column of a run, in the order of ``runs.csv``."""
     return (*RUN, *BUDGET, *scores(), *COSTS, *PROVENANCE)
+
+
+def later_keys() -> list[str]:
+    """Columns that older runs do not have, or most runs: a CSV file has them where a run has something to say."""
+    return [column.key for column in catalogue() if column.later]
 
 
 def keys_of(columns: tuple[Column, ...]) -> list[str]:

@@ -24,6 +24,7 @@ from pfl_bench.results.statistics.paired import Interval, holm, student_interval
 from .comparable import DIGITS, IDENTITIES, plain
 from .entries import entries
 from .order import natural_key
+from .primary import by_primary
 
 FEWEST_SEEDS = 3
 KEYS = ["scenario", "scenario_hash", "method", "config_hash"]
@@ -59,7 +60,7 @@ class Moved:
 
 def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[Moved]:
     """Every cell of two results frames (``frame.read_runs``), in the order of scenario and entry."""
-    frames = [frame.assign(scenario=frame["scenario"].map(plain)) for frame in (before, after)]
+    frames = [by_primary(frame).assign(scenario=frame["scenario"].map(plain)) for frame in (before, after)]
     names = pd.concat(frames, ignore_index=True).drop(columns="code_label")
     names["entry"] = entries(names)
     hashes = names.groupby("scenario")["scenario_hash"].transform("nunique")

@@ -1,7 +1,7 @@
 """The leaderboard as it is read: which columns a table has, what their cells say, and which rows are marked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
 from .entries import entry_name
 from .mixtures import MARK, MIXED
+from .primary import heading
 from .record import TROUBLES
 
 TIED = "†: not significantly worse than the best: in its 95 % confidence set (sign flips over seeds)"
@@ -68,6 +69,7 @@ RANK = Shown("rank", cell=lambda row: number(row["rank"], 0))
 METHOD = Shown("method", numeric=False, cell=lambda row: Cell(entry_name(row["method"], row["variant"])))
 SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"]))
 ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
+RANKS = "on test data, percent; mean ± standard deviation over seeds"
 INTERVAL = Shown("95 % interval", note="Student's t, over seeds, given this one data set", cell=_interval, keep=4)
 TEST_ERROR = Shown(
     "test error",
@@ -120,7 +122,15 @@ def _mean(column: Column) -> Shown:
 
 
 def _needed(table: pd.DataFrame, every: Sequence[Shown]) -> list[Shown]:
-    return [column for column in every if column.needed(table)]
+    """What a table has something to show for; what ranks has the name of the scenarios' primary metric."""
+    ranks = heading(table)
+    own = ACCURACY if ranks == ACCURACY.title else replace(ACCURACY, title=ranks, note=RANKS)
+    return [own if column is ACCURACY else column for column in every if column.needed(table)]
+
+
+def place_of(column: Shown, shown: Sequence[Shown]) -> int:
+    """Where a column stands, whatever it is called there."""
+    return next(place for place, each in enumerate(shown) if each.cell is column.cell)
 
 
 def texts(table: pd.DataFrame, shown: Sequence[Shown]) -> list[list[str]]:

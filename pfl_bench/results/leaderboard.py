@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pfl_bench.metrics import PRIMARY
 from pfl_bench.results.statistics.best import LEVEL, Standing, confidence_set
 from pfl_bench.results.statistics.clients import sampling_errors
 from pfl_bench.results.statistics.paired import accuracy_table, best_entry, student_interval
@@ -13,6 +14,7 @@ from .columns import BUDGET, keys_of, over_seeds
 from .entries import entries, variants
 from .mixtures import MIXED, mixture
 from .order import by_scenario
+from .primary import by_primary, primaries
 from .record import TROUBLES
 from .references import COLUMNS as REFERENCE_COLUMNS
 from .references import attach
@@ -41,8 +43,9 @@ def confidence_interval(values: np.ndarray, confidence: float = LEVEL) -> tuple[
 
 
 def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
-    """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy to 0.01 points;
-    ties share a rank. Runs that did not finish are counted beside, never averaged in.
+    """Aggregate a results frame (``frame.read_runs``). Ranks are per scenario, on the mean accuracy (or what the
+    scenario has as its primary metric) to 0.01 points; ties share a rank. Runs that did not finish are counted beside,
+    never averaged in.
 
     ``versus_best``: ``best`` for the highest mean; ``worse`` for what the 95 % confidence set of the scenario's best
     excludes (``statistics.best``; ``p_versus_best`` is the level at which it does), ``not significantly different``
@@ -50,7 +53,7 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
-    runs = runs.assign(variant=variants(runs))
+    runs = by_primary(runs).assign(variant=variants(runs))
     rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
     table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     rounded = table["accuracy_mean"].astype(float).round(2)
@@ -61,9 +64,15 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
 
 def with_test_error(table: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     """A leaderboard with ``test_error``: the standard error, in points, that the test samples of a run leave to its
-    accuracy, mean over the runs of a row. ``clients``: as ``run_tables.read_clients`` reads them."""
+    accuracy, mean over the runs of a row; NaN where something else ranks.
+
+    ``clients``: as ``run_tables.read_clients`` reads them.
+    """
     errors = sampling_errors(clients)
-    own = [errors[errors.index.isin(runs.split(" "))].mean() for runs in table["runs"]]
+    own = [
+        errors[errors.index.isin(runs.split(" "))].mean() if primary == PRIMARY else np.nan
+        for runs, primary in zip(table["runs"], primaries(table), strict=True)
+    ]
     return table.assign(test_error=pd.Series(own, index=table.index, dtype=float))
 
 

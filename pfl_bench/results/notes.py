@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pfl_bench.metrics import PRIMARY
 from pfl_bench.text import printable, shortened
 
 from .comparable import edited
 from .entries import entry_name
 from .mixtures import MARK, MIXED
+from .primary import HEADINGS, heading
 
 NAMED, LONGEST = 3, 200
 
@@ -58,9 +60,16 @@ def rarer(table: pd.DataFrame) -> list[str]:
     return [f"The best evaluation is picked among fewer ({listed}) than of the others (up to {count.max():g})"]
 
 
+def ranked(table: pd.DataFrame) -> list[str]:
+    """A line where something else than accuracy ranks; none else."""
+    if (ranks := heading(table)) == HEADINGS[PRIMARY]:
+        return []
+    return [f"Chosen on validation and ranked by {ranks}; figures over clients and at the end are accuracies"]
+
+
 def of_rows(table: pd.DataFrame) -> list[str]:
     """What must be told beside the leaderboard of one scenario."""
-    return [*mixed(table), *rarer(table)]
+    return [*mixed(table), *rarer(table), *ranked(table)]
 
 
 def of_scenarios(table: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .cells import number
 from .entries import entries
+from .primary import by_primary
 from .statistics.aggregates import aggregate
 from .statistics.common import Common, common, split_edition
 from .statistics.paired import reference_of
@@ -79,7 +80,7 @@ class Overall:
 
 def overall(runs: pd.DataFrame) -> Overall:
     """From a results frame (``frame.read_runs``); runs that did not finish do not count."""
-    done = runs[runs["status"] == "finished"]
+    done = by_primary(runs[runs["status"] == "finished"])
     done = done.assign(entry=_one_name_each(done, entries(done)))
     shared = common(done)
     reference = reference_of(shared.runs["entry"].unique()) or ""

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pfl_bench.metrics import PRIMARY, leading
 from pfl_bench.spec.identity import as_written
 from pfl_bench.text import shortened
 
@@ -93,6 +94,11 @@ class Record:
         return self.summary.get(moment or "", Picked())
 
     @property
+    def primary(self) -> str:
+        """The metric that chose among the run's evaluations, and ranks it."""
+        return str(self.scenario.get("primary", PRIMARY))
+
+    @property
     def candidates(self) -> Any:
         """Among how many evaluations of the official moment the best was picked; older runs do not say, and are taken
         to have been evaluated as often as their scenario asks, all evaluations being selectable."""
@@ -125,6 +131,8 @@ class Record:
             raise Unreadable(f"{RUN} has a field of the wrong type") from error
         if record.status not in STATUSES:
             raise Unreadable(f"its status {shortened(record.status, 60)!r} is none of {', '.join(STATUSES)}")
+        if record.primary not in leading():
+            raise Unreadable(f"its primary metric {shortened(record.primary, 60)!r} is none of {', '.join(leading())}")
         if record.status == "finished" and accuracy is None:
             raise Unreadable("it is finished but has no accuracy")
         return record
@@ -140,7 +148,7 @@ def read_record(folder: Path) -> Record:
     record = Record.parse(folder.name, document)
     try:
         check_request(folder.name, document)
-        check_tables(folder, as_object(document.get("summary")))
+        check_tables(folder, as_object(document.get("summary")), record.primary)
     except (KeyError, TypeError, AttributeError) as error:
         raise Unreadable(f"{RUN} has a field of the wrong type") from error
     return record

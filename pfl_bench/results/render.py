@@ -6,8 +6,9 @@ import pandas as pd
 
 from pfl_bench.text import printable
 
+from .columns import later_keys
 from .comparable import UNSHOWN
-from .display import ACCURACY, TIED, given_the_data, marks, text_columns, texts, titles, untested
+from .display import ACCURACY, TIED, given_the_data, marks, place_of, text_columns, texts, titles, untested
 from .escapes import for_csv, for_latex, for_markdown
 from .mixtures import MIXED
 from .notes import of_rows
@@ -20,7 +21,7 @@ def to_markdown(table: pd.DataFrame) -> str:
     lines = []
     for title, part in titles(table).items():
         shown = text_columns(part)
-        accuracy = shown.index(ACCURACY)
+        accuracy = place_of(ACCURACY, shown)
         lines += [
             f"### {for_markdown(title)}",
             "",
@@ -53,7 +54,7 @@ def to_latex(table: pd.DataFrame) -> str:
     lines = []
     for title, part in titles(table).items():
         shown = text_columns(part)
-        accuracy = shown.index(ACCURACY)
+        accuracy = place_of(ACCURACY, shown)
         lines += [
             *(
                 f"% {printable(note)}"
@@ -78,6 +79,7 @@ def to_latex(table: pd.DataFrame) -> str:
 def to_csv(table: pd.DataFrame) -> str:
     """All columns; numbers to six significant digits."""
     silent = [name for name in (*UNSHOWN, MIXED) if name in table and not table[name].any()]
+    silent += [name for name in later_keys() if name in table and table[name].isna().all()]
     shown = table.drop(columns=silent)
     words = [name for name in shown if shown[name].dtype == object or pd.api.types.is_string_dtype(shown[name])]
     shown = shown.assign(**{str(name): shown[name].map(for_csv, na_action="ignore") for name in words})

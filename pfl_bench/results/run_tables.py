@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pfl_bench.errors import RequestError
+from pfl_bench.metrics import PRIMARY
 
 from .agreement import MOST_TABLE_BYTES
 from .files import Unreadable, read_text
 from .notes import Problem
+from .primary import primaries
 
 LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
@@ -73,9 +75,20 @@ def read_table(
 
 
 def read_history(folder: Path, runs: pd.DataFrame) -> Found:
-    """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``)."""
-    history, problems = read_table(folder, runs, "history", HISTORY, ("moment", "split"))
-    return of_official_moment(history, runs).dropna(subset=["visits", "accuracy"]), problems
+    """The evaluations of every run at its official moment: ``HISTORY``, and ``split`` (``validation`` or ``test``).
+
+    ``accuracy`` is what ranks: the primary metric, where a scenario names another one (``primary.by_primary``).
+    """
+    parts, problems = [], []
+    for primary, own in runs.groupby(primaries(runs), sort=False):
+        columns = [primary if name == PRIMARY else name for name in HISTORY]
+        history, more = read_table(folder, own, "history", columns, ("moment", "split"))
+        parts.append(history.rename(columns={primary: PRIMARY}))
+        problems += more
+    if not parts:
+        return read_table(folder, runs, "history", HISTORY, ("moment", "split"))
+    together = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    return of_official_moment(together, runs).dropna(subset=["visits", PRIMARY]), problems
 
 
 def read_clients(folder: Path, runs: pd.DataFrame) -> Found:

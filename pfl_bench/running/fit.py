@@ -9,6 +9,4 @@ def check_fit(scenario: Scenario, dataset: ArrayDataset) -> None:
     """RequestError for a batch of more samples than there are; ``make_partition`` looks at the clients."""
     samples = len(dataset.train_labels)
     if scenario.batch_size > samples:
-        raise RequestError(
-            f"{scenario.id}: batch_size={scenario.batch_size}, but {dataset.name} has {samples} training samples"
-        )
+        raise RequestError(f"batch_size={scenario.batch_size}, but {dataset.name} has {samples} training samples")

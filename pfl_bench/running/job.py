@@ -18,7 +18,7 @@ from pfl_bench.engine.method import HOOKS, Method
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
-from pfl_bench.registry import METHODS, MODELS, SHIFTS, Plugin, load_plugin
+from pfl_bench.registry import METHODS, MODELS, SHIFTS, Plugin, base_name, load_plugin
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -48,7 +48,7 @@ class Job:
     def brings_code(self) -> bool:
         """Whether a method, client model or shift of the run is not the package's own, and can be loaded elsewhere."""
         shifts = (SHIFTS.get(spec.rule).make for spec in self.scenario.shift)
-        of_run = METHODS.get(self.method), *(MODELS.get(name) for name in self.scenario.models), *shifts
+        of_run = METHODS.get(self.method), *(MODELS.get(base_name(name)) for name in self.scenario.models), *shifts
         if all(thing.__module__.startswith("pfl_bench.") for thing in of_run):
             return False
         groups = (registry.group for registry in (METHODS, MODELS, SHIFTS))

@@ -15,7 +15,7 @@ from pfl_bench.data.shifts import deal_groups, try_shifts
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, about, shown
 from pfl_bench.files import expanded
 from pfl_bench.registry import Plugin
 from pfl_bench.results.ledger import Ledger
@@ -93,10 +93,10 @@ def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
     if spec.file is not None:
         partition = Partition.load(expanded(spec.file))
         if spec.sha256 is not None and partition.sha256() != spec.sha256:
-            raise RequestError(f"{scenario.id}: partition {spec.file} is not the one with hash {spec.sha256[:12]}")
+            raise RequestError(f"partition {spec.file} is not the one with hash {spec.sha256[:12]}")
         if (partition.clients, partition.novel) != (scenario.clients, scenario.novel):
             raise RequestError(
-                f"{scenario.id}: partition {spec.file} has {partition.clients} clients ({partition.novel} novel), "
+                f"partition {spec.file} has {partition.clients} clients ({partition.novel} novel), "
                 f"the scenario {scenario.clients} ({scenario.novel})"
             )
         partition.check(dataset)
@@ -118,16 +118,21 @@ def make_plan(
         run.id: sources.of(run) for run in runs
     }  # first: what is edited while data load has been read as it runs
     scenarios = {run.scenario.id: run.scenario for run in runs}
-    datasets = {name: load_dataset(name, data_dir) for name in dict.fromkeys(s.dataset for s in scenarios.values())}
+    datasets: dict[str, ArrayDataset] = {}
+    for scenario in scenarios.values():
+        if scenario.dataset not in datasets:
+            with about(f"scenario {shown(scenario.id)}"):
+                datasets[scenario.dataset] = load_dataset(scenario.dataset, data_dir)
     partitions: dict[tuple[str, int], Partition] = {}
     for scenario in scenarios.values():
         dataset = datasets[scenario.dataset]
-        for name in scenario.models:
-            model = make_model(name, dataset.input, dataset.classes, scenario.precision)
-            choose_backend(options.backend, model, torch.device(options.device))
-        check_fit(scenario, dataset)
-        for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
-            partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
+        with about(f"scenario {shown(scenario.id)}"):
+            for name in scenario.models:
+                model = make_model(name, dataset.input, dataset.classes, scenario.precision)
+                choose_backend(options.backend, model, torch.device(options.device))
+            check_fit(scenario, dataset)
+            for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
+                partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
     bases = {
         run.id: Basis(
             datasets[run.scenario.dataset].sha256,

@@ -18,7 +18,17 @@ from types import ModuleType
 from typing import Any
 
 import pfl_bench
-from pfl_bench.registry import DATASETS, LOADED_BY_PLUGIN, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, Registry
+from pfl_bench.registry import (
+    DATASETS,
+    LOADED_BY_PLUGIN,
+    METHODS,
+    MODELS,
+    PARTITIONS,
+    SHIFTS,
+    Plugin,
+    Registry,
+    base_name,
+)  # fmt: skip
 from pfl_bench.spec.run import RunSpec
 
 SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
@@ -58,7 +68,7 @@ class Sources:
     def of(self, run: RunSpec) -> dict[str, str]:
         """SHA-256 per file under ``role:file``, such as ``method helper:methods/_hypernetwork.py``."""
         scenario = run.scenario
-        wanted = [("method", run.method), *(("model", name) for name in scenario.models)]
+        wanted = [("method", run.method), *(("model", base_name(name)) for name in scenario.models)]
         if scenario.partition.rule is not None:
             wanted.append(("rule", scenario.partition.rule))
         wanted += [("shift", shift.rule) for shift in scenario.shift]

@@ -85,6 +85,7 @@ class Scenario(BaseModel):
         "those of one visit",
     )
     precision: Precision = "fp32"
+    primary: str = Field(default="accuracy", description="the metric that chooses on validation, and ranks")
     budget_scale: float = Field(default=1.0, gt=0, le=MOST)
     shift: tuple[ShiftSpec, ...] = Field(default=(), description="what groups of clients see differently, in order")
     availability: AvailabilitySpec = Field(
@@ -96,6 +97,15 @@ class Scenario(BaseModel):
     def _can_name_a_file(cls, id: str) -> str:
         check_name(id, "the name")
         return id
+
+    @field_validator("primary")
+    @classmethod
+    def _can_lead(cls, primary: str) -> str:
+        from pfl_bench.metrics import leading  # late: it loads NumPy, and most scenarios do not name one
+
+        if primary not in leading():
+            raise ValueError(f"{shown(primary)} is no metric that ranks; those are {', '.join(leading())}")
+        return primary
 
     @model_validator(mode="after")
     def _has_models_for_its_clients(self) -> "Scenario":

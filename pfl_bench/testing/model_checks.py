@@ -1,6 +1,7 @@
 """Checks of a client model: is it a pure function of its parameters, the same however clients are put together?"""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -12,7 +13,19 @@ from pfl_bench.spec.options import Options
 
 from .harness import Harness
 from .kit import ATOL, RTOL, SHARED, Check, CheckFailedError, fingerprint, finish
-from .model_setup import CLIENTS, FEW, SAMPLES, SHORT, ModelContext, logits, one, same, train, without_gradient
+from .model_setup import (
+    CLIENTS,
+    FEW,
+    SAMPLES,
+    SHORT,
+    ModelContext,
+    furthest,
+    logits,
+    one,
+    same,
+    train,
+    without_gradient,
+)
 
 
 def builds(name: str, context: ModelContext) -> None:
@@ -53,7 +66,8 @@ def evaluates_alike(name: str, context: ModelContext) -> None:
     torch.manual_seed(5)
     if not torch.equal(right, logits("loop", model, params, x, ones)):
         raise CheckFailedError("the same samples give other outputs the second time; does it draw random numbers?")
-    padded, counts = torch.cat([x, x[:, :2].flip(0) * 3], dim=1), torch.cat([ones, ones[:, :2] * 0], dim=1)
+    other = x[:, :2].flip(0) * (3 if x.is_floating_point() else 1)
+    padded, counts = torch.cat([x, other], dim=1), torch.cat([ones, ones[:, :2] * 0], dim=1)
     for backend in context.backends(name):
         cases = {
             "with padding": logits(backend, model, params, padded, counts)[:, :SAMPLES],
@@ -110,14 +124,27 @@ def trains_alike(name: str, context: ModelContext) -> None:
         _refuses(context.model(name), "vmap")
         return
     for sizes, case in ((None, ""), (SHORT, "with short batches, ")):
-        a, b = (train(name, context, backend, sizes=sizes) for backend in ("loop", "vmap"))
-        for key in a:
-            if not torch.allclose(a[key], b[key], rtol=RTOL, atol=ATOL):
-                worst = (a[key] - b[key]).abs().max()
-                raise CheckFailedError(
-                    f"{case}loop and vmap differ by up to {worst:.2g} in {key} after training; what mixes the samples "
-                    "of a batch must be nn.BatchNorm, or ask for backend='loop'"
-                )
+        key, worst = _apart(name, context, sizes)
+        if key:
+            raise CheckFailedError(
+                f"{case}loop and vmap differ by up to {worst:.2g} in {key} after training; what mixes the samples "
+                "of a batch must be nn.BatchNorm, or ask for backend='loop'"
+            )
+
+
+def _apart(name: str, context: ModelContext, sizes: Any) -> tuple[str, float]:
+    """Where loop and vmap disagree after training; "" where they agree.
+
+    Rounding decides on which side of ReLU's kink a value next to it falls, and that moves a gradient by a finite amount
+    (ResNet-8 with BatchNorm: in 5 of 32 trainings). A true difference is there in double precision too.
+    """
+    found = furthest(*(train(name, context, backend, sizes=sizes) for backend in ("loop", "vmap")))
+    if not found[0]:
+        return found
+    try:
+        return furthest(*(train(name, context, backend, sizes=sizes, double=True) for backend in ("loop", "vmap")))
+    except (RuntimeError, TypeError):  # a model that knows single precision only
+        return found
 
 
 def trains_on_one_sample(name: str, context: ModelContext) -> None:

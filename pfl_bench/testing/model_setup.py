@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ from pfl_bench.client.params import Params, stacked
 from pfl_bench.client.requests import Served
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.data.pool import Pool
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine.clients import ClientGroup
 from pfl_bench.engine.places import build_groups
+from pfl_bench.registry import MODELS, base_name
 from pfl_bench.spec.options import Options
 
 from .harness import Harness
+from .kit import ATOL, RTOL
 from .setup import TinySetup, tiny_setup
 
 CLIENTS, SAMPLES = 3, 6
@@ -31,24 +34,44 @@ FEW, SHORT = (1, 2, 20, 3), (3, 5, 20, 4)
 """Training samples of clients, too few for a batch. Two make batch normalisation too ill-conditioned to compare."""
 
 
+IMAGES = "synthetic:classes=3,n=120,side=16,channels=3"
+DATA = {
+    "": IMAGES,
+    "image": IMAGES,
+    "table": "synthetic:kind=table,classes=3,n=120,features=12",
+    "series": "synthetic:kind=series,classes=3,n=120,channels=3,time=32",
+    "tokens": "synthetic:kind=tokens,classes=3,n=120,length=16,vocabulary=30",
+}
+"""What client models of each kind are examined on."""
+
+
+@lru_cache(maxsize=8)
+def _loaded(data: str) -> ArrayDataset:
+    return load_dataset(data)
+
+
 @dataclass(frozen=True)
 class ModelContext:
-    """The data that client models are examined on."""
+    """The data that client models are examined on: a data set, or, if it is "", one of a kind that each takes."""
 
-    data: str = "synthetic:classes=3,n=120,side=16,channels=3"
+    data: str = ""
 
-    @cached_property
-    def dataset(self) -> ArrayDataset:
-        """The data set."""
-        return load_dataset(self.data)
+    def data_for(self, name: str) -> str:
+        """The data set for a client model; images if it says nothing of the kinds it takes."""
+        return self.data or DATA[MODELS.entry(base_name(name)).info.get("inputs", "").split(",")[0]]
+
+    def dataset(self, name: str) -> ArrayDataset:
+        """That data set, loaded."""
+        return _loaded(self.data_for(name))
 
     def model(self, name: str) -> ClientModel:
         """The client model for this data; RequestError if it does not fit or breaks its contract."""
-        return make_model(name, self.dataset.input_shape, self.dataset.classes)
+        data = self.dataset(name)
+        return make_model(name, data.input, data.classes)
 
     def setup(self, name: str) -> TinySetup:
         """A tiny scenario with this client model."""
-        own = tiny_setup(self.data, name, {"rule": "iid"}, clients=4)
+        own = tiny_setup(self.data_for(name), name, {"rule": "iid"}, clients=4)
         return own.but(visits=4, local_steps=4, eval_every=2)
 
     def backends(self, name: str) -> Sequence[str]:
@@ -81,17 +104,45 @@ def without_gradient(name: str, context: ModelContext) -> list[str]:
     return [key for key, gradient in zip(leaves, found, strict=True) if gradient is None]
 
 
+@dataclass(frozen=True)
+class DoublePool:
+    """A pool whose samples come in double precision; all else is the pool's."""
+
+    pool: Pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pool, name)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """As the pool's."""
+        x, y = self.pool.gather(indices)
+        return x.double() if x.is_floating_point() else x, y
+
+
 def train(
-    name: str, context: ModelContext, backend: str, clients: Sequence[int] = (0, 1, 2, 3), sizes: Any = None
-) -> Params:
-    """Four steps of plain SGD from the initial weights of seed 0, stacked."""
+    name: str, context: ModelContext, backend: str, clients: Sequence[int] = (0, 1, 2, 3), sizes: Any = None,
+    *, double: bool = False,
+) -> Params:  # fmt: skip
+    """Four steps of plain SGD from the initial weights of seed 0, stacked. ``double``: in double precision, but for the
+    loss."""
     setup = context.setup(name)
     if sizes is not None:
         cut = tuple(own[:size] for own, size in zip(setup.partition.train, sizes, strict=True))
         setup = replace(setup, partition=replace(setup.partition, train=cut))
     harness = Harness("fedavg", setup, options=Options(backend=backend))
+    start = harness.fed.init_params()
+    if double:
+        harness.group = replace(harness.group, pool=DoublePool(harness.group.pool))
+        start = start.map(Tensor.double)
     fed, cohort = harness.fed, harness.clients(*clients)
-    return fed.train(stacked(fed.init_params(), len(cohort)), cohort, Sgd(lr=0.05)).params
+    return fed.train(stacked(start, len(cohort)), cohort, Sgd(lr=0.05)).params
+
+
+def furthest(a: Params, b: Params) -> tuple[str, float]:
+    """Where two sets of tensors disagree most beyond the tolerance, and by how much; "" where they agree."""
+    apart = [key for key in a if not torch.allclose(a[key], b[key], rtol=RTOL, atol=ATOL)]
+    worst = {key: float((a[key] - b[key]).abs().max()) for key in apart}
+    return max(worst.items(), key=lambda item: item[1]) if worst else ("", 0.0)
 
 
 def logits(backend: str, model: ClientModel, params: Params, x: Tensor, counts: Tensor) -> Tensor:

@@ -198,7 +198,7 @@ def parts_that_do_not_fit(r: random.Random, folder: Path) -> Case:
     paths = write(folder / "test", pictures(r))
     choice = r.randrange(6)
     if choice < 2:
-        write(folder / r.choice(["val", "validation", "extra", "unlabeled"]), pictures(r))
+        write(folder / r.choice(["extra", "unlabeled", "holdout"]), pictures(r))
     elif choice == 2:
         (folder / "test" / "dog").mkdir()
         paths[0].rename(folder / "test" / "dog" / "1.png")

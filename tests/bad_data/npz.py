@@ -148,7 +148,7 @@ def images_that_do_not_fit(r: random.Random, folder: Path) -> Case:
     arrays[key] = r.choice(
         [
             x.astype(np.float32), x / 255, x.astype(np.uint16), x.astype(np.int64), x > 100, x.astype(complex), x[:0],
-            x[:, :0], x.reshape(len(x), -1), x[:, None].repeat(3, 1), x[:, None], x[..., None].repeat(4, -1),
+            x[:, :0], x.reshape(len(x), -1), x[:, None].repeat(3, 1), x[..., None].repeat(4, -1),
             x[..., None].repeat(2, -1), x[:-1], x[:, :5], x[0], x[0, 0, 0], x.astype("U3"), x.astype("datetime64[s]"),
             x[..., None, None, None], x.view([("a", "u1")]), x.repeat(2, 0), x[:, :, :, None].repeat(3, 3),
         ]
@@ -163,7 +163,7 @@ def labels_that_do_not_fit(r: random.Random, folder: Path) -> Case:
     y = arrays[key]
     arrays[key] = r.choice(
         [
-            y.astype(float), y[:, None], y[None], np.eye(5)[y], y.astype(str), y.astype(bool), y - 1, y[:-1], y[:0],
+            y.astype(float), y[None], np.eye(5)[y], y.astype(str), y.astype(bool), y - 1, y[:-1], y[:0],
             np.where(y == 0, -5, y), y.astype(complex), y[0], np.append(y, 0), y.astype("S1"), y.astype("M8[s]"),
             np.where(y == 0, np.nan, y), y.astype(np.int8) - 100, y.view([("a", "i8")]),
         ]
@@ -209,10 +209,9 @@ def other_layouts_of_the_same_numbers(r: random.Random, folder: Path) -> Case:
     for key in list(arrays):
         if "images" not in key:
             arrays[key] = arrays[key].astype(r.choice(["u1", "i2", ">i4", "<u8"]))
-        elif r.random() < 0.5:
-            arrays[key] = np.asfortranarray(arrays[key])
+            arrays[key] = arrays[key][:, None] if r.random() < 0.3 else arrays[key]
         else:
-            arrays[key] = arrays[key][..., None]
+            arrays[key] = r.choice([np.asfortranarray(arrays[key]), arrays[key][..., None], arrays[key][:, None]])
     if r.random() < 0.3:
         arrays["remarks"] = np.asarray("taken in spring")
     return case_of(folder, arrays, wanted)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pfl_bench.client.backends import BACKENDS, vmap
+from pfl_bench.client.backends import BACKENDS, traced
 from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.precision import has_bf16_units
 from pfl_bench.client.sgd import Sgd
@@ -82,7 +82,7 @@ def test_mlp_step_of_ten_clients(benchmark, capsys, monkeypatch):
 
     def stacked(name: str):
         def call() -> None:
-            monkeypatch.setattr(vmap, "TRACES", caches[name])
+            monkeypatch.setattr(traced, "TRACES", caches[name])
             train()
 
         return call

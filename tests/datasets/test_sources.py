@@ -13,6 +13,8 @@ from pfl_bench.registry import DATASETS
 def test_all_sources_are_found():
     assert set(DATASETS.names()) == {
         "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "omniglot", "npz", "imagefolder", "synthetic",
+        "csv", "parquet", "wisdm", "office_caltech", "shakespeare", "pfllib", "torchvision", "ag_news", "leaf", "hf",
+        "rodents", "migraine", "watch", "typefaces", "folio",
     }  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def test_imagefolder_problems_are_named(tmp_path):
         load_dataset(f"imagefolder:{tmp_path}")
 
 
-@pytest.mark.parametrize("key", ["val_images", "validation_labels", "train_writers", "extra_images", "dev_y"])
+@pytest.mark.parametrize("key", ["val_writers", "train_writers", "extra_images", "unlabeled_x"])
 def test_parts_of_an_npz_that_would_not_be_used_are_refused(tmp_path, key):
     images, labels = np.zeros((8, 4, 4), np.uint8), np.arange(8) % 2
     parts = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
@@ -149,8 +151,9 @@ def test_nothing_in_a_folder_is_dropped_without_a_word(tmp_path):
 @pytest.mark.parametrize(
     ("part", "name", "message"),
     [
-        ("val", "cat", "val would not be used beside train/ and test/"),
-        ("test", "eel", "class 'eel' has pictures in test/ and none in train/"),
+        ("extra", "cat", "extra would not be used beside train/, val/ and test/"),
+        ("test", "eel", "class 'eel' has no picture in train/ and some elsewhere"),
+        ("val", "eel", "class 'eel' has no picture in train/ and some elsewhere"),
     ],
 )
 def test_parts_and_classes_that_have_no_place_are_refused(tmp_path, part, name, message):

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.optim.sgd import sgd
 
-import pfl_bench.client.sgd
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
@@ -13,7 +12,11 @@ from pfl_bench.testing.harness import Harness
 @pytest.fixture(autouse=True)
 def sgd_without_values(monkeypatch):
     """The fused kernel has no meta version; the plain one asks for as little."""
-    monkeypatch.setattr(pfl_bench.client.sgd, "sgd", lambda *tensors, fused, **spec: sgd(*tensors, fused=False, **spec))
+
+    def plain(params, gradients, momentum, *, is_first_step, **spec):
+        sgd(params, gradients, momentum or [None] * len(params), fused=False, **spec)
+
+    monkeypatch.setattr(torch, "_fused_sgd_", plain)
 
 
 def harness(method: str, backend: str) -> Harness:

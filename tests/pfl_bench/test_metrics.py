@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,13 +11,12 @@ from pfl_bench.results.frame import read_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.render import to_markdown
 from pfl_bench.running.job import make_job
+from pfl_bench.tallies import Tally
 from pfl_bench.testing.kit import EVERY_ROUND, finish
 from pfl_bench.testing.setup import tiny_setup
 from tests.ledgers import folder_with, record
 
-SCORES = SimpleNamespace(
-    correct=np.array([0, 5, 10, 3]), total=np.array([10, 10, 10, 30]), loss=np.array([3.0, 1.0, 0.0, 2.0])
-)
+SCORES = Scores(np.array([0, 5, 10, 3]), np.array([10, 10, 10, 30]), np.array([3.0, 1.0, 0.0, 2.0]))
 
 
 def test_the_figures_over_clients():
@@ -30,6 +28,7 @@ def test_the_figures_over_clients():
         "worst_decile": 0.0,
         "client_min": 0.0,
         "loss": 1.5,
+        "log_loss": pytest.approx((30 + 10 + 60) / 60),
     }
 
 
@@ -39,7 +38,9 @@ def test_worst_decile_is_over_at_least_one():
 
 def test_a_further_metric_is_one_entry(tmp_path, monkeypatch):
     """Evaluation computes it, and the frame and the tables show it."""
-    best = Metric("client_max", lambda scores: float(accuracies(scores).max()), "best client", "its own", shown=True)
+    best = Metric(
+        "client_max", lambda scores: float(accuracies(scores).max()), "best client", "its own", shown="everywhere"
+    )
     monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, best))
     summary = Scores(SCORES.correct, SCORES.total, SCORES.loss).summary()
     assert summary["client_max"] == 100.0
@@ -49,17 +50,17 @@ def test_a_further_metric_is_one_entry(tmp_path, monkeypatch):
     assert runs["client_max"].tolist()[0] == 100.0 and np.isnan(runs["client_max"].iloc[1]), "older runs lack it"
     markdown = to_markdown(leaderboard(runs))
     assert "| worst decile | best client | last |" in markdown and "| 100.00 |" in markdown
-    assert columns.keys_of(columns.scores())[:7] == [metric.key for metric in metrics.METRICS]
+    assert columns.keys_of(columns.scores())[: len(metrics.METRICS)] == [metric.key for metric in metrics.METRICS]
 
 
-def second_guess(logits, labels):
-    return (logits.topk(2).indices == labels.unsqueeze(-1)).any(-1)
+def second_guess(logits, labels, real):
+    return ((logits.topk(2).indices == labels.unsqueeze(-1)).any(-1) & real).sum(1)
 
 
 def test_a_metric_may_take_something_else_of_every_sample(monkeypatch):
     """One entry again: evaluation sums it up per client, and history, summary and the table's columns have it."""
-    top2 = Metric("top2", lambda scores: 100.0 * float(scores.sums["top2"].sum() / scores.total.sum()), "top 2",
-                  "a label among the first two", sample=second_guess)  # fmt: skip
+    top2 = Metric("top2", lambda scores: 100.0 * float(scores.sums["second"].sum() / scores.total.sum()), "top 2",
+                  "a label among the first two", tally=Tally("second", second_guess))  # fmt: skip
     monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, top2))
     setup = tiny_setup()
     result, checkpoints = finish(make_job(setup.spec("fedper"), setup.partition, EVERY_ROUND), setup.dataset)

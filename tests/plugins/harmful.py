@@ -68,7 +68,7 @@ DEEDS = {
     "numpy_random": lambda fed: np.random.seed(0),
     "python_random": lambda fed: random.random(),
     "folder": lambda fed: os.chdir("/"),
-    "images": lambda fed: fed._group.pool.images.zero_(),
+    "images": lambda fed: fed._group.pool.inputs.zero_(),
     "labels": lambda fed: fed._group.pool.labels.zero_(),
     "members": lambda fed: torch.from_numpy(fed._group.members[0]).zero_(),
     "hangs": lambda fed: time.sleep(600),

@@ -59,18 +59,20 @@ class Direction:
     layout: Layout
     loss: Loss
     rule: GradientRule | None
+    padded: bool = True
 
     @classmethod
     def of(cls, model: ClientModel, request: TrainRequest) -> "Direction":
         """The direction that a request asks for; of equal ones the first, so that a step's lookup is quick."""
-        return _first_equal(cls(model, Layout.of(request), request.loss, request.rule))
+        padded = bool((request.plan.sizes < request.plan.sizes.max()).any())
+        return _first_equal(cls(model, Layout.of(request), request.loss, request.rule, padded))
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.model, self.layout, self.loss, self.rule))
+        return hash((self.model, self.layout, self.loss, self.rule, self.padded))
 
     def __call__(
         self, flats: Flats, fixed: Mapping[str, Tensor], batches: tuple[Batch, ...], aux: Any, carry: Any
@@ -92,7 +94,7 @@ class Direction:
         leaves = tuple(flat.detach().requires_grad_() for flat in flats)
 
         def loss(own: Any, own_batch: Batch, own_aux: Any) -> tuple[Tensor, dict[str, Tensor]]:
-            net = self.model.training(own_batch, own, padded=True)
+            net = self.model.training(own_batch, own, padded=self.padded)
             return scalar(self.loss(net, own, own_batch, own_aux), self.loss), net.buffers
 
         params = {**fixed, **self.layout.views(leaves)}
@@ -113,7 +115,7 @@ class Direction:
                 every = {**own, **at}
 
                 def loss(moved: Any) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor]]]:
-                    net = self.model.training(batch, own, padded=True)
+                    net = self.model.training(batch, own, padded=self.padded)
                     value = scalar(self.loss(net, {**every, **moved}, batch, own_aux), self.loss)
                     return value, (value, net.buffers)
 

@@ -1,6 +1,7 @@
 """Clients one after another: the reference that every other back-end is held to."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,12 +9,14 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.batches import Batch
-from pfl_bench.client.losses import Gradient, check_cost, check_step, scalar
+from pfl_bench.client.losses import Gradient, Loss, check_cost, check_step, scalar
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
 from pfl_bench.client.sgd import sgd_step_
 from pfl_bench.data.pool import Pool
+
+from . import traced
 
 
 def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
@@ -29,9 +32,9 @@ def _train_one(
     params = request.params.map(lambda tensor: _own(tensor[position]))
     momentum = request.momentum.map(lambda tensor: _own(tensor[position]))
     aux, carry = _row(request.aux, position), _row(request.carry, position)
-    losses: list[Tensor] = []
+    slope, losses = _Slope(model, request.loss, request.trainable), list[Tensor]()
     for step in range(request.plan.steps_of(position)):
-        seen = _Step(model, request, params, aux)
+        seen = _Step(slope, params, aux)
         batches = _batches(pool, request, position, step)
         if request.rule is None:
             direction: Mapping[str, Tensor] = seen.gradient(params, batches[0])
@@ -51,8 +54,8 @@ def _train_one(
 class _Step:
     """The request's gradient in one step, and what the first call of it saw: the loss, the buffers it moved."""
 
-    def __init__(self, model: ClientModel, request: TrainRequest, params: Params, aux: Any) -> None:
-        self.model, self.request, self.params, self.aux = model, request, params, aux
+    def __init__(self, slope: "_Slope", params: Params, aux: Any) -> None:
+        self.slope, self.params, self.aux = slope, dict(params), aux
         self.loss = torch.tensor(torch.nan)
         self.buffers: dict[str, Tensor] = {}
         self.calls = 0
@@ -63,15 +66,32 @@ class _Step:
         return self._gradient
 
     def _gradient(self, at: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        every = {**self.params, **at}
-        leaves = {name: every[name].detach().requires_grad_() for name in self.request.trainable}
-        net = self.model.training(batch, self.params, padded=False)
-        value = scalar(self.request.loss(net, {**every, **leaves}, batch, self.aux), self.request.loss)
-        found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+        moved = {name: tensor for name, tensor in at.items() if self.params.get(name) is not tensor}
+        found, loss, buffers = traced.TRACES.call(self.slope, self.slope, self.params, moved, batch, self.aux)
         if not self.calls:
-            self.loss, self.buffers = value.detach(), net.buffers
+            self.loss, self.buffers = loss, buffers
         self.calls += 1
-        return dict(zip(leaves, found, strict=True))
+        return dict(zip(self.slope.trainable, found, strict=True))
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """One client's gradient on one batch. Equal values are the same function."""
+
+    model: ClientModel
+    loss: Loss
+    trainable: tuple[str, ...]
+
+    def __call__(
+        self, params: dict[str, Tensor], moved: Mapping[str, Tensor], batch: Batch, aux: Any
+    ) -> tuple[tuple[Tensor, ...], Tensor, dict[str, Tensor]]:
+        """At ``params``, but for those that ``moved``: per trainable name the gradient; the loss, moved buffers."""
+        every = {**params, **moved}
+        leaves = {name: every[name].detach().requires_grad_() for name in self.trainable}
+        net = self.model.training(batch, params, padded=False)
+        value = scalar(self.loss(net, {**every, **leaves}, batch, aux), self.loss)
+        found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+        return found, value.detach(), net.buffers
 
 
 def _batches(pool: Pool, request: TrainRequest, position: int, step: int) -> tuple[Batch, ...]:

@@ -19,8 +19,8 @@ from pfl_bench.client.requests import Served, Trained, TrainRequest
 from pfl_bench.client.sgd import flat_step_
 from pfl_bench.data.pool import Pool, on_device
 
+from . import traced
 from .direction import Direction, Flats, Layout, axes
-from .traced import TRACES
 
 GATHER_VALUES = 2**22
 """Values gathered at a time: several small steps in one call, a big step alone."""
@@ -36,7 +36,7 @@ def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     taking = active_steps(request.plan)
     losses = []
     for step, batches in enumerate(_batches(pool, request.plan)):
-        found = TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
+        found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
         carry, fixed, loss = advance_(layout, flats, momentum, carry, fixed, found, active)
         losses.append(loss)
@@ -98,13 +98,12 @@ def _batches(pool: Pool, plan: BatchPlan) -> Iterator[tuple[Batch, ...]]:
     noise = None if plan.noise is None else plan.noise[..., : indices.shape[-1]]
     together = max(1, GATHER_VALUES // (pool.values * indices[:, 0].numel()))
     for first in range(0, plan.steps, together):
-        x, y = pool.gather(indices[:, first : first + together])
-        for step in range(x.shape[1]):
-            yield tuple(
-                Batch(x[:, step, d], y[:, step, d], weights[:, first + step, d],
-                      None if noise is None else noise[:, first + step, d])
-                for d in range(indices.shape[2])
-            )  # fmt: skip
+        own = slice(first, first + together)
+        x, y = pool.gather(indices[:, own])
+        parts = [x, y, weights[:, own], *([] if noise is None else [noise[:, own]])]
+        batches = [Batch(*each) for each in zip(*(part.flatten(1, 2).unbind(1) for part in parts), strict=True)]
+        for step in range(0, len(batches), plan.draws):
+            yield tuple(batches[step : step + plan.draws])
 
 
 def logits(model: ClientModel, served: Served, x: Tensor, counts: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from pfl_bench.results.entries import entries
 from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
+from pfl_bench.results.primary import by_primary
 from pfl_bench.results.statistics.common import split_edition
 
 from .pictures import program
@@ -104,7 +105,7 @@ CLAIMS: tuple[Claim, ...] = (
 def with_editions(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with ``column`` (the scenario's id up to its version), ``edition`` (the rest) and ``entry``."""
     parts = [split_edition(scenario) for scenario in runs["scenario"]]
-    return runs.assign(column=[c for c, _ in parts], edition=[e for _, e in parts], entry=entries(runs))
+    return by_primary(runs).assign(column=[c for c, _ in parts], edition=[e for _, e in parts], entry=entries(runs))
 
 
 def judge(difference: float, spread: float, or_equal: bool) -> str:

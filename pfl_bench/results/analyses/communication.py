@@ -8,6 +8,7 @@ import pandas as pd
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.primary import YLABEL, ylabel
 from pfl_bench.results.run_tables import complete, read_history
 
 from .pictures import budget_title, picture, program, write_frame
@@ -32,8 +33,8 @@ def totals(rows: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(bytes=("bytes", "mean"), accuracy=("accuracy", "mean"), seeds=("seed", "nunique")).reset_index()
 
 
-def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
-    """One line per entry, mean over seeds."""
+def draw(rows: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> None:
+    """One line per entry, mean over seeds. ``what``: the label of the ordinate."""
     with picture(target, 9, 5) as (figure, axes):
         for position, (entry, part) in enumerate(rows.groupby("entry", sort=False)):
             line = matplotlib_line(position)
@@ -42,7 +43,7 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
                 axes.axhline(mean["accuracy"].iloc[-1], **line, label=f"{entry} (moves nothing)")
             else:
                 axes.plot(mean["bytes"] / 1e6, mean["accuracy"], **line, label=entry)
-        axes.set(xlabel="MB moved, down and up", ylabel="pooled test accuracy (%)", title=title)
+        axes.set(xlabel="MB moved, down and up", ylabel=what, title=title)
         axes.set_xscale("log")
         axes.grid(alpha=0.3)
         figure.legend(loc="outside right upper", fontsize="small")
@@ -53,7 +54,8 @@ def main(folder: Path) -> None:
     rows, runs = accuracy_over_bytes(folder), finished_runs(folder)
     for scenario, part in rows.groupby("scenario"):
         write_frame(folder / f"communication-{scenario}.csv", totals(part))
-        draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"communication-{scenario}.png")
+        own = runs[runs["scenario"] == scenario]
+        draw(part, budget_title(own), folder / f"communication-{scenario}.png", ylabel(own))
 
 
 if __name__ == "__main__":

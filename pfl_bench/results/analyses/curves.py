@@ -8,6 +8,7 @@ import pandas as pd
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.primary import YLABEL, ylabel
 from pfl_bench.results.run_tables import complete, read_history
 
 from .pictures import counted_seeds, picture, program
@@ -19,8 +20,11 @@ def read_curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
     return history.loc[history["split"] == "test", ["scenario", "method", "seed", "visits", "accuracy"]]
 
 
-def draw(curves: pd.DataFrame, title: str, target: Path) -> None:
-    """Draw mean test accuracy over client visits per method, with a band from the lowest to the highest seed."""
+def draw(curves: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> None:
+    """Draw mean test accuracy over client visits per method, with a band from the lowest to the highest seed.
+
+    ``what``: the label of the ordinate.
+    """
     final = curves.groupby("method")["accuracy"].last().sort_values(ascending=False)
     with picture(target, 9.5, 5) as (figure, axes):
         for position, method in enumerate(final.index):
@@ -30,7 +34,7 @@ def draw(curves: pd.DataFrame, title: str, target: Path) -> None:
             axes.plot(mean.index, mean, **line, label=method)
             axes.fill_between(mean.index, low, high, color=line["color"], alpha=0.12, linewidth=0)
         axes.set_title(title, fontsize="medium")
-        axes.set(xlabel="client visits", ylabel="pooled test accuracy (%)")
+        axes.set(xlabel="client visits", ylabel=what)
         axes.grid(alpha=0.3)
         figure.legend(loc="outside right upper", fontsize="small")
 
@@ -41,10 +45,11 @@ def main(folder: Path) -> None:
     runs = runs.assign(method=entries(runs))
     curves = read_curves(folder, runs)
     for scenario, part in curves.groupby("scenario", sort=False):
-        first = runs[runs["scenario"] == scenario].iloc[0]
+        own = runs[runs["scenario"] == scenario]
+        first = own.iloc[0]
         budget = f"{first['visits']} client visits x {first['local_steps_per_visit']} local steps"
         target = folder / f"curves-{scenario}.png"
-        draw(part, f"{scenario}: {budget}, {counted_seeds(part)}", target)
+        draw(part, f"{scenario}: {budget}, {counted_seeds(part)}", target, ylabel(own))
         print(target)
 
 

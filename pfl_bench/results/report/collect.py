@@ -8,6 +8,7 @@ import pandas as pd
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.notes import Problem
+from pfl_bench.results.primary import by_primary
 from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
 
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
@@ -17,9 +18,10 @@ NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance
 class Results:
     """Frames with the columns that ``pfl_bench.results.statistics`` names, and ``entry`` in each.
 
-    ``runs``: as ``results.frame.read_runs``. ``history``: evaluations at the official moment, ``split`` is
-    ``validation`` or ``test``. ``clients``: test results at the official moment and the selected evaluation.
-    ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest seed.
+    ``runs``: as ``results.frame.read_runs``, what ranks as ``accuracy`` (``results.primary``). ``history``: evaluations
+    at the official moment, ``split`` is ``validation`` or ``test``. ``clients``: test results at the official moment
+    and the selected evaluation. ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest
+    seed.
     """
 
     title: str
@@ -34,6 +36,7 @@ class Results:
 def collect(folder: Path) -> Results:
     """Read a suite's folder. Nothing is written; what is broken is in ``problems``."""
     runs, problems = scan_runs(folder)
+    runs = by_primary(runs)
     runs["entry"] = entries(runs)
     history, more = read_history(folder, runs)
     problems += more

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pfl_bench.results.escapes import for_plotly
 from pfl_bench.results.palette import GREY, Palette
+from pfl_bench.results.primary import YLABEL
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.gaps import gap_line
 from pfl_bench.results.statistics.ranks import Ranking
@@ -20,10 +21,10 @@ Figure = dict[str, Any]
 MOST_POINTS = 60
 
 
-def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: Palette) -> Figure:
+def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: Palette, what: str = YLABEL) -> Figure:
     """Test accuracy over ``axis`` (visits or bytes) in one scenario: mean, and a band from lowest to highest seed.
 
-    ``unfinished``: the same frame for runs that are still going on, drawn one by one.
+    ``unfinished``: the same frame for runs that are still going on, drawn one by one. ``what``: the ordinate.
     """
     traces: list[dict[str, Any]] = []
     last = history.sort_values("visits").groupby("entry")["accuracy"].last()
@@ -54,7 +55,7 @@ def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: 
              "line": {"color": palette.colour(str(entry)), "dash": "dot", "width": 1}}
         )  # fmt: skip
     title = "client visits" if axis == "visits" else "bytes moved, down and up"
-    return _figure(traces, title, "pooled test accuracy (%)")
+    return _figure(traces, title, what)
 
 
 def distributions(for_whom: pd.DataFrame, palette: Palette) -> Figure:
@@ -77,7 +78,7 @@ def distributions(for_whom: pd.DataFrame, palette: Palette) -> Figure:
     return figure
 
 
-def pareto(table: pd.DataFrame, palette: Palette) -> Figure:
+def pareto(table: pd.DataFrame, palette: Palette, what: str = YLABEL) -> Figure:
     """Mean accuracy against bytes of a whole run in one scenario; a line along the front that nobody beats."""
     done = table.dropna(subset=["accuracy_mean", "bytes_down", "bytes_up"])
     cost, gain = (done["bytes_down"] + done["bytes_up"]).to_numpy(float), done["accuracy_mean"].to_numpy(float)
@@ -92,7 +93,7 @@ def pareto(table: pd.DataFrame, palette: Palette) -> Figure:
             {"type": "scatter", "mode": "markers", "meta": entry, "name": entry, "x": [x], "y": [_r(y)],
              "marker": {**palette.marker(entry), "size": 11}}
         )  # fmt: skip
-    return _figure(traces, "bytes moved in a run, down and up", "pooled test accuracy (%)")
+    return _figure(traces, "bytes moved in a run, down and up", what)
 
 
 def critical_difference(ranking: Ranking, palette: Palette) -> Figure | None:

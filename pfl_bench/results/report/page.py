@@ -10,10 +10,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pfl_bench.metrics import PRIMARY
 from pfl_bench.results.leaderboard import KEYS, leaderboard, with_test_error
 from pfl_bench.results.notes import of_rows
 from pfl_bench.results.overall import overall
 from pfl_bench.results.palette import Palette
+from pfl_bench.results.primary import primaries, ylabel
 from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
 from pfl_bench.results.statistics.gaps import gaps
@@ -103,10 +105,12 @@ def _comparisons(runs: pd.DataFrame) -> dict[str, list[Comparison]]:
 
 
 def _client_errors(done: Results, comparisons: dict[str, list[Comparison]]) -> dict[tuple[str, str], float]:
-    """What the same differences have as an error from the clients and test samples at hand."""
+    """What the same differences have as an error from the clients and test samples at hand, where they are of
+    accuracies."""
     found = {}
+    others = set(done.runs.loc[primaries(done.runs) != PRIMARY, "scenario"])
     for scenario, each in comparisons.items():
-        if each:
+        if each and scenario not in others:
             for entry, (gains, samples) in paired_gains(done.clients, scenario, each[0].reference).items():
                 found[scenario, entry] = client_error(gains, samples)
     return found
@@ -128,11 +132,12 @@ def _figures(
     for scenario in dict.fromkeys(results.runs["scenario"]):
         own = test[test["scenario"] == scenario]
         ended, going = own[own["run_id"].isin(over)], own[own["run_id"].isin(running)]
+        what = ylabel(results.runs[results.runs["scenario"] == scenario])
         for axis in ("visits", "bytes"):
-            found[f"curves-{axis}"][scenario] = figures.curves(ended, going, axis, palette) if len(own) else None
+            found[f"curves-{axis}"][scenario] = figures.curves(ended, going, axis, palette, what) if len(own) else None
         clients, rows = shares[shares["scenario"] == scenario], board[board["scenario"] == scenario]
         found["distributions"][scenario] = figures.distributions(clients, palette) if len(clients) else None
-        found["pareto"][scenario] = figures.pareto(rows, palette) if rows["accuracy_mean"].notna().any() else None
+        found["pareto"][scenario] = figures.pareto(rows, palette, what) if rows["accuracy_mean"].notna().any() else None
         those = novel[novel["scenario"] == scenario]
         found["novel"][scenario] = figures.novel_clients(_all_samples(those), palette) if len(those) else None
         holdings = results.partitions.get(scenario)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from pfl_bench.results.cells import Cell, Heading, interval, number
-from pfl_bench.results.display import ACCURACY, marks, report_columns
+from pfl_bench.results.display import ACCURACY, marks, place_of, report_columns
 from pfl_bench.results.overall import Overall
 from pfl_bench.results.statistics.clients import BASELINES
 from pfl_bench.results.statistics.paired import Comparison
@@ -36,7 +36,7 @@ class Table:
 def leaderboard_table(table: pd.DataFrame) -> Table:
     """The rows of ``leaderboard.leaderboard`` (with ``entry``), scenario by scenario."""
     shown, rows = report_columns(table), []
-    accuracy = shown.index(ACCURACY)
+    accuracy = place_of(ACCURACY, shown)
     for _, part in table.groupby(["scenario", "scenario_hash"], sort=False):
         for row, own in zip(part.to_dict("records"), marks(part), strict=True):
             cells = [column.cell(row) for column in shown]

@@ -38,6 +38,11 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
     """Per scenario and entry: quantiles over clients and seeds, ``worst_decile`` (within seeds, then the mean),
     ``jain_index`` (likewise), and ``worse_than_<baseline>``: the share of clients, in percent, that are less accurate
     than the same clients at the same seed under the baseline. NaN where the baseline has no such runs.
+
+    This is the share of clients *hurt*: by personalisation where the baseline is one global model (FedAvg; Wang et al.
+    2019, "Federated evaluation of on-device personalization", count who gains and who loses against it), by taking part
+    at all where it is Local (Yu et al. 2020, "Salvaging federated learning by local adaptation"). What one run knows of
+    it alone, against its own global model, is its figure ``hurt`` (``engine.selection``).
     """
     rows, clients = [], with_accuracy(clients)
     for scenario, part in clients.groupby("scenario", sort=False):

@@ -71,11 +71,13 @@ class Tracking:
         if isinstance(event, Progress):
             if event.accuracy is not None:
                 costs = {name: float(value) for name, value in event.costs.items()}
-                self._log(run, event.visits, {"validation accuracy": event.accuracy, **costs})
+                what = f"validation {run.scenario.primary.replace('_', ' ')}"
+                self._log(run, event.visits, {what: event.accuracy, **costs})
         elif isinstance(event, RunResult):
             best = event.summary.get(str(event.facts.get("official_moment")), {}).get("best")
             if best:
-                figures = {name: float(best[name]) for name in ("accuracy", "worst_decile", "client_std")}
+                names = dict.fromkeys(("accuracy", "worst_decile", "client_std", run.scenario.primary))
+                figures = {name: float(best[name]) for name in names}
                 self._log(run, best["visits"], {f"test {name}": value for name, value in figures.items()})
             self._end(run, event.status)
         elif isinstance(event, Failure):

@@ -16,6 +16,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.primary import by_primary
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.reuse import Standing, review
 from pfl_bench.running.runner import execute, make_plan, missing
@@ -160,7 +161,7 @@ def _run(
             listen = watcher.listen if watcher else lambda run, event: None
             tuned.failed = execute(plan, ledger, executor, listen, standing).failed
         tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
-    frame = read_runs(ledger.folder)
+    frame = by_primary(read_runs(ledger.folder))
     columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
     write_text(ledger.folder / TRIALS_FILE, frame[columns].to_csv(index=False, lineterminator="\n"))
     return frame

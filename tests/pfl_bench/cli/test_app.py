@@ -391,7 +391,7 @@ def test_prepare_and_verify(cli, tmp_path):
     }
     write_npz(tmp_path / "mnist.npz", arrays)
     status, out, _ = cli("data", "prepare", "mnist", "--data-dir", str(tmp_path))
-    assert status == 0 and "40 train and 20 test images" in out
+    assert status == 0 and "40 train and 20 test samples" in out
     assert cli("data", "verify", "mnist", "--data-dir", str(tmp_path))[0] == 0
     write_npz(tmp_path / "mnist.npz", arrays | {"train_labels": (np.arange(40) + 1) % 10})
     assert_refused(cli, tmp_path, "mnist: SHA-256 is", "data", "verify", "mnist", "--data-dir", str(tmp_path))

@@ -102,3 +102,13 @@ def test_methods_that_cannot_be_recorded_are_refused(cli, tmp_path, name, extra,
     status, _, err = cli("run", "--methods", name, "--plugin", "p.py", "--executor", "serial", *words)
     assert status == 2 and said in err and err.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"mlp"', '"mlpp"'), ('"iid"', '"idd"'), ("npz:~/none.npz", "nppz"), ('"mlp"', '"lenet"')]
+)
+def test_what_is_refused_of_a_scenario_says_of_which(cli, tmp_path, old, new):
+    text = SUITE.replace("npz:~/none.npz", "digits") if old != "npz:~/none.npz" else SUITE
+    (tmp_path / "s.toml").write_text(text.replace(old, new))
+    status, _, err = cli("run", "--executor", "serial", "--suite", "s.toml")
+    assert status == 2 and err.startswith("error: scenario 'a-v1': ") and new.strip('"') in err and err.count("\n") == 1

@@ -182,6 +182,11 @@ class Headless(nn.Module):
         return self.last(x.flatten(1))
 
 
+def particular(shape):
+    """A network that asserts what it is given, as vision transformers do."""
+    assert shape[1] == 224, "Wrong image height"
+
+
 @pytest.mark.parametrize(
     ("factory", "said"),
     [
@@ -192,6 +197,7 @@ class Headless(nn.Module):
         (sequential(nn.BatchNorm1d(16, momentum=None)), "momentum=None counts batches"),
         (sequential(nn.Linear(9, 16)), "mat1 and mat2"),
         (lambda shape, classes: Functional(add_noise, classes), "random numbers of its own"),
+        (lambda shape, classes: particular(shape), "Wrong image height"),
     ],
 )  # fmt: skip
 def test_what_breaks_the_contract_is_refused(factory, said):

@@ -96,6 +96,7 @@ def test_summary_by_hand():
         "worst_decile": 10,
         "client_min": 10,
         "loss": pytest.approx(1.5),
+        "log_loss": pytest.approx(42.5 / 25),
     }
 
 

@@ -59,3 +59,13 @@ def test_picks_can_be_checkpointed():
     picks = {}
     remember(picks, "global", 5, scores(5, 5), scores(4, 7))
     assert summarise(checkpoint.loads(checkpoint.dumps(picks)), [1, 2]) == summarise(picks, [1, 2])
+
+
+def test_whom_personalisation_hurts_is_told_beside_a_global_model():
+    picks = {}
+    remember(picks, "global", 5, scores(5, 5, 5), scores(4, 7, 2))
+    remember(picks, "received", 5, scores(5, 5, 5), scores(4, 6, 3))
+    summary, _ = summarise(picks, [30, 40, 50])
+    assert summary["received"]["best"]["hurt"] == pytest.approx(100 / 3)
+    assert summary["received"]["last"]["hurt"] == summary["received"]["best"]["hurt"]
+    assert "hurt" not in summary["global"]["best"]

@@ -94,7 +94,7 @@ def test_ray_survives_a_dead_worker_and_gives_up_on_a_deadly_run(tmp_path):
     assert results[0].status == "finished"
     assert isinstance(results[1], Failure) and results[1].reason.startswith("mortal: its worker died 4 times")
     assert results[2].status == "finished", "a plug-in's method runs in workers that never saw its file"
-    assert isinstance(results[3], Failure) and "harmful wrote into train images" in results[3].reason
+    assert isinstance(results[3], Failure) and "harmful wrote into train inputs" in results[3].reason
     assert isinstance(results[4], Failure) and "SystemExit" in results[4].reason
     serial = [replace(jobs[0], config={**jobs[0].config, "lives": 0}), jobs[5]]
     undisturbed, _ = outcomes(SerialExecutor(), serial, setup)

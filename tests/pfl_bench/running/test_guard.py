@@ -33,7 +33,7 @@ def last(job, **how):
 
 
 HARM = {
-    "exit": "SystemExit", "base": "OfItsOwnKindError", "images": "wrote into train images", "labels": "train labels",
+    "exit": "SystemExit", "base": "OfItsOwnKindError", "images": "wrote into train inputs", "labels": "train labels",
     "members": "wrote into the split", "dtype": "changed torch's default type", "device": "torch's default device",
     "torch_random": "torch's random numbers",
     "numpy_random": "numpy's random numbers", "python_random": "Python's random numbers", "folder": "the folder",

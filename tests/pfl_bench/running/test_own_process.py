@@ -33,7 +33,7 @@ OUTCOMES = {
     "thread": "",
     "child": "",
     "dtype": "harmful changed torch's default type, which other runs depend on",
-    "images": "harmful wrote into train images",
+    "images": "harmful wrote into train inputs",
     "parent": "harmful: its process ended with exit status 255",
 }
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pfl_bench.client.backends import vmap
+from pfl_bench.client.backends import traced, vmap
 from pfl_bench.client.backends.direction import Direction, Layout
 from pfl_bench.client.backends.traced import TraceCache
 
@@ -34,19 +34,21 @@ def test_equal_requests_are_the_same_step():
     assert direction() != direction(trainable=tuple(MODEL.head))
 
 
+@pytest.mark.parametrize("backend", ["loop", "vmap"])
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
 @pytest.mark.parametrize("name", CASES)
-def test_a_traced_step_is_the_step_itself(monkeypatch, model, name):
-    monkeypatch.setattr(vmap, "TRACES", TraceCache(warm_calls=10**9))
-    as_it_is = train("vmap", case(model, name), model)
-    monkeypatch.setattr(vmap, "TRACES", cache := TraceCache(warm_calls=1))
-    traced = train("vmap", case(model, name), model)
+def test_a_traced_step_is_the_step_itself(monkeypatch, model, name, backend):
+    with traced.untraced():
+        as_it_is = train(backend, case(model, name), model)
+    monkeypatch.setattr(traced, "TRACES", cache := TraceCache(warm_calls=0))
+    recorded = train(backend, case(model, name), model)
     assert cache.traced
-    assert_close(as_it_is, traced, exact=True)
+    assert_close(as_it_is, recorded, exact=True)
+    assert_close(as_it_is, train(backend, case(model, name), model), exact=True)
 
 
 def test_a_loss_of_another_weight_is_another_trace(monkeypatch):
-    monkeypatch.setattr(vmap, "TRACES", TraceCache(warm_calls=0))
+    monkeypatch.setattr(traced, "TRACES", TraceCache(warm_calls=0))
     anchor = dict(request().params)
     first, second, again = (train("vmap", request(loss=Near(w), aux=anchor)) for w in (0.3, 3.0, 0.3))
     assert_close(first, again, exact=True)

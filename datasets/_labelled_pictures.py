@@ -1,0 +1,52 @@
+"""Pictures with classes, as Pillow has them, as arrays of one size and one number of channels."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pfl_bench.api import RequestError
+
+MOST_VALUES = 8 * 10**9
+
+
+def stacked_pictures(parts: Mapping[str, Any], size: int | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Every part's pictures, ``[N, H, W]`` if all are grey, else ``[N, H, W, 3]``, and labels."""
+    from PIL import Image
+
+    total = sum(len(part) for part in parts.values())
+    if size is not None and total * size * size * 3 > MOST_VALUES:
+        raise RequestError(
+            f"{total} pictures of {size}x{size} pixels are more than {MOST_VALUES} values; choose a smaller size"
+        )
+    pictures: dict[str, list[np.ndarray]] = {}
+    labels: dict[str, list[int]] = {}
+    shape: tuple[int, int] | None = None
+    for part, samples in parts.items():
+        pictures[part], labels[part] = [], []
+        for at in range(len(samples)):
+            image, label = samples[at]
+            if not isinstance(image, Image.Image) or isinstance(label, bool) or not _is_whole(label):
+                raise RequestError("its samples are no pictures with a class; it is no classification set")
+            image = image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+            image = image if size is None else image.resize((size, size), Image.Resampling.BILINEAR)
+            shape = shape or image.size
+            if image.size != shape:
+                raise RequestError(f"its pictures differ in size, {shape} and {image.size}: add size=32 to the request")
+            pictures[part].append(np.asarray(image))
+            labels[part].append(int(label))
+    grey = all(each.ndim == 2 for own in pictures.values() for each in own)
+    found = {}
+    for part, own in pictures.items():
+        if not own:
+            raise RequestError(f"its part {part} is empty")
+        same = own if grey else [np.repeat(p[..., None], 3, 2) if p.ndim == 2 else p for p in own]
+        found[part] = np.stack(same), np.asarray(labels[part], dtype=np.int64)
+    return found
+
+
+def _is_whole(label: object) -> bool:
+    try:
+        return int(label) == label  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,213 @@
+"""``hf:OWNER/NAME?label=COLUMN&inputs=COLUMN``: a data set of the Hugging Face hub, with its columns named.
+
+``inputs`` names a column of pictures (``size=32`` makes them squares of 32 pixels), of texts (``length=64`` words,
+``vocabulary=10000``) or of rows of numbers, or several columns of numbers (``inputs=A,B``). ``group``: the natural
+clients. ``config`` and ``revision`` as the hub calls them; the revision that was fetched is kept with the data and
+told. Parts are the hub's ``train``, ``validation`` and ``test``; without test the validation part is it, and without
+both a fifth is held out. Needs ``pip install 'pfl-bench[hf]'``.
+
+Parquet files in the data directory's ``hf/OWNER--NAME`` are taken instead, of the parts that their names begin with
+(``train-00000-of-00001.parquet``).
+"""
+
+import hashlib
+import importlib.util
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pfl_bench.api import (
+    ArrayDataset,
+    DataRequest,
+    RequestError,
+    coded,
+    dataset_of_rows,
+    name_list,
+    one_line,
+    outside_package,
+    read_argument,
+    register_dataset,
+    shown,
+    stored_arrays,
+    whole_number,
+)
+
+from ._labelled_pictures import stacked_pictures
+from ._words import FIRST, numbered, padded
+
+OPTIONS = {
+    "label": "COLUMN of the classes", "inputs": "COLUMN or COLUMN,COLUMN", "group": "COLUMN of the natural clients",
+    "config": "the hub's configuration", "revision": "a commit or tag", "size": "pixels", "length": "words",
+    "vocabulary": "words",
+}  # fmt: skip
+PARTS = ("train", "validation", "test")
+Frames = Mapping[str, Any]
+
+
+@register_dataset("hf", source="Hugging Face hub", summary="hf:OWNER/NAME?label=COLUMN&inputs=COLUMN")
+def load(request: DataRequest) -> ArrayDataset:
+    """Read the kept arrays, made once from files in the data directory or from the hub."""
+    name, options = read_argument("hf", request.argument, OPTIONS)
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", name):
+        raise RequestError(f"hf: {shown(name)} is no name of the hub, OWNER/NAME")
+    for needed in ("label", "inputs"):
+        if needed not in options:
+            raise RequestError(f"hf: say which columns: hf:{name}?label=COLUMN&inputs=COLUMN ({needed} is missing)")
+    length = whole_number("hf", options, "length", 64, 10_000)
+    vocabulary = whole_number("hf", options, "vocabulary", 10_000, 1_000_000)
+    if vocabulary <= FIRST:
+        raise RequestError(f"hf: vocabulary={vocabulary} must be more than {FIRST}: padding and unknown are two")
+    size = whole_number("hf", options, "size", 1, 1024) if "size" in options else None
+    folder = request.data_dir / "hf" / name.replace("/", "--")
+    files = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
+
+    def fetch(_: Path) -> Mapping[str, np.ndarray]:
+        frames, revision = (_of_files(files), "") if files else _of_hub(name, options)
+        return {**as_arrays(frames, options, size), "revision": np.asarray(revision)}
+
+    kept = {key: value for key, value in options.items() if key not in ("length", "vocabulary")}
+    digest = hashlib.sha256(repr((name, sorted(kept.items()))).encode()).hexdigest()[:12]
+    whole = f"hf:{request.argument}"
+    arrays = stored_arrays(
+        f"hf-{name.replace('/', '--')}-{digest}", replace(request, argument=""), fetch, files, asked=whole
+    )
+    revision = str(arrays["revision"])
+    notes = [f"revision {revision}" if revision else f"read from the files in {folder}, whose revision nobody knows"]
+    return _dataset(whole, arrays, length, vocabulary, notes)
+
+
+def _of_files(files: list[Path]) -> Frames:
+    """Tables by part, from files whose names begin with it."""
+    import pandas as pd
+
+    if importlib.util.find_spec("pyarrow") is None:
+        raise RequestError("reading Parquet files needs pyarrow; pip install 'pfl-bench[hf]'")
+    found: dict[str, list[Any]] = {}
+    for path in files:
+        part = next((part for part in PARTS if path.name.startswith(part)), None)
+        if part is None:
+            raise RequestError(f"{path} is of no part; names begin with {', '.join(PARTS)}")
+        try:
+            found.setdefault(part, []).append(pd.read_parquet(path, engine="pyarrow"))
+        except Exception as error:  # pyarrow's errors have no common base
+            raise RequestError(f"{path} is not readable: {one_line(error)}") from error
+    return {part: pd.concat(found[part], ignore_index=True) for part in PARTS if part in found}
+
+
+def _of_hub(name: str, options: Mapping[str, str]) -> tuple[Frames, str]:
+    """Tables by part from the hub, and the commit that they are of."""
+    library, hub = outside_package("datasets", "hf"), outside_package("huggingface_hub", "hf")
+    revision = str(hub.HfApi().dataset_info(name, revision=options.get("revision")).sha)
+    found = library.load_dataset(name, options.get("config"), revision=revision)
+    return {part: found[part].to_pandas() for part in PARTS if part in found}, revision
+
+
+def as_arrays(frames: Frames, options: Mapping[str, str], size: int | None) -> dict[str, np.ndarray]:
+    """Labels, groups and inputs of every part; texts as numbers of words and lengths."""
+    if "train" not in frames:
+        raise RequestError(f"there is no part train, only {', '.join(frames) or 'none'}")
+    for part, frame in frames.items():
+        for key in ("label", "group", "inputs"):
+            for column in name_list(options.get(key, "")):
+                if column not in frame.columns:
+                    listed = ", ".join(shown(str(c), 30) for c in frame.columns[:12])
+                    raise RequestError(f"{key}={shown(column)} is no column of {part}; there are {listed}")
+        if not len(frame):
+            raise RequestError(f"the part {part} is empty")
+    found = dict[str, np.ndarray]()
+    for what, key in (("labels", "label"), ("groups", "group")):
+        if key in options:
+            found |= _codes(frames, what, options[key])
+    columns = name_list(options["inputs"])
+    first = frames["train"][columns[0]].iloc[0]
+    if len(columns) > 1 or (np.isscalar(first) and not isinstance(first, str | bytes)):
+        return found | {f"{part}_inputs": _numbers(part, frame[columns]) for part, frame in frames.items()}
+    own = {part: frame[columns[0]].tolist() for part, frame in frames.items()}
+    if isinstance(first, str):
+        if not all(isinstance(text, str) for texts in own.values() for text in texts):
+            raise RequestError(f"column {shown(columns[0])} has entries that are no texts")
+        for part, (codes, lengths) in zip(own, numbered(*own.values()), strict=True):
+            found |= {f"{part}_codes": codes, f"{part}_lengths": lengths}
+        return found
+    if isinstance(first, Mapping):
+        pairs = {part: _Pictures(own[part], found[f"{part}_labels"]) for part in own}
+        return found | {f"{part}_images": images for part, (images, _) in stacked_pictures(pairs, size).items()}
+    return found | {f"{part}_inputs": _rows(part, values) for part, values in own.items()}
+
+
+class _Pictures:
+    """Pictures as the hub keeps them, with their labels, decoded one at a time."""
+
+    def __init__(self, values: list[Any], labels: np.ndarray) -> None:
+        self.values, self.labels = values, labels
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, at: int) -> tuple[Any, int]:
+        from PIL import Image
+
+        try:
+            with Image.open(io.BytesIO(self.values[at]["bytes"])) as image:
+                image.load()
+                return image, int(self.labels[at])
+        except Exception as error:  # Pillow's readers raise whatever damaged bytes lead to
+            raise RequestError(f"entry {at} is no readable picture: {one_line(error)}") from error
+
+
+def _codes(frames: Frames, what: str, column: str) -> dict[str, np.ndarray]:
+    """Whole numbers for labels or groups, over all parts together."""
+    values = [frame[column] for frame in frames.values()]
+    if any(own.isna().any() for own in values):
+        raise RequestError(f"column {shown(column)} has missing entries")
+    numeric = all(own.dtype.kind in "iufb" for own in values)
+    codes, _ = coded(what, np.concatenate([own.to_numpy() if numeric else own.astype(str).to_numpy().astype(str)
+                                           for own in values]))  # fmt: skip
+    ends = np.cumsum([len(own) for own in values])[:-1]
+    return {f"{part}_{what}": own for part, own in zip(frames, np.split(codes, ends), strict=True)}
+
+
+def _numbers(part: str, frame: Any) -> np.ndarray:
+    odd = next((column for column in frame.columns if frame[column].dtype.kind not in "iufb"), None)
+    if odd is not None:
+        raise RequestError(f"column {shown(str(odd))} of {part} is no number")
+    return frame.to_numpy(dtype=np.float64)
+
+
+def _rows(part: str, values: list[Any]) -> np.ndarray:
+    try:
+        found = np.asarray([np.asarray(value, dtype=np.float64) for value in values])
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"the inputs of {part} are no pictures, texts or rows of numbers of one length") from error
+    if found.ndim != 2:
+        raise RequestError(f"the inputs of {part} have shape {found.shape[1:]}; rows of numbers, pictures or texts")
+    return found
+
+
+def _dataset(
+    name: str, arrays: Mapping[str, np.ndarray], length: int, vocabulary: int, notes: list[str]
+) -> ArrayDataset:
+    """The parts joined, each sample with the part it is of."""
+    parts = [part for part in PARTS if f"{part}_labels" in arrays]
+    kind: Any = next(kind for key, kind in (("images", "image"), ("codes", "tokens"), ("inputs", "table"))
+                     if f"train_{key}" in arrays)  # fmt: skip
+    if kind == "tokens":
+        inputs = [padded(arrays[f"{part}_codes"], arrays[f"{part}_lengths"], length, vocabulary) for part in parts]
+    else:
+        inputs = [arrays[f"{part}_{'images' if kind == 'image' else 'inputs'}"] for part in parts]
+    if len({own.shape[1:] for own in inputs}) > 1:
+        raise RequestError(f"{name}: samples of the parts differ in shape")
+    splits = np.repeat(parts, [len(own) for own in inputs])
+    if "test" not in parts:
+        splits = np.where(splits == "validation", "test", splits)
+    groups = np.concatenate([arrays[f"{part}_groups"] for part in parts]) if "train_groups" in arrays else None
+    return dataset_of_rows(
+        name, np.concatenate(inputs), np.concatenate([arrays[f"{part}_labels"] for part in parts]), kind=kind,
+        groups=groups, splits=splits if len(parts) > 1 else None, notes=notes,
+        vocabulary=vocabulary if kind == "tokens" else 0,
+    )  # fmt: skip

@@ -1,0 +1,26 @@
+"""``parquet:PATH?label=COLUMN&group=COLUMN&split=COLUMN``: a table of yours; options as those of ``csv``.
+
+Needs pyarrow (``pip install 'pfl-bench[parquet]'``).
+"""
+
+import importlib.util
+
+from pfl_bench.api import ArrayDataset, DataRequest, RequestError, one_line, read_argument, register_dataset
+
+from ._tables import OPTIONS, dataset_of_table, file_of
+
+
+@register_dataset("parquet", source="a file of yours", summary="parquet:PATH?label=COLUMN, as csv")
+def load(request: DataRequest) -> ArrayDataset:
+    """Read a table of numbers, classes and, where there are any, groups and splits."""
+    place, options = read_argument("parquet", request.argument, OPTIONS)
+    path = file_of("parquet", place, options)
+    if importlib.util.find_spec("pyarrow") is None:
+        raise RequestError("parquet: reading needs pyarrow; pip install 'pfl-bench[parquet]'")
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except Exception as error:  # pyarrow's errors have no common base
+        raise RequestError(f"parquet: {path} is not readable: {one_line(error)}") from error
+    return dataset_of_table(f"parquet:{path}", frame, options)

@@ -1,0 +1,100 @@
+"""``torchvision:NAME``: any classification set of ``torchvision.datasets``: EMNIST, SVHN, GTSRB, Flowers102, ...
+
+``torchvision:EMNIST?split=letters`` hands a set its ``split`` where it has variants; ``size=32`` makes all pictures
+squares of 32 pixels, which sets whose pictures differ in size need. Its own training, validation and test parts are
+used; a set in one piece holds a fifth of every class out to test. The pictures are kept as ``torchvision-NAME....npz``
+in the data directory. torchvision is imported only to fetch them.
+"""
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pfl_bench.api import (
+    ArrayDataset,
+    DataRequest,
+    RequestError,
+    hold_out,
+    make_dataset,
+    read_argument,
+    register_dataset,
+    shown,
+    stored_arrays,
+    whole_number,
+)
+
+from ._labelled_pictures import stacked_pictures
+from ._torchvision import torchvision_class
+
+OPTIONS = {"split": "a variant of the set", "size": "pixels"}
+PARTS = {"train": ("train", "trainval"), "validation": ("val", "valid"), "test": ("test",)}
+
+
+@register_dataset("torchvision", source="torchvision.datasets", summary="torchvision:NAME, e.g. EMNIST?split=letters")
+def load(request: DataRequest) -> ArrayDataset:
+    """Read the kept arrays; torchvision fetches them once."""
+    name, options = read_argument("torchvision", request.argument, OPTIONS)
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,40}", name):
+        raise RequestError(
+            f"torchvision: {shown(name)} names no class of torchvision.datasets; e.g. torchvision:EMNIST"
+        )
+    if not re.fullmatch("[A-Za-z0-9_.-]{0,40}", options.get("split", "")):
+        raise RequestError(f"torchvision: split={shown(options['split'])} must be letters and digits")
+    size = whole_number("torchvision", options, "size", 1, 1024) if "size" in options else None
+    stem = "-".join(["torchvision", name, *(f"{key}-{value}" for key, value in sorted(options.items()))])
+    whole = f"torchvision:{request.argument}"
+    arrays = stored_arrays(
+        stem, replace(request, argument=""), lambda folder: fetch(name, folder, options.get("split"), size), asked=whole
+    )
+    if "images" in arrays:
+        return make_dataset(whole, hold_out(whole, arrays["images"], arrays["labels"], 0.2))
+    return make_dataset(whole, arrays)
+
+
+def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Mapping[str, np.ndarray]:
+    """The parts of a set, or ``images`` and ``labels`` if it is in one piece."""
+    made: Any = torchvision_class(name)
+    if not isinstance(made, type):
+        raise RequestError(f"torchvision.datasets.{name} is no data set")
+    takes = inspect.signature(made).parameters
+    base: dict[str, Any] = {"root": str(folder)} if "root" in takes else {}
+    if "download" in takes:
+        base["download"] = True
+    if "train" in takes:
+        base |= {} if variant is None else {"split": variant}
+        return _joined({"train": made(**base, train=True), "test": made(**base, train=False)}, size)
+    if "split" not in takes:
+        images, labels = stacked_pictures({"": made(**base)}, size)[""]
+        return {"images": images, "labels": labels}
+    parts = {}
+    for part, words in PARTS.items():
+        found = next((own for word in words if (own := _split(made, base, word)) is not None), None)
+        if found is not None:
+            parts[part] = found
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    if not {"train", "test"} <= parts.keys():
+        raise RequestError(f"torchvision.datasets.{name} has no parts train and test")
+    return _joined(parts, size)
+
+
+def _split(made: Any, base: Mapping[str, Any], word: str) -> Any:
+    """A part of a set, or None if it has none of that name."""
+    try:
+        return made(**base, split=word)
+    except ValueError as error:  # torchvision's check of its arguments
+        if "split" in str(error):
+            return None
+        raise
+
+
+def _joined(parts: Mapping[str, Any], size: int | None) -> Mapping[str, np.ndarray]:
+    found = {}
+    for part, (images, labels) in stacked_pictures(parts, size).items():
+        found[f"{part}_images"], found[f"{part}_labels"] = images, labels
+    return found

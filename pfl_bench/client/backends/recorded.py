@@ -1,0 +1,150 @@
+"""A pure function of tensors as the operations that it performs: recorded once, then replayed without its Python.
+
+The operations are those of the function itself, so results are equal to the last bit. ``make_fx`` records too, for
+every kind of function; it loads two seconds' worth of modules first, and replays what changes nothing.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Replay = Callable[..., Any]
+"""``replay(*leaves)``: what the function gives for inputs with these leaves, in the structure that it gave."""
+
+ATEN = torch.ops.aten
+
+_VIEWS = frozenset((ATEN.detach.default, ATEN.expand.default, ATEN.view.default, ATEN._unsafe_view.default))
+"""Operations that give their first input where the shape stays the same."""
+
+_PRODUCTS = frozenset((ATEN.mul.Scalar, ATEN.mul.Tensor))
+
+_BY_NAME: dict[Any, Callable[..., Any]] = {
+    ATEN._log_softmax.default: torch._log_softmax,
+    ATEN._log_softmax_backward_data.default: torch._log_softmax_backward_data,
+    ATEN.add.Tensor: torch.add,
+    ATEN.bmm.default: torch.bmm,
+    ATEN.cat.default: torch.cat,
+    ATEN.clone.default: torch.clone,
+    ATEN.div.Tensor: torch.div,
+    ATEN.gather.default: torch.gather,
+    ATEN.mul.Tensor: torch.mul,
+    ATEN.neg.default: torch.neg,
+    ATEN.relu.default: torch.relu,
+    ATEN.scatter_add.default: torch.scatter_add,
+    ATEN.split_with_sizes.default: torch.split_with_sizes,
+    ATEN.squeeze.dims: torch.squeeze,
+    ATEN.sub.Tensor: torch.sub,
+    ATEN.sum.default: torch.sum,
+    ATEN.sum.dim_IntList: torch.sum,
+    ATEN.transpose.int: torch.transpose,
+    ATEN.unsqueeze.default: torch.unsqueeze,
+}
+"""The same operations by names that Python reaches faster, with the same arguments."""
+
+_METHODS = {ATEN.view.default: "view", ATEN._unsafe_view.default: "view", ATEN.expand.default: "expand"}
+
+
+class UnrecordableError(Exception):
+    """What a function does depends on the values of tensors."""
+
+
+def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, Replay]:
+    """``function(*trees)`` and how to have it again. UnrecordableError where that would not be the same function."""
+    leaves, structure = pytree.tree_flatten(trees)
+    inputs = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]  # each an object of its own
+    recorder = _Recorder(inputs)
+    with recorder:
+        found = function(*pytree.tree_unflatten(inputs, structure))
+    given, shape = pytree.tree_flatten(found)
+    nodes = [recorder.node_of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in given]
+    simple = _is_simple(found)
+    recorder.graph.output(pytree.tree_unflatten(nodes, shape) if simple else nodes)
+    _simplify(recorder.graph, aliases=not recorder.changes)
+    replay: Replay = fx.GraphModule(recorder.constants, recorder.graph).forward
+    return found, replay if simple else lambda *inputs: pytree.tree_unflatten(replay(*inputs), shape)
+
+
+def _is_simple(tree: Any) -> bool:
+    """Whether a graph can give such a tree by itself."""
+    if type(tree) is dict:
+        return all(_is_simple(value) for value in tree.values())
+    return all(map(_is_simple, tree)) if type(tree) in (tuple, list) else tree is None or isinstance(tree, Tensor)
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Writes every operation on tensors into a graph, below autograd and ``vmap``.
+
+    ``constants``: tensors that were there before and are no inputs. ``changes``: whether anything is written in place.
+    """
+
+    def __init__(self, inputs: Sequence[Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.graph = fx.Graph()
+        self.constants: dict[str, Tensor] = {}
+        self.changes = False
+        self._nodes: dict[int, fx.Node] = {}
+        self._alive: list[Tensor] = []  # so that no tensor gets the identity of another
+        for number, leaf in enumerate(inputs):
+            self._enter(leaf, self.graph.placeholder(f"input_{number}"))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """The compiler is not in use here; asking it to leave this alone would load it, for two seconds."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not all(leaf is None or isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(found)):
+            raise UnrecordableError(f"{func} reads a tensor's value")
+        taken, named = pytree.tree_map_only(Tensor, self.node_of, (args, kwargs or {}))
+        node = self.graph.call_function(func, taken, named)
+        node.meta["idle"] = _is_idle(func, args, found)
+        self.changes |= func._schema.is_mutable
+        self._enter(found, node)
+        return found
+
+    def _enter(self, found: Any, node: fx.Node) -> None:
+        if isinstance(found, Tensor):
+            self._nodes[id(found)] = node
+            self._alive.append(found)
+        elif isinstance(found, tuple | list):
+            for position, each in enumerate(found):
+                self._enter(each, self.graph.call_function(operator.getitem, (node, position)))
+
+    def node_of(self, tensor: Tensor) -> fx.Node:
+        """Where the graph has a tensor."""
+        if id(tensor) not in self._nodes:
+            name = f"constant_{len(self.constants)}"
+            self.constants[name] = tensor
+            self._enter(tensor, self.graph.get_attr(name))
+        return self._nodes[id(tensor)]
+
+
+def _is_idle(func: Any, args: Sequence[Any], found: Any) -> bool:
+    """Whether an operation gives the values that it was given, in the same shape."""
+    given = args[0] if args else None
+    if not (isinstance(given, Tensor) and isinstance(found, Tensor)):
+        return False
+    if (given.shape, given.dtype) != (found.shape, found.dtype):
+        return False
+    return func in _VIEWS or (func in _PRODUCTS and isinstance(args[1], int | float) and args[1] == 1)
+
+
+def _simplify(graph: fx.Graph, *, aliases: bool) -> None:
+    """Leave out what is idle (``aliases``: nothing is written in place, so a copy and its source may be one) or not
+    needed, and reach the rest by the way that costs Python least."""
+    for node in graph.nodes:
+        if node.op != "call_function":
+            continue
+        if aliases and node.meta.get("idle"):
+            node.replace_all_uses_with(node.args[0])
+        elif node.target in _METHODS:
+            node.op, node.target = "call_method", _METHODS[node.target]
+        else:
+            node.target = _BY_NAME.get(node.target, node.target)
+    graph.eliminate_dead_code()

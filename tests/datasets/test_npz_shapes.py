@@ -1,0 +1,83 @@
+"""``npz:`` in the shapes in which arrays lie around."""
+
+import numpy as np
+import pytest
+
+from pfl_bench.data.store import load_dataset
+
+from .broken import assert_refused
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+Y = np.arange(40) % 4
+NAMES = np.asarray(["ant", "bee", "cat", "dog"])[Y]
+
+
+def loaded(tmp_path, suffix="", **arrays):
+    np.savez(tmp_path / "x.npz", **arrays)
+    return load_dataset(f"npz:{tmp_path}/x.npz{suffix}")
+
+
+PLAIN = {"train_images": X, "train_labels": Y, "test_images": X[:8], "test_labels": Y[:8]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {key: Y[:, None] if key == "train_labels" else Y[:8, None] for key in ("train_labels", "test_labels")},
+        {"train_images": X.transpose(0, 3, 1, 2), "test_images": X[:8].transpose(0, 3, 1, 2)},
+        {"train_labels": NAMES, "test_labels": NAMES[:8]},
+        {"train_labels": NAMES.astype("S"), "test_labels": NAMES[:8].astype("S")},
+    ],
+)
+def test_what_means_the_same_is_the_same(tmp_path, changes):
+    right = loaded(tmp_path, **PLAIN)
+    assert loaded(tmp_path, **{**PLAIN, **changes}).sha256 == right.sha256
+    other = {f"{'x' if 'images' in k else 'y'}_{k[: k.index('_')]}": v for k, v in {**PLAIN, **changes}.items()}
+    assert loaded(tmp_path, **other).sha256 == right.sha256
+
+
+def test_the_validation_part_validates(tmp_path):
+    dataset = loaded(tmp_path, **PLAIN, val_images=X[:4], val_labels=Y[:4])
+    assert dataset.validation.sum() == 4 and len(dataset.train_labels) == 44
+
+
+def test_what_is_no_image_is_read_by_its_axes_or_as_the_request_says(tmp_path):
+    labels = {"y_train": Y, "y_test": Y[:8]}
+    table, series = RNG.normal(size=(40, 5)), RNG.normal(size=(40, 20, 3))
+    assert loaded(tmp_path, x_train=table, x_test=table[:8], **labels).input.kind == "table"
+    assert loaded(tmp_path, x_train=series, x_test=series[:8], **labels).input.shape == (3, 20)
+    grey = loaded(tmp_path, "?kind=image", x_train=series, x_test=series[:8], **labels)
+    assert (grey.input.kind, grey.input.shape) == ("image", (1, 20, 3))
+    tokens = RNG.integers(0, 30, (40, 6))
+    found = loaded(tmp_path, train_tokens=tokens, test_tokens=tokens[:8], train_y=Y, test_y=Y[:8])
+    assert found.input.vocabulary == tokens.max() + 1 and "vocabulary is taken to be" in found.notes[0]
+    found = loaded(tmp_path, "?vocabulary=99", train_tokens=tokens, test_tokens=tokens[:8], train_y=Y, test_y=Y[:8])
+    assert found.input.vocabulary == 99
+
+
+def test_groups_by_name_hold_validation_out_of_every_group(tmp_path):
+    who = np.asarray(["eve", "joe"])[np.arange(40) // 20]
+    dataset = loaded(tmp_path, **PLAIN, train_users=who, test_users=who[::5])
+    assert dataset.train_groups.tolist() == [0] * 20 + [1] * 20 and dataset.held_out_within == "groups"
+
+
+WRONG = [
+    ({"x_train": X}, "", "arrays 'test_images' and 'x_train' are samples of different kinds"),
+    ({"labels_train": Y}, "", "'labels_train' and 'train_labels' mean the same"),
+    ({"val_images": X[:4]}, "", "array 'validation_labels' is missing"),
+    ({"train_labels": NAMES}, "", "train_labels must be whole numbers"),
+    ({"train_images": X.astype(np.uint16)}, "", r"train_images must be uint8 or float, found uint16"),
+    ({"train_images": X.reshape(40, -1)}, "", "must have shape"),
+    ({"train_images": np.where(X > 250, np.nan, X)}, "", "test samples differ in type"),
+    ({}, "?kind=sound", "kind='sound' must be one of image, table"),
+    ({}, "?kind=tokens&vocabulary=x", "vocabulary='x' must be a whole number"),
+    ({}, "?colour=1", "option 'colour=1' must be one of kind="),
+    ({"train_groups": Y}, "", "array 'test_groups' is missing"),
+]
+
+
+@pytest.mark.parametrize(("changes", "suffix", "said"), WRONG)
+def test_arrays_that_do_not_fit_are_named(tmp_path, changes, suffix, said):
+    np.savez(tmp_path / "x.npz", **{**PLAIN, **changes})
+    assert_refused(f"npz:{tmp_path}/x.npz{suffix}", said)

@@ -1,0 +1,164 @@
+import importlib.util
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pfl_bench.data.partition import make_partition
+from pfl_bench.data.store import load_dataset
+from pfl_bench.errors import RequestError
+
+from .broken import assert_refused
+
+N = 120
+
+
+def frame(**changes):
+    rng = np.random.default_rng(0)
+    kind = np.arange(N) % 3
+    columns = {
+        "weight": rng.normal(10, 2, N) + 3 * kind,
+        "legs": rng.integers(2, 9, N),
+        "sex": np.where(rng.random(N) < 0.5, "f", "m"),
+        "animal": np.asarray(["ant", "bee", "cat"])[kind],
+        "plot": np.arange(N) % 4 * 10,
+        "when": rng.permutation(N),
+        "part": np.asarray(["train", "train", "val", "test", "train"])[np.arange(N) % 5],
+    }
+    return pd.DataFrame({**columns, **changes}).drop(columns=[c for c, v in changes.items() if v is None])
+
+
+def written(tmp_path, table=None, **options):
+    path = tmp_path / "t.csv"
+    (frame() if table is None else table).to_csv(path, index=False)
+    return f"csv:{path}?" + "&".join(f"{key}={value}" for key, value in {"label": "animal", **options}.items())
+
+
+def test_named_columns_become_features_labels_groups_and_parts(tmp_path):
+    dataset = load_dataset(written(tmp_path, group="plot", split="part", drop="when"))
+    assert dataset.input.shape == (4,) and dataset.classes == 3, "weight, legs, and sex as two"
+    assert dataset.validation is not None and dataset.validation.sum() == N // 5 and len(dataset.test_labels) == N // 5
+    assert set(dataset.train_groups) == {0, 1, 2, 3}
+    assert any("3 names are numbered in their order: 'ant', 'bee', 'cat'" in note for note in dataset.notes)
+    assert "column 'sex' becomes 2 features, one for each of its texts" in dataset.notes
+    own = frame()
+    rows = own[own.part == "train"]
+    np.testing.assert_allclose(dataset.train_inputs[: len(rows), 0], rows.weight, rtol=1e-6)
+    assert dataset.mean[0] == pytest.approx(rows.weight.mean(), rel=1e-5), "validation is not measured"
+
+
+def test_the_split_that_the_file_names_is_the_one_that_is_used(tmp_path):
+    dataset = load_dataset(written(tmp_path, group="plot", split="part"))
+    for rule, clients in (("natural", 4), ("iid", 3)):
+        partition = make_partition(rule, {}, dataset, clients, 1)
+        found = np.sort(np.concatenate(partition.validation))
+        assert np.array_equal(found, np.flatnonzero(dataset.validation))
+
+
+def test_without_a_split_every_group_holds_out_its_own(tmp_path):
+    dataset = load_dataset(written(tmp_path, group="plot", drop="part"))
+    assert dataset.validation is None and dataset.held_out_within == "groups"
+    assert np.bincount(dataset.test_groups).tolist() == [6] * 4
+    first, second = (make_partition("natural", {}, dataset, 4, seed) for seed in (0, 1))
+    assert [len(own) for own in first.validation] == [5] * 4 and first.sha256() != second.sha256()
+    assert any("20% of every group is held out to test" in note for note in dataset.notes)
+
+
+def test_rows_in_order_hold_out_their_last(tmp_path):
+    dataset = load_dataset(written(tmp_path, group="plot", order="when", drop="part,sex"))
+    assert dataset.validation.sum() == 20
+    own = frame().sort_values("when")
+    for group, plot in enumerate((0, 10, 20, 30)):
+        mine = own[own["plot"] == plot].weight.to_numpy()
+        tested = dataset.test_inputs[dataset.test_groups == group][:, 0]
+        np.testing.assert_allclose(tested, mine[-6:], rtol=1e-6)
+        held = dataset.train_inputs[dataset.validation & (dataset.train_groups == group)][:, 0]
+        np.testing.assert_allclose(held, mine[-11:-6], rtol=1e-6)
+
+
+def test_what_is_missing_is_filled_if_asked(tmp_path):
+    weight = frame().weight.where(np.arange(N) % 7 > 0)
+    sex = frame().sex.where(np.arange(N) > 3)
+    dataset = load_dataset(written(tmp_path, frame(weight=weight, sex=sex), split="part", missing="mean"))
+    assert any("26 missing values in 3 features are filled" in note for note in dataset.notes)
+    assert np.isfinite(dataset.train_inputs).all()
+
+
+def test_other_separators_and_names_with_odd_characters(tmp_path):
+    table = frame().rename(columns={"animal": "an&imal=?"})
+    table.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    dataset = load_dataset(f"csv:{tmp_path}/t.csv?label=an%26imal%3D%3F&separator=;&split=part")
+    assert dataset.classes == 3
+
+
+CSV = [
+    ({"label": "beast"}, None, "label='beast' is no column; there are 'weight', 'legs'"),
+    ({"colour": "red"}, None, "option 'colour=red' must be one of label="),
+    ({"label": ""}, None, "option 'label=' must be one of"),
+    ({"features": "weight,wings"}, None, "features='wings' is no column"),
+    ({"features": "weight,animal"}, None, "'animal' is a feature and something else"),
+    ({"drop": "weight,legs,sex,plot,when,part"}, None, "no column is left to be a feature"),
+    ({"split": "sex"}, None, "'f' names no part; parts are train"),
+    ({"separator": ";;"}, None, "separator=';;' must be one character"),
+    ({"missing": "zero"}, None, "missing='zero' must be mean"),
+    ({}, {"weight": np.nan}, "has missing values"),
+    ({}, {"animal": [None] * 5 + ["cat"] * (N - 5)}, "column 'animal': 5 entries are missing"),
+    ({}, {"animal": np.arange(N) / 7}, "is no whole number; classes and groups are numbers or names"),
+    ({}, {"sex": [f"name {i}" for i in range(N)]}, "column 'sex' has 120 different texts"),
+    ({}, {"weight": np.arange(N) * 1e300}, "beyond float32"),
+    ({"split": "part"}, {"part": ["train"] * N}, "no sample is of the part 'test'"),
+]
+
+
+@pytest.mark.parametrize(("options", "columns", "said"), CSV)
+def test_requests_and_tables_that_do_not_fit_are_named(tmp_path, options, columns, said):
+    assert_refused(written(tmp_path, frame(**(columns or {})), **options), said)
+
+
+BROKEN = {
+    "empty": (b"", "not readable as a table"),
+    "header only": (b"a,b,label\n", "there is no sample"),
+    "binary": (bytes(range(256)) * 9, "not readable as a table"),
+    "longer rows": (b"a,b,label\n1,2,x\n1,2,3,y\n" * 9, "not readable as a table"),
+    "all rows longer": (b"a,label\n1,x,3\n2,y,4\n", "more fields than the first line|not readable"),
+    "one column": (b"a;b;label\n1;2;x\n2;3;y\n", "there is one column, 'a;b;label'|no column"),
+    "two of a name": (b"a,a,label\n1,2,x\n1,2,y\n", "two columns are called 'a'"),
+    "open quote": (b'a,b,label\n1,"2,x\n3,4,y\n', "not readable as a table"),
+    "words for numbers": (b"a,label\n" + b"".join(b"n%d,x\n" % i for i in range(40)), "40 different texts"),
+    "no such file": (None, "does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_tables_are_one_line(tmp_path, case):
+    content, said = BROKEN[case]
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+    assert_refused(f"csv:{tmp_path}/t.csv?label=label", said)
+
+
+def test_a_table_without_a_label_column_in_the_request(tmp_path):
+    written(tmp_path)
+    assert_refused(f"csv:{tmp_path}/t.csv", r"say which column has the classes: csv:.*\?label=COLUMN")
+    assert_refused("csv", "needs a path")
+    assert_refused(f"csv:{tmp_path}?label=x", "is no file")
+    assert_refused(f"csv:{tmp_path}/t.csv?label=animal&label=sex", "option 'label' is given twice")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is an optional extra")
+def test_parquet_is_the_table_that_csv_is(tmp_path):
+    spec = written(tmp_path, group="plot", split="part")
+    frame().to_parquet(tmp_path / "t.parquet")
+    other = load_dataset(spec.replace("csv:", "parquet:").replace("t.csv", "t.parquet"))
+    assert other.sha256 == load_dataset(spec).sha256
+    whole = (tmp_path / "t.parquet").read_bytes()
+    for cut in (0, 3, 100, len(whole) - 5):
+        (tmp_path / "t.parquet").write_bytes(whole[:cut])
+        assert_refused(f"parquet:{tmp_path}/t.parquet?label=animal", "is not readable")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "t.parquet").write_bytes(b"x")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=r"needs pyarrow; pip install 'pfl-bench\[parquet\]'"):
+        load_dataset(f"parquet:{tmp_path}/t.parquet?label=x")

@@ -1,0 +1,47 @@
+"""The page ``docs/own_data.md``: what it tells people to write and to run works as it stands there."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pfl_bench.registry import DATASETS
+
+PAGE = Path(__file__).parent.parent / "docs" / "own_data.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_of_the_page_work_in_their_order(cli, tmp_path, monkeypatch):
+    said = []
+    for language, text in BLOCKS:
+        if language != "sh":
+            named = re.match(r"# (\S+)\n", text)
+            assert named, f"the block {text[:60]!r} does not begin with its file's name"
+            (tmp_path / named[1]).write_text(text, encoding="utf-8")
+            continue
+        for line in text.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "python"
+            if arguments[:2] == ["-m", "pfl_bench"]:
+                status, out, error = cli(*arguments[2:])
+                assert status == 0, error
+                said.append(out)
+            else:
+                runpy.run_path(str(tmp_path / arguments[0]))
+    described, table, _, own = said
+    assert "table rows of shape (4), 3 classes, 12 groups" in described and "20% of every group" in described
+    assert "fedper" in table and (tmp_path / "results" / "steps" / "leaderboard.md").exists()
+    assert "series of shape (2, 32), 3 classes, 5 groups" in own
+
+
+def test_the_sources_of_the_page_are_there():
+    named = set(re.findall(r"^\|[^|]*\| `([a-z]+):", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"parquet", "npz", "imagefolder", "pfllib", "leaf", "torchvision", "hf", "typefaces"} <= named
+    assert named <= set(DATASETS.names())
+
+
+@pytest.mark.parametrize("option", ["label", "group", "split", "order", "features", "drop", "missing"])
+def test_the_options_of_tables_are_on_the_page(option):
+    assert f"`{option}=" in PAGE.read_text(encoding="utf-8")
