@@ -19,15 +19,7 @@ from typing import Any
 
 import pfl_bench
 from pfl_bench.registry import (
-    DATASETS,
-    LOADED_BY_PLUGIN,
-    METHODS,
-    MODELS,
-    PARTITIONS,
-    SHIFTS,
-    Plugin,
-    Registry,
-    base_name,
+    DATASETS, LOADED_BY_PLUGIN, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, Registry, base_name,
 )  # fmt: skip
 from pfl_bench.spec.run import RunSpec
 
