@@ -19,19 +19,24 @@ from typing import Any
 
 import pfl_bench
 from pfl_bench.registry import (
-    DATASETS, LOADED_BY_PLUGIN, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, Registry, base_name,
+    DATASETS,
+    LOADED_BY_PLUGIN,
+    METHODS,
+    MODELS,
+    PARTITIONS,
+    SHIFTS,
+    Plugin,
+    Registry,
+    base_name,
 )  # fmt: skip
 from pfl_bench.spec.run import RunSpec
 
-SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
-           "pfl_bench.datasets": "datasets", "pfl_bench.shifts": "shifts"}  # fmt: skip
+SHELVES = {f"pfl_bench.{shelf}": shelf for shelf in ("methods", "models", "partitions", "datasets", "shifts")}
 """Packages whose files ``lineage.toml`` speaks of, and what they are called there."""
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "method": METHODS, "model": MODELS, "rule": PARTITIONS, "shift": SHIFTS, "dataset": DATASETS,
-}  # fmt: skip
+REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "shift": SHIFTS,
+                                        "dataset": DATASETS}  # fmt: skip
 _KEPT = "__pfl_bench_text__"
-
 
 UNSEEN = (
     "environment variables and files that a plug-in reads when it runs, and what it imports from installed packages, "
