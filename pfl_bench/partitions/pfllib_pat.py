@@ -19,8 +19,8 @@ def shares(config: PfllibPat, counts: np.ndarray, clients: int, rng: np.random.G
     """Class by class: the first ceil(clients k / C) clients that have fewer than k classes share it.
 
     So neighbours hold the same classes and nothing but sizes is random, where ``classes`` and ``shards`` deal at
-    random. Unbalanced, all but the last get between a tenth of the average and the average, and the last the rest. As
-    for the three splits, see ``pfllib_dir``.
+    random; and where k does not divide C the last clients may have fewer classes. Unbalanced, all but the last get
+    between a tenth of the average and the average, and the last the rest. As for the three splits, see ``pfllib_dir``.
     """
     n_classes = len(counts)
     if config.classes > n_classes:
@@ -32,7 +32,7 @@ def shares(config: PfllibPat, counts: np.ndarray, clients: int, rng: np.random.G
         if not len(chosen):
             raise RequestError(
                 f"pfllib_pat: {clients} clients with {config.classes} classes each leave class {label} of {n_classes} "
-                "to nobody; take a number of clients for which clients * classes is a multiple of the classes"
+                f"to nobody; use another number of clients, such as a multiple of {n_classes}"
             )
         average = count / len(chosen)
         least, most = int(max(average / 10, 1)), int(average)

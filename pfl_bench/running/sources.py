@@ -31,15 +31,12 @@ from pfl_bench.registry import (
 )  # fmt: skip
 from pfl_bench.spec.run import RunSpec
 
-SHELVES = {"pfl_bench.methods": "methods", "pfl_bench.models": "models", "pfl_bench.partitions": "partitions",
-           "pfl_bench.datasets": "datasets", "pfl_bench.shifts": "shifts"}  # fmt: skip
+SHELVES = {f"pfl_bench.{shelf}": shelf for shelf in ("methods", "models", "partitions", "datasets", "shifts")}
 """Packages whose files ``lineage.toml`` speaks of, and what they are called there."""
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "method": METHODS, "model": MODELS, "rule": PARTITIONS, "shift": SHIFTS, "dataset": DATASETS,
-}  # fmt: skip
+REGISTRIES: dict[str, Registry[Any]] = {"method": METHODS, "model": MODELS, "rule": PARTITIONS, "shift": SHIFTS,
+                                        "dataset": DATASETS}  # fmt: skip
 _KEPT = "__pfl_bench_text__"
-
 
 UNSEEN = (
     "environment variables and files that a plug-in reads when it runs, and what it imports from installed packages, "

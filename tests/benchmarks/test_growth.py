@@ -1,4 +1,4 @@
-"""Time per client visit from 10 to 1000 clients, and what a run with 500 clients keeps in memory."""
+"""Time per client visit from 10 to 10,000 clients, and what a run keeps in memory of them."""
 
 import time
 
@@ -55,3 +55,24 @@ def test_memory_with_500_clients(benchmark, capsys, method):
     benchmark.extra_info["peak_gigabytes"] = gigabytes
     with capsys.disabled():
         print(f"\n{method}, 500 clients: peak {gigabytes:.2f} GB, {time.perf_counter() - started:.0f} s")
+
+
+@pytest.mark.benchmark(group="memory")
+@pytest.mark.parametrize("method", ["local", "ditto", "fedper"])
+def test_ten_thousand_clients_with_their_state_on_disk(benchmark, capsys, method):
+    """Twenty samples each, however many they are; every checkpoint that falls due is made."""
+    found = {}
+    for clients in (100, 10_000):
+        base = tiny_setup(f"synthetic:classes=10,n={20 * clients},side=8", rule={"rule": "iid"}, clients=10)
+        visits = {"visits": 20_000, "eval_every": 20_000, "batch_size": 16}
+        partition = make_partition("iid", {}, base.dataset, clients, 0)
+        setup = TinySetup(base.but(clients=clients, **visits).scenario, base.dataset, partition)
+        spec = setup.spec(method, cohort=10)
+        *_, found[clients] = simulate(spec, setup.dataset, setup.partition, Options(state="disk"))
+    benchmark.pedantic(lambda: None, rounds=1)
+    few, many = (found[clients].facts["costs"]["train_seconds"] / 20_000 for clients in (100, 10_000))
+    gigabytes = found[10_000].facts["peak_memory_bytes"] / 1e9
+    benchmark.extra_info.update(ratio=many / few, peak_gigabytes=gigabytes)
+    with capsys.disabled():
+        print(f"\n{method}: {1e3 * few:.1f} ms a visit with 100 clients, {1e3 * many:.1f} with 10,000: "
+              f"{many / few:.2f}x, peak {gigabytes:.2f} GB")  # fmt: skip

@@ -16,11 +16,11 @@ from pfl_bench.errors import RequestError
 from pfl_bench.registry import load_plugin, read_plugin
 from pfl_bench.running.executors.ray import RayExecutor, check_address, connect
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.job import make_job
+from pfl_bench.running.job import Job, make_job
 from pfl_bench.spec.heterogeneity import AvailabilitySpec, ShiftSpec
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.kit import fingerprint
-from pfl_bench.testing.setup import tiny_setup
+from pfl_bench.testing.setup import TinySetup, tiny_setup
 from tests.conftest import PLUGINS
 
 MORTAL = '''
@@ -114,27 +114,33 @@ def brightness(config, context, groups, rng):
 """
 
 
-def test_shifts_and_absent_clients_are_the_same_wherever_a_run_is(tmp_path):
-    """Serial, Ray, and a run that is resumed; one shift is a plug-in's, which workers learn from its text."""
+def shifted_jobs(*specs: ShiftSpec, plugins=()) -> tuple[list[Job], TinySetup]:
+    away = AvailabilitySpec(present=0.7, spread=0.2, stragglers=0.4)
+    setup = tiny_setup().but(shift=specs, availability=away, visits=8)
+    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
+    return [make_job(setup.spec("ifca"), setup.partition, Options(checkpoint_seconds=0), plugins)], setup
+
+
+def test_shifts_and_absent_clients_are_the_same_wherever_a_run_is():
+    """Serial, Ray, and a run that is resumed."""
+    jobs, setup = shifted_jobs(ShiftSpec(rule="noise"), ShiftSpec(rule="permutation", groups=3))
+    serial, updates = outcomes(SerialExecutor(), jobs, setup)
+    halfway = next(event.data for _, event in updates if isinstance(event, Checkpoint))
+    ray, _ = outcomes(RayExecutor(workers=1), jobs, setup)
+    resumed, _ = outcomes(SerialExecutor(), [jobs[0].going_on_from(halfway)], setup)
+    assert fingerprint(serial[0]) == fingerprint(ray[0]) == fingerprint(resumed[0])
+    assert serial[0].tables == ray[0].tables == resumed[0].tables and "clusters" in serial[0].tables
+
+
+def test_a_plug_ins_shift_runs_in_a_process_that_never_saw_its_file(tmp_path):
     (tmp_path / "shift.py").write_text(SHIFT)
     plugins = (read_plugin(tmp_path / "shift.py"),)
     load_plugin(plugins[0])
-    specs = (ShiftSpec(rule="brightness"), ShiftSpec(rule="permutation", groups=3))
-    away = AvailabilitySpec(present=0.7, spread=0.2, stragglers=0.4)
-    setup = tiny_setup().but(shift=specs, availability=away)
-    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
-    options = Options(checkpoint_seconds=0)
-    jobs = [make_job(setup.spec(m), setup.partition, options, plugins) for m in ("ifca", "ditto")]
-    assert all(job.brings_code for job in jobs)
-    serial, updates = outcomes(SerialExecutor(), jobs, setup)
-    ray, _ = outcomes(RayExecutor(workers=1), jobs, setup)
-    halfway = {p: e.data for p, e in updates if isinstance(e, Checkpoint)}
-    resumed, _ = outcomes(SerialExecutor(), [job.going_on_from(halfway[p]) for p, job in enumerate(jobs)], setup)
-    plain, _ = outcomes(SerialExecutor(), [make_job(tiny_setup().spec("ifca"), tiny_setup().partition, options)], setup)
-    for position in (0, 1):
-        prints = {fingerprint(found[position]) for found in (serial, ray, resumed)}
-        assert len(prints) == 1 and fingerprint(plain[0]) not in prints
-    assert serial[0].tables == ray[0].tables == resumed[0].tables and "clusters" in serial[0].tables
+    jobs, setup = shifted_jobs(ShiftSpec(rule="brightness"), plugins=plugins)
+    plain, _ = shifted_jobs()
+    assert jobs[0].brings_code and not plain[0].brings_code
+    results, _ = outcomes(SerialExecutor(), jobs, setup)
+    assert results[0].status == "finished"
 
 
 def test_the_data_set_is_shared_and_not_copied():
