@@ -215,7 +215,7 @@ def _compared(before: pd.DataFrame, after: pd.DataFrame) -> tuple[str, str]:
         return "counted", f"runs that were not there: {sorted(set(after.index) - set(before.index))[:3]}"
     for (run_id, row), (_, was_then) in zip(after.iterrows(), before.loc[list(after.index)].iterrows(), strict=True):
         for name in FIGURES:
-            was, now = (math.nan if of_run[name] is None else float(of_run[name]) for of_run in (was_then, row))
+            was, now = (math.nan if (v := of_run.get(name)) is None else float(v) for of_run in (was_then, row))
             if not math.isnan(now) and not math.isclose(was, now, rel_tol=1e-5):
                 return "counted", f"{run_id} has {name} {now}; it had {was}"
     return ("left out" if len(after) < len(before) else "read"), ""

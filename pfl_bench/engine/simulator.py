@@ -179,7 +179,7 @@ def _last_words(
 ) -> dict[str, list[Row]]:
     """What is recorded once, at the end of the budget: models on everybody's test data, enrolled newcomers, what the
     server knows of its clients."""
-    last = run.picks[f"{method.moment}/last"]
+    last = run.picks.get(f"{method.moment}/last", {})
     tables: dict[str, list[Row]] = {"union": union_rows(last["union"])} if "union" in last else {}
     if spec.scenario.enroll is not None:
         if len(places) > 1:

@@ -12,6 +12,7 @@ from torch.autograd.graph import _engine_run_backward
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.backends import Backend, choose_backend
+from pfl_bench.client.backends.traced import untraced
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.net import Net
 from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequest
@@ -118,7 +119,7 @@ def _holds_samples(leaf: Any, pool: Pool) -> bool:
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Watch every run in the block that is on the back-end ``loop``."""
+    """Watch every run in the block that is on the back-end ``loop``; no step is replayed, which nobody would see."""
     watch = Watch()
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -135,6 +136,7 @@ def watching() -> Iterator[Watch]:
         return real_apply(net, part, params, x)
 
     with (
+        untraced(),
         patch("torch.autograd._engine_run_backward", counted),
         patch.object(places, "choose_backend", watched),
         patch.object(Net, "_apply", applied),

@@ -13,8 +13,8 @@ from pfl_bench.testing.harness import Harness
 def sgd_without_values(monkeypatch):
     """The fused kernel has no meta version; the plain one asks for as little."""
 
-    def plain(params, gradients, momentum, *, is_first_step, **spec):
-        sgd(params, gradients, momentum or [None] * len(params), fused=False, **spec)
+    def plain(params, gradients, buffers, /, *, is_first_step, **spec):
+        sgd(params, gradients, buffers or [None] * len(params), fused=False, **spec)
 
     monkeypatch.setattr(torch, "_fused_sgd_", plain)
 
