@@ -7,7 +7,7 @@ from typing import Literal
 from pfl_bench.errors import RequestError, shown
 
 EXECUTORS = ("ray", "serial")
-BACKENDS = ("auto", "loop", "vmap", "graph")
+BACKENDS = ("auto", "loop", "vmap", "lockstep", "graph")
 STATES = ("memory", "disk")
 
 
