@@ -20,7 +20,6 @@ from .availability import Availability
 from .clients import ClientGroup
 from .evaluation import EvaluationSet
 
-
 Company = Callable[[Backend], Backend]
 """How a run in company of others executes what it would execute with a back-end of its own."""
 

@@ -12,10 +12,11 @@ from pfl_bench import global_state
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.engine.places import Company
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.global_state import State
 
-from .job import Company, Job, as_a_worker, failure, run_job
+from .job import Job, as_a_worker, failure, run_job
 from .sources import Sources
 
 

@@ -15,8 +15,8 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.engine.method import HOOKS, Method
-from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.places import Company
+from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
 from pfl_bench.registry import METHODS, MODELS, SHIFTS, Plugin, base_name, load_plugin

@@ -54,8 +54,9 @@ def advance_(
     gradients, carried, losses, buffers = found
     kept = None if active is None else [tensor.clone() for tensor in (*flats, *momentum)]
     for own, figures in moves:
-        for sgd, *tensors in zip(figures, flats, gradients, momentum, strict=True):
-            flat_step_(*(tensors if own is None else [tensor[own] for tensor in tensors]), sgd)
+        for sgd, *whole in zip(figures, flats, gradients, momentum, strict=True):
+            flat, gradient, buffer = whole if own is None else [tensor[own] for tensor in whole]
+            flat_step_(flat, gradient, buffer, sgd)
     if active is not None and kept is not None:
         for tensor, before in zip((*flats, *momentum), kept, strict=True):
             tensor.copy_(_where(active, tensor, before))

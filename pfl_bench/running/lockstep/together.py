@@ -15,9 +15,7 @@ from .meeting import at_meeting, meet
 from .strand import Answer, Asked, Ended, Said, Strand
 
 
-def run_together(
-    jobs: Sequence[Job], dataset: ArrayDataset, *, alone: bool = False
-) -> Generator[Update, None, None]:
+def run_together(jobs: Sequence[Job], dataset: ArrayDataset, *, alone: bool = False) -> Generator[Update, None, None]:
     """Execute jobs of the package's own code; positions are those in ``jobs``. ``alone``: see ``guard.guarded``.
 
     A run that changes what others depend on cannot be told from those that it shares a process with. So where that
