@@ -24,6 +24,7 @@ from .kit import (
     altered,
     fingerprint,
     finish,
+    finish_together,
     state_bytes,
     state_of,
     tensors_of,
@@ -89,6 +90,17 @@ def same_on_backends(method: str, context: Context) -> None:
                 raise CheckFailedError(f"loop and {name} differ by up to {(a - b).abs().max():.2g} in a state tensor")
 
 
+def independent_of_company(method: str, context: Context) -> None:
+    """A run in lock-step with others gives the bits of one alone, and they give theirs."""
+    setup, options = tiny_setup(), replace(SHARED, backend="lockstep")
+    job = context.job(setup, method, options)
+    alone = context.run(method, options)
+    results, checkpoints = finish_together([replace(job, seed=1), job, replace(job, seed=2)], setup.dataset)
+    same = state_bytes(alone.checkpoints[-1]) == state_bytes(checkpoints[1][-1])
+    if not same or fingerprint(alone.result) != fingerprint(results[1]):
+        raise CheckFailedError("a run's result depends on which runs are in lock-step with it")
+
+
 def requests_are_values(method: str, context: Context) -> None:
     """Equal requests are the same computation: a step recorded at its third call stands for all later ones."""
     setup, replayed = tiny_setup(), context.run(method)
@@ -134,7 +146,8 @@ CHECKS = [
     Check("deterministic", deterministic),
     Check("resumed = uninterrupted, bitwise", resumable),
     Check("serial = Ray, bitwise", same_under_ray),
-    Check("loop = vmap = graph, to tolerance", same_on_backends),
+    Check("loop = vmap = lockstep = graph, to tolerance", same_on_backends),
+    Check("in lock-step = alone, bitwise", independent_of_company),
     Check("requests are values: traced = untraced, bitwise", requests_are_values),
     Check("blind to validation and test data", blind_to_held_out_data),
     Check("a round touches its cohort's data only", touches_its_cohort_only),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,10 +15,11 @@ import torch
 from pfl_bench.client.params import State
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import checkpoint
-from pfl_bench.engine.events import Checkpoint, Failure, RunResult
+from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.running.job import Job, make_job, method_error, run_job
+from pfl_bench.running.lockstep.together import run_together
 from pfl_bench.spec.options import Options
 
 from . import outside
@@ -94,7 +95,7 @@ class Context:
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = _outcome(self.job(setup, method, options), setup.dataset)
+                    found = _outcome(run_job(self.job(setup, method, options), setup.dataset))
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -144,14 +145,26 @@ class Check:
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
     try:
-        return _outcome(job, dataset)
+        return _outcome(run_job(job, dataset))
     finally:
         outside.restore()
 
 
-def _outcome(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
+def finish_together(jobs: Sequence[Job], dataset: ArrayDataset) -> tuple[list[RunResult], list[list[bytes]]]:
+    """As ``finish``, of several jobs in lock-step."""
+    try:
+        events: list[list[Event]] = [[] for _ in jobs]
+        for position, event in run_together(jobs, dataset):
+            events[position].append(event)
+        results, checkpoints = zip(*map(_outcome, events), strict=True)
+        return list(results), list(checkpoints)
+    finally:
+        outside.restore()
+
+
+def _outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
     checkpoints: list[bytes] = []
-    for event in run_job(job, dataset):
+    for event in events:
         if isinstance(event, Checkpoint):
             checkpoints.append(event.data)
         elif isinstance(event, Failure):
