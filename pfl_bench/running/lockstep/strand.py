@@ -6,7 +6,8 @@ variables) stays each run's.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -51,15 +52,15 @@ class Ended:
 
 
 class Strand:
-    """``work(strand)`` is an iterator of events, which runs only within ``resume`` and may ``ask`` in between."""
+    """``work(strand)`` is a generator of events, which runs only within ``resume`` and may ``ask`` in between."""
 
-    def __init__(self, work: Callable[["Strand"], Iterator[Event]]) -> None:
+    def __init__(self, work: Callable[["Strand"], Generator[Event, None, None]]) -> None:
         self._work = work
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._heard: SimpleQueue[Said | Asked | Ended] = SimpleQueue()
         self.over = False
         context = copy_context()
-        self._thread = threading.Thread(target=lambda: context.run(self._run), daemon=True)
+        self._thread = threading.Thread(target=lambda: context.run(self._run), daemon=True, name="run in lock-step")
 
     def resume(self, answer: Answer = Answer()) -> Said | Asked | Ended:
         """Let it run until it says or asks something, or ends."""
@@ -72,13 +73,12 @@ class Strand:
         return heard
 
     def close(self) -> None:
-        """End it where it waits, as a generator is closed. One that was interrupted while it ran is left to end."""
+        """End it where it waits, as a generator is closed; one that runs, where it will wait next."""
         if self._thread.ident is None or self.over:
             self.over = True
             return
         self._answers.put(Answer(error=GeneratorExit()))
-        if self._heard.empty():
-            self._thread.join(CLOSE_SECONDS)
+        self._thread.join(CLOSE_SECONDS)
         self.over = True
 
     def ask(self, request: Any) -> Any:
@@ -95,12 +95,12 @@ class Strand:
         torch.set_num_threads(1)  # OpenMP counts per thread
         error: BaseException | None = None
         try:
-            events = self._work(self)
-            for event in events:
-                self._heard.put(Said(event))
-                answer = self._answers.get()
-                if answer.error is not None:
-                    raise answer.error
+            with closing(self._work(self)) as events:
+                for event in events:
+                    self._heard.put(Said(event))
+                    answer = self._answers.get()
+                    if answer.error is not None:
+                        raise answer.error
         except GeneratorExit:
             pass
         except BaseException as raised:

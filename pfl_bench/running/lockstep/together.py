@@ -1,6 +1,6 @@
 """Several runs as one stream of events, in lock-step. Each ends as it would alone, and so do its numbers."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from pfl_bench import global_state
@@ -66,7 +66,7 @@ def _in_lockstep(jobs: Sequence[Job], dataset: ArrayDataset) -> Generator[Update
             strand.close()
 
 
-def _events(strand: Strand, job: Job, dataset: ArrayDataset, company: int) -> Iterator[Event]:
+def _events(strand: Strand, job: Job, dataset: ArrayDataset, company: int) -> Generator[Event, None, None]:
     try:
         for event in watched(job, dataset, lambda backend: at_meeting(strand, backend)):
             if isinstance(event, RunResult):
