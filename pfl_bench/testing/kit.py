@@ -19,7 +19,6 @@ from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.running.job import Job, make_job, method_error, run_job
-from pfl_bench.running.lockstep.together import run_together
 from pfl_bench.spec.options import Options
 
 from . import outside
@@ -95,7 +94,7 @@ class Context:
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = _outcome(run_job(self.job(setup, method, options), setup.dataset))
+                    found = outcome(run_job(self.job(setup, method, options), setup.dataset))
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -145,24 +144,13 @@ class Check:
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
     try:
-        return _outcome(run_job(job, dataset))
+        return outcome(run_job(job, dataset))
     finally:
         outside.restore()
 
 
-def finish_together(jobs: Sequence[Job], dataset: ArrayDataset) -> tuple[list[RunResult], list[list[bytes]]]:
-    """As ``finish``, of several jobs in lock-step."""
-    try:
-        events: list[list[Event]] = [[] for _ in jobs]
-        for position, event in run_together(jobs, dataset):
-            events[position].append(event)
-        results, checkpoints = zip(*map(_outcome, events), strict=True)
-        return list(results), list(checkpoints)
-    finally:
-        outside.restore()
-
-
-def _outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
+def outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
+    """A run's result and its checkpoints on the way, of its events. CheckFailedError if it failed."""
     checkpoints: list[bytes] = []
     for event in events:
         if isinstance(event, Checkpoint):

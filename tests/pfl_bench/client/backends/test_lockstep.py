@@ -10,6 +10,8 @@ from torch.utils import _pytree as pytree
 from pfl_bench.client.backends import lockstep, stacked_compute, traced
 from pfl_bench.client.build import make_model
 from pfl_bench.client.sgd import Sgd
+from pfl_bench.data.inputs import InputSpec
+from pfl_bench.data.pool import pool_of
 
 from .cases import (
     CASES,
@@ -59,9 +61,6 @@ def test_it_holds_for_odd_sizes_and_any_place_among_the_clients(monkeypatch, sha
     monkeypatch.setattr(traced, "TRACES", traced.TraceCache(warm_calls=1))
     model = make_model("mlp", shape, classes)
     rng = np.random.default_rng(0)
-    from pfl_bench.data.inputs import InputSpec
-    from pfl_bench.data.pool import pool_of
-
     half = (0.5,) * shape[0]
     images = rng.integers(0, 256, (40, *shape[1:], shape[0]), dtype=np.uint8)
     samples = pool_of(InputSpec("image", shape), images, rng.integers(0, classes, 40), half, half, torch.device("cpu"))

@@ -39,7 +39,7 @@ def test_runs_of_a_method_and_scenario_go_together():
 def test_every_worker_has_something_to_do(workers, expected):
     jobs = jobs_of("pfedhn", seeds=10)
     assert [len(company) for company in companies(jobs, DATA, workers)] == expected
-    assert sum(companies(jobs, DATA, workers), []) == list(range(10))
+    assert [position for company in companies(jobs, DATA, workers) for position in company] == list(range(10))
 
 
 def test_so_many_that_their_clients_fill_a_step(monkeypatch):
@@ -65,6 +65,6 @@ def test_a_run_is_in_lockstep_where_it_has_company_in_the_request():
     assert [in_lockstep(run, runs, SETUP.dataset, auto) for run in runs] == [True, True, False]
     for options in (Options(), Options(lockstep=None, backend="vmap")):
         assert not in_lockstep(spec, runs, SETUP.dataset, options)
-    setup = tiny_setup("synthetic:classes=3,n=120,side=16,channels=3", "lenet7")
+    setup = tiny_setup("synthetic:classes=3,n=120,side=16,channels=3", "lenet7", rule={"rule": "iid"})
     runs = [replace(run, scenario=setup.scenario) for run in runs]
     assert not in_lockstep(runs[0], runs, setup.dataset, auto), "convolutions are bound by arithmetic"

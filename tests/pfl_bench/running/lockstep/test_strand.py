@@ -77,4 +77,5 @@ def test_time_of_others_is_left_out_and_a_share_counted():
     strand.resume()
     threading.Event().wait(0.2)
     strand.resume(Answer(seconds=0.05))
+    strand.close()
     assert spent[0] == pytest.approx(0.05, abs=0.04)

@@ -67,6 +67,19 @@ def registered():
     register_method("troubled", paper="", family="test")(Troubled)
 
 
+def strands():
+    return [thread for thread in threading.enumerate() if thread.name == "run in lock-step"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """No thread outlives its company."""
+    yield
+    for thread in strands():
+        thread.join(1)
+    assert not strands()
+
+
 def job_of(method, seed=0, setup=SETUP, **config):
     return replace(make_job(setup.spec(method, **config), setup.partition, OPTIONS), seed=seed)
 
@@ -168,15 +181,11 @@ def test_stopped_runs_go_on_in_other_company_to_the_same_result():
         assert fingerprint(found[position]) == fingerprint(alone(jobs[seed]))
 
 
-def test_a_stream_that_is_left_ends_its_threads():
+def test_a_stream_that_is_left_is_closed():
     updates = run_together([job_of("fedavg", seed=seed) for seed in range(3)], SETUP.dataset)
     next(updates)
-    threads = [t for t in threading.enumerate() if t.name.startswith("run in lock-step")]
-    assert threads
+    assert strands()
     updates.close()
-    for thread in threads:
-        thread.join(5)
-        assert not thread.is_alive()
 
 
 def test_serial_and_ray_give_the_bits_of_runs_alone():
