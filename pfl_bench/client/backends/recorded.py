@@ -23,10 +23,17 @@ _VIEWS = frozenset((ATEN.detach.default, ATEN.expand.default, ATEN.view.default,
 
 _PRODUCTS = frozenset((ATEN.mul.Scalar, ATEN.mul.Tensor))
 
+
+def _scale_(tensors: list[Tensor], by: Tensor) -> None:
+    """What clipping does: mostly nothing, which needs no pass over memory."""
+    if by.device.type != "cpu" or by.item() != 1:
+        torch._foreach_mul_(tensors, by)
+
+
 _BY_NAME: dict[Any, Callable[..., Any]] = {
     ATEN._log_softmax.default: torch._log_softmax,
     ATEN._log_softmax_backward_data.default: torch._log_softmax_backward_data,
-    ATEN._foreach_mul_.Tensor: torch._foreach_mul_,
+    ATEN._foreach_mul_.Tensor: _scale_,
     ATEN._foreach_norm.Scalar: torch._foreach_norm,
     ATEN._fused_sgd_.default: torch._fused_sgd_,
     ATEN.add.Tensor: torch.add,
