@@ -17,7 +17,7 @@ from pfl_bench.data.pool import Pool
 
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
 from .direction import Direction, figures_of
-from .vmap import active_steps, advance_, padding, unpacked
+from .vmap import active_steps, advance_, descent, padding, unpacked
 
 RECORDINGS = Recordings()
 """The process's recordings: rounds and runs with the same step share them."""
@@ -72,7 +72,13 @@ def _record(direction: Direction, figures: tuple[Sgd, ...], pool: Pool, inputs: 
         )
         found = direction(now["flats"], now["fixed"], batches, now["aux"], now["carry"])
         carry, fixed, losses = advance_(
-            ((None, figures),), now["flats"], now["momentum"], now["carry"], now["fixed"], found, at("taking")
+            descent(figures, now["flats"], now["momentum"]),
+            now["flats"],
+            now["momentum"],
+            now["carry"],
+            now["fixed"],
+            found,
+            at("taking"),
         )
         overwrite(now["carry"], carry)
         overwrite({name: now["fixed"][name] for name in direction.model.buffers & fixed.keys()},

@@ -20,12 +20,12 @@ from pfl_bench.client.batches import BatchPlan
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
-from pfl_bench.client.sgd import Sgd
+from pfl_bench.client.sgd import Sgd, clip_, descend_, norm_per_client
 from pfl_bench.data.pool import Pool
 
 from . import stacked_compute, traced
-from .direction import Direction, Layout, figures_of
-from .vmap import Moves, active_steps, advance_, batches_of, padding
+from .direction import Direction, Flats, Layout, figures_of
+from .vmap import Move, active_steps, advance_, batches_of, padding
 
 UNIT = 16
 """Numbers in 64 bytes: a cache line, and the widest vector register."""
@@ -81,11 +81,12 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
     aux, carry = (_joined([getattr(r, name) for r in requests]) for name in ("aux", "carry"))
     flats, buffers = layout.flatten(params), layout.flatten(momentum)
     fixed = {name: tensor for name, tensor in params.items() if name not in layout.names}
-    moves, taking, losses = _moves(requests, rows), active_steps(plan), []
+    move = _descent(requests, rows, flats, buffers)
+    taking, losses = active_steps(plan), []
     for step, batches in enumerate(batches_of(pool, plan, *padding(plan, plan.indices.shape[-1]))):
         found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
-        carry, fixed, loss = advance_(moves, flats, buffers, carry, fixed, found, active)
+        carry, fixed, loss = advance_(move, flats, buffers, carry, fixed, found, active)
         losses.append(loss)
     moved, kept, lost = {**fixed, **layout.views(flats)}, layout.views(buffers), torch.stack(losses, dim=1)
     return [
@@ -99,15 +100,35 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
     ]
 
 
-def _moves(requests: Sequence[TrainRequest], rows: Sequence[slice]) -> Moves:
-    """Which rows move by which figures: neighbours with the same go together."""
-    own = zip([figures_of(request) for request in requests], rows, strict=True)
-    spans: list[tuple[tuple[Sgd, ...], list[slice]]] = [
-        (figures, [span for _, span in several]) for figures, several in groupby(own, key=lambda pair: pair[0])
-    ]
-    if len(spans) == 1:
-        return ((None, spans[0][0]),)
-    return tuple((slice(several[0].start, several[-1].stop), figures) for figures, several in spans)
+def _descent(requests: Sequence[TrainRequest], rows: Sequence[slice], flats: Flats, momentum: Flats) -> Move:
+    """Each run's rows move by its own figures; neighbours with the same go together."""
+    each = [figures_of(request) for request in requests]
+    groups = [_spans([figures[k] for figures in each], rows, flats[k], momentum[k]) for k in range(len(flats))]
+
+    def move(gradients: Flats) -> None:
+        for gradient, spans in zip(gradients, groups, strict=True):
+            clips = {sgd.clip_norm for sgd, *_ in spans}
+            if len(clips) == 1:
+                clip_([gradient], clips.pop(), norm_per_client)
+            for sgd, span, flat, buffer in spans:
+                own = gradient[span] if len(spans) > 1 else gradient
+                if len(clips) > 1:
+                    clip_([own], sgd.clip_norm, norm_per_client)
+                descend_([flat], [own], [buffer], sgd)
+
+    return move
+
+
+def _spans(
+    figures: Sequence[Sgd], rows: Sequence[slice], flat: Tensor, momentum: Tensor
+) -> list[tuple[Sgd, slice, Tensor, Tensor | None]]:
+    """Rows that move by the same figures, with their memory."""
+    found = []
+    for sgd, several in groupby(zip(figures, rows, strict=True), key=lambda pair: pair[0]):
+        own = [span for _, span in several]
+        span = slice(own[0].start, own[-1].stop)
+        found.append((sgd, span, flat[span], momentum[span] if sgd.momentum else None))
+    return found
 
 
 def compute_together(model: ClientModel, parts: Sequence[tuple[Pool, ComputeRequest]]) -> list[tuple[Any, int]]:

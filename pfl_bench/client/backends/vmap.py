@@ -4,7 +4,7 @@ The trainable parameters of all clients live in one tensor ``[c, P]`` per group 
 SGD take a handful of calls per step instead of a handful per parameter, and a step's gradient arrives as one tensor.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ from pfl_bench.data.pool import Pool, on_device
 from . import traced
 from .direction import Direction, Flats, Layout, axes, figures_of
 
-Moves = Sequence[tuple[slice | None, tuple[Sgd, ...]]]
-"""Which clients (None: all) move by which figures, one per group of parameters."""
+Move = Callable[[Flats], None]
+"""Takes a step along gradients ``[c, P]`` per group of parameters, in place."""
 
 GATHER_VALUES = 2**22
 """Values gathered at a time: several small steps in one call, a big step alone."""
@@ -32,8 +32,9 @@ GATHER_VALUES = 2**22
 def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Execute a request on all clients at once; short batches are padded and weighted 0."""
     direction = Direction.of(model, request)
-    layout, moves = direction.layout, ((None, figures_of(request)),)
+    layout = direction.layout
     flats, momentum = layout.flatten(request.params), layout.flatten(request.momentum)
+    move = descent(figures_of(request), flats, momentum)
     fixed = {name: tensor for name, tensor in request.params.items() if name not in layout.names}
     aux, carry = plain(request.aux), plain(request.carry)
     taking = active_steps(request.plan)
@@ -41,22 +42,29 @@ def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     for step, batches in enumerate(batches_of(pool, request.plan, *padding(request.plan))):
         found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
-        carry, fixed, loss = advance_(moves, flats, momentum, carry, fixed, found, active)
+        carry, fixed, loss = advance_(move, flats, momentum, carry, fixed, found, active)
         losses.append(loss)
     return unpacked(layout, request, flats, momentum, carry, fixed, torch.stack(losses, dim=1))
 
 
+def descent(figures: Sequence[Sgd], flats: Flats, momentum: Flats) -> Move:
+    """The step of SGD, with figures per group of parameters."""
+
+    def move(gradients: Flats) -> None:
+        for sgd, flat, gradient, buffer in zip(figures, flats, gradients, momentum, strict=True):
+            flat_step_(flat, gradient, buffer, sgd)
+
+    return move
+
+
 def advance_(
-    moves: Moves, flats: Flats, momentum: Flats, carry: Any, fixed: dict[str, Tensor],
+    move: Move, flats: Flats, momentum: Flats, carry: Any, fixed: dict[str, Tensor],
     found: tuple[Flats, Any, Tensor, dict[str, Tensor]], active: Tensor | None,
 ) -> tuple[Any, dict[str, Tensor], Tensor]:  # fmt: skip
     """Take a step in place; the new carry, fixed tensors and losses ``[c]``. ``active``: who takes it, None: all."""
     gradients, carried, losses, buffers = found
     kept = None if active is None else [tensor.clone() for tensor in (*flats, *momentum)]
-    for own, figures in moves:
-        for sgd, *whole in zip(figures, flats, gradients, momentum, strict=True):
-            flat, gradient, buffer = whole if own is None else [tensor[own] for tensor in whole]
-            flat_step_(flat, gradient, buffer, sgd)
+    move(gradients)
     if active is not None and kept is not None:
         for tensor, before in zip((*flats, *momentum), kept, strict=True):
             tensor.copy_(_where(active, tensor, before))

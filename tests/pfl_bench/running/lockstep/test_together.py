@@ -62,7 +62,7 @@ class Troubled(Method):
         return state.server
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def registered():
     register_method("troubled", paper="", family="test")(Troubled)
 
