@@ -20,7 +20,7 @@ from pfl_bench.client.batches import BatchPlan
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
-from pfl_bench.client.sgd import Sgd, clip_, descend_, norm_per_client
+from pfl_bench.client.sgd import Sgd, clip_, fused_step_, norm_per_client
 from pfl_bench.data.pool import Pool
 
 from . import stacked_compute, traced
@@ -107,27 +107,29 @@ def _descent(requests: Sequence[TrainRequest], rows: Sequence[slice], flats: Fla
 
     def move(gradients: Flats) -> None:
         for gradient, spans in zip(gradients, groups, strict=True):
+            gradient = gradient.contiguous()
             clips = {sgd.clip_norm for sgd, *_ in spans}
             if len(clips) == 1:
                 clip_([gradient], clips.pop(), norm_per_client)
-            for sgd, span, flat, buffer in spans:
-                own = gradient[span] if len(spans) > 1 else gradient
-                if len(clips) > 1:
-                    clip_([own], sgd.clip_norm, norm_per_client)
-                descend_([flat], [own], [buffer], sgd)
+            with torch.no_grad():
+                for sgd, span, flat, buffers in spans:
+                    own = gradient[span] if len(spans) > 1 else gradient
+                    if len(clips) > 1:
+                        clip_([own], sgd.clip_norm, norm_per_client)
+                    fused_step_(flat, [own], buffers, sgd)
 
     return move
 
 
 def _spans(
     figures: Sequence[Sgd], rows: Sequence[slice], flat: Tensor, momentum: Tensor
-) -> list[tuple[Sgd, slice, Tensor, Tensor | None]]:
+) -> list[tuple[Sgd, slice, list[Tensor], list[Tensor]]]:
     """Rows that move by the same figures, with their memory."""
     found = []
     for sgd, several in groupby(zip(figures, rows, strict=True), key=lambda pair: pair[0]):
         own = [span for _, span in several]
         span = slice(own[0].start, own[-1].stop)
-        found.append((sgd, span, flat[span], momentum[span] if sgd.momentum else None))
+        found.append((sgd, span, [flat[span]], [momentum[span]] if sgd.momentum else []))
     return found
 
 
