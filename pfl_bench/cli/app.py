@@ -13,7 +13,7 @@ from pfl_bench.commands import WRONG, exit_status, refuse
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 
-from .numbers import number, whole
+from .numbers import number, whole, whole_or_auto
 from .signals import ending
 
 
@@ -73,6 +73,13 @@ DataDir = Annotated[
     Path | None,
     typer.Option(parser=expanded, metavar="PATH", help="Where data sets lie; default $PFL_BENCH_DATA, else the cache."),
 ]
+Lockstep = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_or_auto(1, 64), metavar="N",
+        help="Train so many runs of a method and scenario as one batch; 1: none; default: auto, what pays.",
+    ),
+]  # fmt: skip
 Out = Annotated[Path, typer.Option(parser=expanded, metavar="PATH", help="Folder of the results.")]
 
 
@@ -89,7 +96,8 @@ def run(
     ] = None,
     address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    backend: Annotated[str, typer.Option(help="auto, loop, vmap or graph.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, loop, vmap, lockstep or graph.")] = "auto",
+    lockstep: Lockstep = None,
     state: Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")] = "memory",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     budget_scale: Annotated[
@@ -110,7 +118,7 @@ def run(
     from .request import RunRequest, check_means, read_request
 
     request = RunRequest(
-        methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, state, precision,
+        methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, lockstep, state, precision,
         budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
         tuple(name.strip() for name in track.split(",")) if track else (), in_process,
     )  # fmt: skip

@@ -19,6 +19,12 @@ def whole(least: int, most: int) -> Callable[[str | int], int]:
     return read
 
 
+def whole_or_auto(least: int, most: int) -> Callable[[str | int], int | None]:
+    """A parser of whole numbers from ``least`` to ``most``; None for ``auto``."""
+    read = whole(least, most)
+    return lambda text: None if text == "auto" else read(text)
+
+
 def number(text: str | float) -> float:
     """A parser of numbers; whether one may be infinite or negative is for others to say."""
     if not re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?|[-+]?inf|nan", str(text), re.IGNORECASE):

@@ -40,6 +40,7 @@ class RunRequest:
     address: str | None
     device: str
     backend: str
+    lockstep: int | None
     state: str
     precision: str
     budget_scale: float

@@ -39,7 +39,7 @@ def _plan(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], devi
     methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
     runs = plan_runs(methods, wanted.scenarios, wanted.seeds, wanted.suite, wanted.overrides)
     state: Literal["memory", "disk"] = "disk" if request.state == "disk" else "memory"
-    options = Options(device=device, backend=request.backend, state=state)
+    options = Options(device=device, backend=request.backend, state=state, lockstep=request.lockstep)
     return make_plan(wanted.suite.name, runs, request.data_dir or default_data_dir(), options, plugins)
 
 

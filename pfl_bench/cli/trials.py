@@ -8,6 +8,7 @@ from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.reuse import Standing
 from pfl_bench.running.tuning.trials import TRIALS_FILE, Trials, Tuned, plan_trials, tune, tuning_ledger
+from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 from pfl_bench.spec.suite import Suite
@@ -20,7 +21,7 @@ from .told import say_failed, say_missing, say_standing
 
 def run_trials(
     suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seeds: Sequence[int], out: Path,
-    executor: str,
+    executor: str, lockstep: int | None,
 ) -> int:  # fmt: skip
     """Run what the ledger does not have and print the choices as TOML. 0 if every trial is there, else 1."""
     planned = plan_trials(suite, scenario, methods, trials, seeds)
@@ -33,7 +34,7 @@ def run_trials(
     farewell = f"Stopped at once. What ended is kept in {ledger.folder}; the same command goes on from there."
     try:
         with patiently("Stopping: writing checkpoints. Once more stops at once.", farewell):
-            tuned = tune(planned, ledger, choose_executor(executor), watch)
+            tuned = tune(planned, ledger, choose_executor(executor), watch, Options(lockstep=lockstep))
     except KeyboardInterrupt as error:
         interruption = named(error)
         with suppress(OSError):  # the terminal may be gone

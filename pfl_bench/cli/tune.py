@@ -17,7 +17,7 @@ from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
-from .app import Command, Out, run_program
+from .app import Command, Lockstep, Out, run_program
 from .numbers import number, whole
 from .signals import run_to_the_end
 
@@ -35,6 +35,7 @@ def tune_suite(
     budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
+    lockstep: Lockstep = None,
 ) -> int:
     """Tune every method of a suite with the same number of trials and print the choices as TOML."""
     loaded = load_suite(suite)
@@ -52,7 +53,7 @@ def tune_suite(
     from .trials import run_trials  # loads torch
 
     names = METHODS.loaded(names) if means_all(asked) else names
-    return run_trials(loaded, scenario, names, trials, tried_at, out, executor)
+    return run_trials(loaded, scenario, names, trials, tried_at, out, executor, lockstep)
 
 
 def main(arguments: list[str]) -> int:

@@ -74,7 +74,9 @@ def plan_batches(
         order = np.argsort(rng.random((passes, len(members))), axis=1, kind="stable")
         order = np.pad(order, ((0, 0), (0, per_pass * size - len(members))), mode="edge").reshape(-1, size)[:wanted]
         sizes = np.tile(np.minimum(size, len(members) - size * np.arange(per_pass)), passes)[:wanted]
-    indices = np.pad(members[order], ((0, 0), (0, batch_size - size)), mode="edge")
+    indices = members[order]
+    if size < batch_size:
+        indices = np.pad(indices, ((0, 0), (0, batch_size - size)), mode="edge")
     return indices.reshape(steps, draws, batch_size), sizes.reshape(steps, draws)
 
 

@@ -1,11 +1,12 @@
 """Where a run takes place: the groups of clients, and the validation and test sets that no method sees."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from pfl_bench.client.backends import choose_backend
+from pfl_bench.client.backends import Backend, choose_backend
 from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
@@ -19,6 +20,9 @@ from .availability import Availability
 from .clients import ClientGroup
 from .evaluation import EvaluationSet
 
+Company = Callable[[Backend], Backend]
+"""How a run in company of others executes what it would execute with a back-end of its own."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -30,7 +34,7 @@ class Place:
 
 
 def build_groups(
-    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options
+    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = lambda own: own
 ) -> tuple[ClientGroup, ...]:
     """One group of training clients per client model, with training samples only; client i has model i modulo their
     number."""
@@ -41,7 +45,7 @@ def build_groups(
     return tuple(
         ClientGroup(
             model=model,
-            backend=choose_backend(options.backend, model, device),
+            backend=company(choose_backend(options.backend, model, device)),
             pool=pool,
             members=partition.train[position : training : len(models)],
             classes=dataset.classes,
@@ -58,10 +62,12 @@ def build_groups(
     )
 
 
-def build_places(spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options) -> tuple[Place, ...]:
+def build_places(
+    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = lambda own: own
+) -> tuple[Place, ...]:
     """The groups with what is evaluated on; samples are as the clients see them (``scenario.shift``)."""
     dataset = shifted(dataset, partition, spec.scenario.shift, spec.seed)
-    groups = build_groups(spec, dataset, partition, options)
+    groups = build_groups(spec, dataset, partition, options, company)
     device = torch.device(options.device)
     unseen = make_pool(dataset, "test", device)
 

@@ -18,7 +18,7 @@ from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
 
-from . import stop
+from . import clock, stop
 from .clients import client_ids
 from .clusters import cluster_rows, clusters_of
 from .enrollment import enroll
@@ -27,7 +27,7 @@ from .footprint import state_sizes
 from .meter import BudgetError, Costs
 from .method import Method, Moment
 from .moments import evaluate_moment
-from .places import Place, build_places
+from .places import Company, Place, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
 from .selection import is_selectable, summarise
@@ -44,15 +44,16 @@ def simulate(
     partition: Partition,
     options: Options,
     resume_from: bytes | None = None,
+    company: Company | None = None,
 ) -> Iterator[Event]:
-    """Execute a run, from a checkpoint if there is one. The last event is its ``RunResult``.
+    """Execute a run, from a checkpoint if there is one, in company or alone. The last event is its ``RunResult``.
 
     Asked to stop (``stop``), it ends with a checkpoint instead. A method that is unsuited, and NaN or infinity, end in
     a result too; other exceptions pass through.
     """
     reset_peak_memory()
     device = torch.device(options.device)
-    places = build_places(spec, dataset, partition, options)
+    places = build_places(spec, dataset, partition, options, *([company] if company else []))
     method: Method = METHODS.get(spec.method)(spec.config)
     run = RunState([], Costs())
     try:
@@ -101,7 +102,7 @@ def draw_cohort(seed: int, round: int, clients: int, size: int) -> np.ndarray:
 
 def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) -> None:
     """The state before the first round. What is trained here is taken from the visits."""
-    scenario, started = spec.scenario, time.perf_counter()
+    scenario, started = spec.scenario, clock.now()
     for place in places[:1] if method.joint else places:
         state = method.init(run.federation(place, "init", scenario))
         run.states.append(_a_state(state, f"{spec.method}.init"))
@@ -110,7 +111,7 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
         raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
     run.visits = run.costs.asked_visits = math.ceil(used / scenario.local_steps)
     if used:
-        run.costs.train_seconds += time.perf_counter() - started
+        run.costs.train_seconds += clock.now() - started
 
 
 def _a_state(returned: object, hook: str) -> State:
@@ -121,7 +122,7 @@ def _a_state(returned: object, hook: str) -> State:
 
 def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> float | None:
     """One round and, where due, an evaluation; returns the primary metric of the official one on validation."""
-    scenario, started = spec.scenario, time.perf_counter()
+    scenario, started = spec.scenario, clock.now()
     size = min(spec.config.cohort, scenario.visits - run.visits)
     asked = draw_cohort(spec.seed, run.round, places[0].group.population, size)
     ids = places[0].group.availability.present(asked, run.round)
@@ -144,7 +145,7 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
         fed.check_spent(f"{spec.method}.round")
     visits = run.visits
     run.visits, run.round = visits + len(ids), run.round + 1
-    run.costs.train_seconds += time.perf_counter() - started
+    run.costs.train_seconds += clock.now() - started
     due = [
         moment
         for moment in method.moments()
@@ -153,14 +154,14 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
     ]
     if not due:
         return None
-    started = time.perf_counter()
+    started = clock.now()
     itself = is_selectable(method.selected_from, visits, run.visits, scenario.visits)
     union = union_sets(places, spec.seed) if run.visits == scenario.visits else ()
     rows: list[Row] = []
     for moment in due:
         everybody = union if moment == method.moment else ()
         rows += evaluate_moment(run, method, places, moment, scenario, selectable=itself, union=everybody)
-    run.costs.eval_seconds += time.perf_counter() - started
+    run.costs.eval_seconds += clock.now() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     official = [row for row in rows if (row["moment"], row["split"]) == (method.moment, "validation")]
     return official[0][scenario.primary] if official else None

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
+from pfl_bench.client.backends.traced import leaves_of
 from pfl_bench.client.build import InputShape
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors
@@ -188,5 +188,5 @@ class View:
         """
         if self.device.type == "cuda":
             return self._group.recordings.run(name, work, held, inputs, self.device)
-        memory = tuple(leaf.data_ptr() for leaf in pytree.tree_leaves(held) if isinstance(leaf, Tensor))
+        memory = tuple(leaf.data_ptr() for leaf in leaves_of(held) if isinstance(leaf, Tensor))
         return self._group.traces.call((name, memory), work, held, inputs)

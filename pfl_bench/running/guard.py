@@ -12,6 +12,7 @@ from pfl_bench import global_state
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.engine.places import Company
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.global_state import State
 
@@ -79,6 +80,21 @@ def _watched(job: Job, dataset: ArrayDataset, before: State, shared: bool) -> Ge
                 _said(f"{job.method} wrote into", spoilt),
                 _edited(job),
             )
+        yield Failure(wrong, wrong) if wrong else event
+
+
+def watched(job: Job, dataset: ArrayDataset, company: Company) -> Iterator[Event]:
+    """Execute a job of the package's own code in company; a ``Failure`` if it ran another text than was planned.
+
+    What all runs share is watched by who brings them together.
+    """
+    _ = job.spec
+    wrong = _edited(job)
+    if wrong:
+        yield Failure(wrong, wrong)
+        return
+    for event in run_job(job, dataset, company):
+        wrong = _edited(job) if isinstance(event, RunResult) else ""
         yield Failure(wrong, wrong) if wrong else event
 
 

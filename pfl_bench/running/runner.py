@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from .fit import check_fit
 from .guard import harmless
 from .job import Job, make_job
 from .keeping import Keeper
+from .lockstep.companies import in_lockstep
 from .reuse import Basis, Standing, review
 from .sources import Sources
 
@@ -50,6 +51,12 @@ class Plan:
     def partition(self, run: RunSpec) -> Partition:
         """The run's partition."""
         return self.partitions[run.scenario.id, run.seed]
+
+    def options_of(self, run: RunSpec) -> Options:
+        """How the run is computed: if it has company in this request, so that its numbers do not depend on it."""
+        if in_lockstep(run, self.runs, self.datasets[run.scenario.dataset], self.options):
+            return replace(self.options, backend="lockstep")
+        return self.options
 
 
 @dataclass
@@ -163,9 +170,9 @@ def execute(
     wanted = [run for run in plan.runs if run.id not in standing.reused]
     keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing)
     jobs = [
-        make_job(run, plan.partition(run), plan.options, plan.plugins, plan.bases[run.id].sources).going_on_from(
-            ledger.checkpoint(run.id) if run.id in standing.resumable else None
-        )
+        make_job(
+            run, plan.partition(run), plan.options_of(run), plan.plugins, plan.bases[run.id].sources
+        ).going_on_from(ledger.checkpoint(run.id) if run.id in standing.resumable else None)
         for run in wanted
     ]
     ended = 0

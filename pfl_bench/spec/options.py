@@ -7,7 +7,7 @@ from typing import Literal
 from pfl_bench.errors import RequestError, shown
 
 EXECUTORS = ("ray", "serial")
-BACKENDS = ("auto", "loop", "vmap", "graph")
+BACKENDS = ("auto", "loop", "vmap", "lockstep", "graph")
 STATES = ("memory", "disk")
 
 
@@ -15,13 +15,16 @@ STATES = ("memory", "disk")
 class Options:
     """How to compute, as opposed to what; results may depend on ``backend`` and ``device`` in the last bits only.
 
-    ``state``: whether personal state of the clients is in ``memory``, or in files on ``disk`` mapped into it.
+    ``lockstep``: how many runs of one method and scenario may train as one batch (``running.lockstep``); 1: each alone,
+    None: as many as pays. ``state``: whether personal state of the clients is in ``memory``, or in files on ``disk``
+    mapped into it.
     """
 
     device: str = "cpu"
     backend: str = "auto"
     checkpoint_seconds: float = 30.0
     state: Literal["memory", "disk"] = "memory"
+    lockstep: int | None = 1
 
 
 def check_device(name: str, where: str = "device") -> None:

@@ -3,6 +3,7 @@
 These look at whole runs; ``conduct`` looks at what a method says and takes, ``serving`` at what it serves.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.client.backends.traced import untraced
-from pfl_bench.engine.events import Failure
+from pfl_bench.data.dataset import ArrayDataset
+from pfl_bench.engine.events import Event, Failure, RunResult
+from pfl_bench.running.job import Job
+from pfl_bench.running.lockstep.together import run_together
 from pfl_bench.spec.options import Options
 
+from . import outside
 from .conduct import counts_costs, keeps_nothing_outside, source_is_fair, touches_its_cohort_only
 from .kit import (
     ATOL,
@@ -24,6 +29,7 @@ from .kit import (
     altered,
     fingerprint,
     finish,
+    outcome,
     state_bytes,
     state_of,
     tensors_of,
@@ -89,6 +95,29 @@ def same_on_backends(method: str, context: Context) -> None:
                 raise CheckFailedError(f"loop and {name} differ by up to {(a - b).abs().max():.2g} in a state tensor")
 
 
+def independent_of_company(method: str, context: Context) -> None:
+    """A run in lock-step with others gives the bits of one alone, and they give theirs."""
+    setup, options = tiny_setup(), replace(SHARED, backend="lockstep")
+    job = context.job(setup, method, options)
+    alone = context.run(method, options)
+    results, checkpoints = _finish_together([replace(job, seed=1), job, replace(job, seed=2)], setup.dataset)
+    same = state_bytes(alone.checkpoints[-1]) == state_bytes(checkpoints[1][-1])
+    if not same or fingerprint(alone.result) != fingerprint(results[1]):
+        raise CheckFailedError("a run's result depends on which runs are in lock-step with it")
+
+
+def _finish_together(jobs: Sequence[Job], dataset: ArrayDataset) -> tuple[list[RunResult], list[list[bytes]]]:
+    """As ``finish``, of several jobs in lock-step."""
+    try:
+        events: list[list[Event]] = [[] for _ in jobs]
+        for position, event in run_together(jobs, dataset):
+            events[position].append(event)
+        results, checkpoints = zip(*map(outcome, events), strict=True)
+        return list(results), list(checkpoints)
+    finally:
+        outside.restore()
+
+
 def requests_are_values(method: str, context: Context) -> None:
     """Equal requests are the same computation: a step recorded at its third call stands for all later ones."""
     setup, replayed = tiny_setup(), context.run(method)
@@ -134,7 +163,8 @@ CHECKS = [
     Check("deterministic", deterministic),
     Check("resumed = uninterrupted, bitwise", resumable),
     Check("serial = Ray, bitwise", same_under_ray),
-    Check("loop = vmap = graph, to tolerance", same_on_backends),
+    Check("loop = vmap = lockstep = graph, to tolerance", same_on_backends),
+    Check("in lock-step = alone, bitwise", independent_of_company),
     Check("requests are values: traced = untraced, bitwise", requests_are_values),
     Check("blind to validation and test data", blind_to_held_out_data),
     Check("a round touches its cohort's data only", touches_its_cohort_only),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ import torch
 from pfl_bench.client.params import State
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import checkpoint
-from pfl_bench.engine.events import Checkpoint, Failure, RunResult
+from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.running.job import Job, make_job, method_error, run_job
@@ -94,7 +94,7 @@ class Context:
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = _outcome(self.job(setup, method, options), setup.dataset)
+                    found = outcome(run_job(self.job(setup, method, options), setup.dataset))
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -144,14 +144,15 @@ class Check:
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
     try:
-        return _outcome(job, dataset)
+        return outcome(run_job(job, dataset))
     finally:
         outside.restore()
 
 
-def _outcome(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
+def outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
+    """A run's result and its checkpoints on the way, of its events. CheckFailedError if it failed."""
     checkpoints: list[bytes] = []
-    for event in run_job(job, dataset):
+    for event in events:
         if isinstance(event, Checkpoint):
             checkpoints.append(event.data)
         elif isinstance(event, Failure):

@@ -2,6 +2,8 @@
 
 ``loop`` trains clients one after another: the reference, and the fast one for convolutions on a CPU.
 ``vmap`` trains them stacked: the fast one for small dense models on a CPU.
+``lockstep`` is ``vmap`` in a layout of memory in which a client's numbers do not depend on who else is stacked beside
+it: for runs that may, or may not, share their steps with other runs.
 ``graph`` records the stacked step as a CUDA graph and replays it: the fast one on a GPU.
 """
 
@@ -17,7 +19,7 @@ from pfl_bench.client.requests import ComputeRequest, Served, Trained, TrainRequ
 from pfl_bench.data.pool import Pool
 from pfl_bench.errors import RequestError, unknown
 
-from . import graph, loop, stacked_compute, vmap
+from . import graph, lockstep, loop, stacked_compute, vmap
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Backend:
 BACKENDS: Mapping[str, Backend] = {
     "loop": Backend("loop", loop.train, loop.compute, loop.logits),
     "vmap": Backend("vmap", vmap.train, stacked_compute.compute, vmap.logits),
+    "lockstep": Backend("lockstep", lockstep.train, lockstep.compute, vmap.logits),
     "graph": Backend("graph", graph.train, stacked_compute.compute, vmap.logits),
 }
 

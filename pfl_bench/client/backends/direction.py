@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pfl_bench.client.batches import Batch
@@ -21,34 +22,51 @@ Flats = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each trainable parameter lies in the flat tensors; per group the optimiser's figures, names and shapes."""
+    """Where each trainable parameter lies in the flat tensors; per group of the optimiser names and shapes.
 
-    groups: tuple[tuple[Sgd, tuple[str, ...], tuple[torch.Size, ...]], ...]
+    Each parameter begins at a multiple of ``unit`` numbers, with zeros before it (see ``lockstep``).
+    """
+
+    groups: tuple[tuple[tuple[str, ...], tuple[torch.Size, ...]], ...]
+    unit: int = 1
 
     @classmethod
-    def of(cls, request: TrainRequest) -> "Layout":
+    def of(cls, request: TrainRequest, unit: int = 1) -> "Layout":
         """The layout for a request's trainable parameters."""
-        parts = request.sgd.parts(request.trainable)
-        shapes = [tuple(request.params[name].shape[1:] for name in names) for _, names in parts]
-        return cls(tuple((sgd, names, own) for (sgd, names), own in zip(parts, shapes, strict=True)))
+        parts = [names for _, names in request.sgd.parts(request.trainable)]
+        shapes = [tuple(request.params[name].shape[1:] for name in names) for names in parts]
+        return cls(tuple(zip(parts, shapes, strict=True)), unit)
 
     @property
     def names(self) -> frozenset[str]:
         """All trainable parameters."""
-        return frozenset(name for _, names, _ in self.groups for name in names)
+        return frozenset(name for names, _ in self.groups for name in names)
 
     def flatten(self, params: Tensors) -> Flats:
         """``[c, *shape]`` per name to ``[c, P]`` per group, copies."""
-        return tuple(torch.cat([params[name].flatten(1) for name in names], dim=1) for _, names, _ in self.groups)
+        return tuple(
+            torch.cat([self._padded(params[name].flatten(1)) for name in names], dim=1) for names, _ in self.groups
+        )
+
+    def _padded(self, rows: Tensor) -> Tensor:
+        rest = -rows.shape[1] % self.unit
+        return F.pad(rows, (0, rest)) if rest else rows
 
     def views(self, flats: Flats) -> dict[str, Tensor]:
         """``[c, P]`` per group to ``[c, *shape]`` per name, without a copy."""
         found = {}
-        for flat, (_, names, shapes) in zip(flats, self.groups, strict=True):
-            parts = torch.split(flat, [shape.numel() for shape in shapes], dim=1)  # type: ignore[no-untyped-call]
-            for name, shape, part in zip(names, shapes, parts, strict=True):
-                found[name] = part.view(len(part), *shape) if len(shape) != 1 else part
+        for flat, (names, shapes) in zip(flats, self.groups, strict=True):
+            sizes = [shape.numel() for shape in shapes]
+            parts = torch.split(flat, [size + -size % self.unit for size in sizes], dim=1)  # type: ignore[no-untyped-call]
+            for name, shape, size, part in zip(names, shapes, sizes, parts, strict=True):
+                own = part if part.shape[1] == size else part[:, :size]
+                found[name] = own.view(len(own), *shape) if len(shape) != 1 else own
         return found
+
+
+def figures_of(request: TrainRequest) -> tuple[Sgd, ...]:
+    """The optimiser's figures, per group of a request's layout."""
+    return tuple(figures for figures, _ in request.sgd.parts(request.trainable))
 
 
 @dataclass(frozen=True)
@@ -65,7 +83,12 @@ class Direction:
     def of(cls, model: ClientModel, request: TrainRequest) -> "Direction":
         """The direction that a request asks for; of equal ones the first, so that a step's lookup is quick."""
         padded = bool((request.plan.sizes < request.plan.sizes.max()).any())
-        return _first_equal(cls(model, Layout.of(request), request.loss, request.rule, padded))
+        return cls.known(cls(model, Layout.of(request), request.loss, request.rule, padded))
+
+    @staticmethod
+    def known(direction: "Direction") -> "Direction":
+        """Of equal directions the first that was made."""
+        return _first_equal(direction)
 
     def __hash__(self) -> int:
         return self._hash

@@ -12,11 +12,12 @@ from pfl_bench.client.batches import Batch
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import plain
 from pfl_bench.client.requests import Trained, TrainRequest
+from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.pool import Pool
 
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
-from .direction import Direction
-from .vmap import active_steps, advance_, padding, unpacked
+from .direction import Direction, figures_of
+from .vmap import active_steps, advance_, descent, padding, unpacked
 
 RECORDINGS = Recordings()
 """The process's recordings: rounds and runs with the same step share them."""
@@ -26,8 +27,9 @@ def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     """Execute a request by replaying the recorded step."""
     direction = Direction.of(model, request)
     inputs = _inputs(direction, request, pool.device)
-    key = (direction, pool.key, shapes(inputs))
-    step = RECORDINGS.get(key, lambda: _record(direction, pool, inputs))
+    figures = figures_of(request)
+    key = (direction, figures, pool.key, shapes(inputs))
+    step = RECORDINGS.get(key, lambda: _record(direction, figures, pool, inputs))
     overwrite(step.inputs, inputs)
     for _ in range(request.plan.steps):
         step.replay()
@@ -54,7 +56,7 @@ def _inputs(direction: Direction, request: TrainRequest, device: torch.device) -
     }
 
 
-def _record(direction: Direction, pool: Pool, inputs: dict[str, Any]) -> Recording:
+def _record(direction: Direction, figures: tuple[Sgd, ...], pool: Pool, inputs: dict[str, Any]) -> Recording:
     def step(now: dict[str, Any]) -> None:
         position = now["position"].clamp(max=now["indices"].shape[1] - 1)  # warming up may run past the end
 
@@ -70,7 +72,13 @@ def _record(direction: Direction, pool: Pool, inputs: dict[str, Any]) -> Recordi
         )
         found = direction(now["flats"], now["fixed"], batches, now["aux"], now["carry"])
         carry, fixed, losses = advance_(
-            direction.layout, now["flats"], now["momentum"], now["carry"], now["fixed"], found, at("taking")
+            descent(figures, now["flats"], now["momentum"]),
+            now["flats"],
+            now["momentum"],
+            now["carry"],
+            now["fixed"],
+            found,
+            at("taking"),
         )
         overwrite(now["carry"], carry)
         overwrite({name: now["fixed"][name] for name in direction.model.buffers & fixed.keys()},

@@ -23,24 +23,46 @@ _VIEWS = frozenset((ATEN.detach.default, ATEN.expand.default, ATEN.view.default,
 
 _PRODUCTS = frozenset((ATEN.mul.Scalar, ATEN.mul.Tensor))
 
+
+def _scale_(tensors: list[Tensor], by: Tensor) -> None:
+    """What clipping does: mostly nothing, which needs no pass over memory."""
+    if by.device.type != "cpu" or by.item() != 1:
+        torch._foreach_mul_(tensors, by)
+
+
 _BY_NAME: dict[Any, Callable[..., Any]] = {
     ATEN._log_softmax.default: torch._log_softmax,
     ATEN._log_softmax_backward_data.default: torch._log_softmax_backward_data,
+    ATEN._foreach_mul_.Tensor: _scale_,
+    ATEN._foreach_norm.Scalar: torch._foreach_norm,
+    ATEN._fused_sgd_.default: torch._fused_sgd_,
     ATEN.add.Tensor: torch.add,
+    ATEN.addmm.default: torch.addmm,
+    ATEN.baddbmm.default: torch.baddbmm,
     ATEN.bmm.default: torch.bmm,
     ATEN.cat.default: torch.cat,
+    ATEN.clamp.default: torch.clamp,
     ATEN.clone.default: torch.clone,
     ATEN.div.Tensor: torch.div,
+    ATEN.exp.default: torch.exp,
     ATEN.gather.default: torch.gather,
+    ATEN.linalg_vector_norm.default: torch.linalg.vector_norm,
+    ATEN.mm.default: torch.mm,
     ATEN.mul.Tensor: torch.mul,
     ATEN.neg.default: torch.neg,
+    ATEN.permute.default: torch.permute,
+    ATEN.reciprocal.default: torch.reciprocal,
     ATEN.relu.default: torch.relu,
     ATEN.scatter_add.default: torch.scatter_add,
+    ATEN.sqrt.default: torch.sqrt,
+    ATEN.square.default: torch.square,
+    ATEN.stack.default: torch.stack,
     ATEN.split_with_sizes.default: torch.split_with_sizes,
     ATEN.squeeze.dims: torch.squeeze,
     ATEN.sub.Tensor: torch.sub,
     ATEN.sum.default: torch.sum,
     ATEN.sum.dim_IntList: torch.sum,
+    ATEN.t.default: torch.t,
     ATEN.transpose.int: torch.transpose,
     ATEN.unsqueeze.default: torch.unsqueeze,
 }
@@ -136,15 +158,14 @@ def _is_idle(func: Any, args: Sequence[Any], found: Any) -> bool:
 
 
 def _simplify(graph: fx.Graph, *, aliases: bool) -> None:
-    """Leave out what is idle (``aliases``: nothing is written in place, so a copy and its source may be one) or not
-    needed, and reach the rest by the way that costs Python least."""
+    """Leave out what is idle (views; ``aliases``: nothing is written in place, so a copy and its source may be one too)
+    or not needed, and reach the rest by the way that costs Python least."""
     for node in graph.nodes:
-        if node.op != "call_function":
-            continue
-        if aliases and node.meta.get("idle"):
+        if node.meta.get("idle") and (aliases or node.target in _VIEWS):
             node.replace_all_uses_with(node.args[0])
-        elif node.target in _METHODS:
+    graph.eliminate_dead_code()  # first: by another name nothing tells that an operation writes in place
+    for node in graph.nodes:
+        if node.target in _METHODS:
             node.op, node.target = "call_method", _METHODS[node.target]
-        else:
+        elif node.op == "call_function":
             node.target = _BY_NAME.get(node.target, node.target)
-    graph.eliminate_dead_code()

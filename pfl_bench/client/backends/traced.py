@@ -95,6 +95,13 @@ def _flatten(tree: Any, leaves: list[Any]) -> Hashable:
     return None
 
 
+def leaves_of(tree: Any) -> list[Any]:
+    """What a tree of dictionaries, tuples and lists is made of."""
+    leaves: list[Any] = []
+    _flatten(tree, leaves)
+    return leaves
+
+
 def _kind(leaf: Any) -> Hashable:
     if isinstance(leaf, Tensor):
         return leaf.shape, leaf.stride(), leaf.dtype, leaf.device

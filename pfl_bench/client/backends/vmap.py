@@ -4,7 +4,7 @@ The trainable parameters of all clients live in one tensor ``[c, P]`` per group 
 SGD take a handful of calls per step instead of a handful per parameter, and a step's gradient arrives as one tensor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from pfl_bench.client.batches import Batch, BatchPlan
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, Tensors, plain
 from pfl_bench.client.requests import Served, Trained, TrainRequest
-from pfl_bench.client.sgd import flat_step_
+from pfl_bench.client.sgd import Sgd, flat_step_
 from pfl_bench.data.pool import Pool, on_device
 
 from . import traced
-from .direction import Direction, Flats, Layout, axes
+from .direction import Direction, Flats, Layout, axes, figures_of
+
+Move = Callable[[Flats], None]
+"""Takes a step along gradients ``[c, P]`` per group of parameters, in place."""
 
 GATHER_VALUES = 2**22
 """Values gathered at a time: several small steps in one call, a big step alone."""
@@ -31,27 +34,37 @@ def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
     direction = Direction.of(model, request)
     layout = direction.layout
     flats, momentum = layout.flatten(request.params), layout.flatten(request.momentum)
+    move = descent(figures_of(request), flats, momentum)
     fixed = {name: tensor for name, tensor in request.params.items() if name not in layout.names}
     aux, carry = plain(request.aux), plain(request.carry)
     taking = active_steps(request.plan)
     losses = []
-    for step, batches in enumerate(_batches(pool, request.plan)):
+    for step, batches in enumerate(batches_of(pool, request.plan, *padding(request.plan))):
         found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
-        carry, fixed, loss = advance_(layout, flats, momentum, carry, fixed, found, active)
+        carry, fixed, loss = advance_(move, flats, momentum, carry, fixed, found, active)
         losses.append(loss)
     return unpacked(layout, request, flats, momentum, carry, fixed, torch.stack(losses, dim=1))
 
 
+def descent(figures: Sequence[Sgd], flats: Flats, momentum: Flats) -> Move:
+    """The step of SGD, with figures per group of parameters."""
+
+    def move(gradients: Flats) -> None:
+        for sgd, flat, gradient, buffer in zip(figures, flats, gradients, momentum, strict=True):
+            flat_step_(flat, gradient, buffer, sgd)
+
+    return move
+
+
 def advance_(
-    layout: Layout, flats: Flats, momentum: Flats, carry: Any, fixed: dict[str, Tensor],
+    move: Move, flats: Flats, momentum: Flats, carry: Any, fixed: dict[str, Tensor],
     found: tuple[Flats, Any, Tensor, dict[str, Tensor]], active: Tensor | None,
 ) -> tuple[Any, dict[str, Tensor], Tensor]:  # fmt: skip
     """Take a step in place; the new carry, fixed tensors and losses ``[c]``. ``active``: who takes it, None: all."""
     gradients, carried, losses, buffers = found
     kept = None if active is None else [tensor.clone() for tensor in (*flats, *momentum)]
-    for (sgd, _, _), flat, gradient, buffer in zip(layout.groups, flats, gradients, momentum, strict=True):
-        flat_step_(flat, gradient, buffer, sgd)
+    move(gradients)
     if active is not None and kept is not None:
         for tensor, before in zip((*flats, *momentum), kept, strict=True):
             tensor.copy_(_where(active, tensor, before))
@@ -84,17 +97,20 @@ def unpacked(
     return Trained(Params(params), Params(kept), carry, losses)
 
 
-def padding(plan: BatchPlan) -> tuple[Tensor, Tensor]:
-    """Batch indices cut to the longest real batch, ``[c, steps, draws, B]``, and weights of the same shape."""
-    width = int(plan.sizes.max())
+def padding(plan: BatchPlan, width: int | None = None) -> tuple[Tensor, Tensor]:
+    """Batch indices cut to a width, by default the longest real batch, ``[c, steps, draws, B]``; weights of that
+    shape."""
+    width = int(plan.sizes.max()) if width is None else width
     indices = plan.indices[..., :width]
     weights = torch.from_numpy((np.arange(width) < plan.sizes[..., None]).astype(np.float32))
     return indices, on_device(weights, indices.device)
 
 
-def _batches(pool: Pool, plan: BatchPlan) -> Iterator[tuple[Batch, ...]]:
-    """The batches of every step, one per draw; samples are gathered for several steps at a time."""
-    indices, weights = padding(plan)
+def batches_of(pool: Pool, plan: BatchPlan, indices: Tensor, weights: Tensor) -> Iterator[tuple[Batch, ...]]:
+    """The batches of every step, one per draw; samples are gathered for several steps at a time.
+
+    ``indices``, ``weights``: ``padding`` of the plan.
+    """
     noise = None if plan.noise is None else plan.noise[..., : indices.shape[-1]]
     together = max(1, GATHER_VALUES // (pool.values * indices[:, 0].numel()))
     for first in range(0, plan.steps, together):

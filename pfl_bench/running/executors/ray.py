@@ -1,4 +1,4 @@
-"""One Ray task per run, over the cores and GPUs of one machine or a cluster.
+"""One Ray task per run, or per company of runs in lock-step, over the cores and GPUs of one machine or a cluster.
 
 A task is a stream: progress, checkpoints and the result travel back to the driver, which owns the ledger, so a
 cluster needs no shared disk. A data set is put into the object store once; workers read it there without a copy.
@@ -16,10 +16,11 @@ from typing import Any
 
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
-from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
+from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.running.executors import Update
 from pfl_bench.running.job import MOST_DETAILS, Job
+from pfl_bench.running.lockstep.companies import companies
 from pfl_bench.spec.options import split_address
 
 from .gpus import visible_name
@@ -33,7 +34,7 @@ _sessions: list[Session] = []
 
 @dataclass(frozen=True)
 class RayExecutor:
-    """``workers`` runs at a time (default: one per core, or four per GPU), here or on the cluster at ``address``."""
+    """``workers`` tasks at a time (default: one per core, or four per GPU), here or on the cluster at ``address``."""
 
     workers: int | None = None
     address: str | None = None
@@ -52,7 +53,8 @@ class RayExecutor:
         ray = connect(self.address, self.workers)
         try:
             submit = Submit(self._remote(ray), self._remote(ray, apart=True), _publish(ray, placed, datasets))
-            yield from _drive(ray, submit, placed, self._limit(ray))
+            limit = self._limit(ray)
+            yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit)
         finally:
             disconnect(ray)
 
@@ -75,7 +77,7 @@ class RayExecutor:
         share = min(1.0, gpus / self._limit(ray)) if gpus else 0
         cores = min(1.0, float(ray.cluster_resources().get("CPU", 1)) / self._limit(ray))
         options: dict[str, Any] = {"max_calls": 1} if apart else {}
-        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0, **options)(_run_job)
+        return ray.remote(num_cpus=cores, num_gpus=share, max_retries=0, **options)(_run_company)
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,19 @@ class Submit:
     apart: Any
     published: Mapping[str, Any]
 
-    def __call__(self, job: Job) -> Any:
-        """The stream of a job's events."""
-        remote = self.apart if job.brings_code else self.among_others
-        return remote.remote(job, self.published[job.scenario.dataset])
+    def __call__(self, company: Sequence[Job]) -> Any:
+        """The stream of a company's events."""
+        remote = self.apart if company[0].brings_code else self.among_others
+        return remote.remote(company, self.published[company[0].scenario.dataset])
 
 
-def _run_job(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
+def _run_company(company: Sequence[Job], dataset: ArrayDataset) -> Iterator[Update]:
     """In a worker. What is printed there nobody sees; without end, it would fill the disk."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     os.close(nowhere)
-    yield from run_until_told(job, dataset)
+    yield from run_until_told(company, dataset)
 
 
 def import_ray(address: str | None = None) -> Any:
@@ -169,41 +171,46 @@ def _publish(ray: Any, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]
     return {name: ray.put(datasets[name]) for name in dict.fromkeys(job.scenario.dataset for job in jobs)}
 
 
-def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], limit: int) -> Iterator[Update]:
-    waiting = list(range(len(jobs)))
-    current = list(jobs)
+def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], waiting: list[list[int]], limit: int) -> Iterator[Update]:
+    """Run companies, given by their jobs' positions. Who was in one whose worker died goes on alone."""
+    current, open_ = list(jobs), set(range(len(jobs)))
     deaths = [0] * len(jobs)
-    streams: dict[Any, int] = {}
+    streams: dict[Any, list[int]] = {}
     told = False
     while waiting or streams:
         if stop.asked() and not told:
             tell(ray)
             waiting, told = [], True
         while waiting and len(streams) < limit:
-            position = waiting.pop(0)
-            streams[submit(current[position])] = position
+            positions = waiting.pop(0)
+            streams[submit([current[position] for position in positions])] = positions
         ready, _ = ray.wait(list(streams), num_returns=1, timeout=1.0, fetch_local=False)
         for stream in ready:
-            position = streams[stream]
             try:
-                event = ray.get(next(stream))
+                member, event = ray.get(next(stream))
             except StopIteration:
                 del streams[stream]
                 continue
             except ray.exceptions.RayError as error:
-                del streams[stream]
-                deaths[position] += 1
-                if stop.asked():
-                    continue
-                if deaths[position] > WORKER_DEATHS:
-                    method = current[position].method
-                    reason = f"{method}: its worker died {deaths[position]} times ({type(error).__name__})"
-                    yield position, Failure(reason, str(error)[-MOST_DETAILS:])
-                else:
-                    waiting.insert(0, position)
+                for position in reversed([own for own in streams.pop(stream) if own in open_]):
+                    deaths[position] += 1
+                    if stop.asked():
+                        continue
+                    if deaths[position] > WORKER_DEATHS:
+                        open_.discard(position)
+                        yield position, _died(current[position].method, deaths[position], error)
+                    else:
+                        waiting.insert(0, [position])
                 continue
+            position = streams[stream][member]
             if isinstance(event, Checkpoint):
                 current[position] = replace(current[position], resume_from=event.data)
             elif isinstance(event, RunResult | Failure):
                 current[position] = current[position].going_on_from(None)
+                open_.discard(position)
             yield position, event
+
+
+def _died(method: str, deaths: int, error: Exception) -> Failure:
+    reason = f"{method}: its worker died {deaths} times ({type(error).__name__})"
+    return Failure(reason, str(error)[-MOST_DETAILS:])

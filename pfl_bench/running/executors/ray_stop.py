@@ -2,15 +2,15 @@
 
 import importlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
-from pfl_bench.engine.events import Event
-from pfl_bench.running.guard import guarded
+from pfl_bench.running.executors import Update
 from pfl_bench.running.job import Job
+from pfl_bench.running.lockstep.together import run_together
 
 LOOK_SECONDS = 0.5
 
@@ -21,13 +21,13 @@ def tell(ray: Any) -> None:
         _board()._internal_kv_put(_key(ray), b"stop")
 
 
-def run_until_told(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
-    """``guarded`` in a worker: a thread looks whether it shall stop."""
+def run_until_told(jobs: Sequence[Job], dataset: ArrayDataset) -> Iterator[Update]:
+    """``run_together`` in a worker: a thread looks whether it shall stop."""
     over = threading.Event()
     stop.forget()
     threading.Thread(target=_look, args=(over,), daemon=True).start()
     try:
-        yield from guarded(job, dataset, alone=True)
+        yield from run_together(jobs, dataset, alone=True)
     finally:
         over.set()
 

@@ -1,14 +1,15 @@
-"""One run after another: in this process, or each in one of its own."""
+"""One run, or one company of runs, after another: in this process, or a run in one of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
 from pfl_bench.running.executors import Update
-from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import Job
+from pfl_bench.running.lockstep.companies import companies
+from pfl_bench.running.lockstep.together import run_together
 
 from .own_process import run_in_own_process
 
@@ -21,10 +22,18 @@ class SerialExecutor:
 
     def execute(self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> Iterator[Update]:
         """Run the jobs in order."""
-        for position, job in enumerate(jobs):
+        for positions in companies(jobs, datasets):
             if stop.asked():
                 return
-            run = run_in_own_process if self.apart and job.brings_code else guarded
-            with closing(run(job, datasets[job.scenario.dataset])) as events:
-                for event in events:
-                    yield position, event
+            company = [jobs[position] for position in positions]
+            with closing(self._run(company, datasets[company[0].scenario.dataset])) as updates:
+                for member, event in updates:
+                    yield positions[member], event
+
+    def _run(self, company: Sequence[Job], dataset: ArrayDataset) -> Generator[Update, None, None]:
+        if self.apart and company[0].brings_code:
+            (job,) = company
+            with closing(run_in_own_process(job, dataset)) as events:
+                yield from ((0, event) for event in events)
+        else:
+            yield from run_together(company, dataset)

@@ -131,14 +131,17 @@ def plan_trials(
     return [of(method) for method in methods]
 
 
-def tune(planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch | None = None) -> Tuned:
+def tune(
+    planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch | None = None,
+    options: Options = Options(),
+) -> Tuned:  # fmt: skip
     """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per method.
 
     ``watch`` is told what happens.
     """
     trials, tuned = list(planned), Tuned()
     for widening in range(WIDENINGS + 1):
-        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned)
+        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, options)
         reached = dict(zip(frame["run_id"], frame["validation_accuracy"].astype(float), strict=True))
         chosen = {each.method: each.choice(reached) for each in trials}
         wider = [each.widened(choice.values) if (choice := chosen[each.method]) else each for each in trials]
@@ -150,11 +153,16 @@ def tune(planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: W
 
 
 def _run(
-    wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch | None, tuned: Tuned
+    wanted: Sequence[RunSpec],
+    ledger: Ledger,
+    executor: Executor,
+    watch: Watch | None,
+    tuned: Tuned,
+    options: Options,
 ) -> pd.DataFrame:
     """All runs in the ledger, those that were wanted among them; they are written down as ``tuning.csv``."""
     runs = list({run.id: run for run in wanted}.values())
-    plan = make_plan(ledger.folder.name, runs, default_data_dir(), Options())
+    plan = make_plan(ledger.folder.name, runs, default_data_dir(), options)
     with ledger.lock():
         standing = review(plan.runs, plan.bases, ledger)
         with watch(runs, standing) if watch else nullcontext() as watcher:

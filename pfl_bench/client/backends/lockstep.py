@@ -1,0 +1,227 @@
+"""Requests of several runs as one computation, and numbers that do not depend on who else is in it.
+
+Matrix products of libraries depend, in the last bits, on where a matrix begins in memory. So each parameter, and
+whatever else a client brings, begins at a multiple of ``UNIT`` numbers, and batches have a multiple of ``UNIT``
+samples: then a client's arithmetic is the same whichever row it has and however many there are. A run alone is a
+company of one.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from pfl_bench.client.batches import BatchPlan
+from pfl_bench.client.model import ClientModel
+from pfl_bench.client.params import Params, plain
+from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
+from pfl_bench.client.sgd import Sgd, clip_, fused_step_, norm_per_client
+from pfl_bench.data.pool import Pool
+
+from . import stacked_compute, traced
+from .direction import Direction, Flats, Layout, figures_of
+from .vmap import Move, active_steps, advance_, batches_of, padding
+
+UNIT = 16
+"""Numbers in 64 bytes: a cache line, and the widest vector register."""
+
+
+def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
+    """Execute one run's request."""
+    return train_together(model, [(pool, request)])[0]
+
+
+def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
+    """Execute one run's request."""
+    return compute_together(model, [(pool, request)])[0]
+
+
+def independent(model: ClientModel) -> bool:
+    """Whether a client's numbers do not depend on company. Those of a convolution do: one client's is another kernel
+    than that of several."""
+    return not (model.convolutional or model.mixes_samples)
+
+
+def training_key(model: ClientModel, request: TrainRequest) -> Hashable:
+    """Requests with equal keys can be executed together; figures of SGD, data, and steps taken may differ."""
+    kinds = [_kinds(tree) for tree in (request.params, request.momentum, request.aux, request.carry)]
+    seeds = request.plan.noise is None
+    return (model, request.loss, request.rule, _layout(request), *kinds, request.plan.indices.shape[1:], seeds)
+
+
+def computing_key(model: ClientModel, request: ComputeRequest) -> Hashable:
+    """As ``training_key``."""
+    how = request.function, request.models, request.reduce, request.gradients
+    return (model, *how, _kinds(request.params), _kinds(request.aux), request.plan.indices.shape[1:])
+
+
+def _layout(request: TrainRequest) -> Layout:
+    return Layout.of(request, UNIT)
+
+
+def _kinds(tree: Any) -> Hashable:
+    """What a tree of ``[c, ...]`` is, but for the clients."""
+    leaves, structure = pytree.tree_flatten(plain(tree))
+    return structure, tuple((leaf.shape[1:], leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+
+
+def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]]) -> list[Trained]:
+    """Execute requests of equal ``training_key`` as one; the answers in their order."""
+    requests = [request for _, request in parts]
+    first, rows = requests[0], _rows([request.plan for request in requests])
+    layout = _layout(first)
+    direction = Direction.known(Direction(model, layout, first.loss, first.rule))
+    pool, plan = _Pools.of(parts, rows), joined_plan([request.plan for request in requests])
+    params, momentum = _joined([r.params for r in requests]), _joined([r.momentum for r in requests])
+    aux, carry = (_joined([getattr(r, name) for r in requests]) for name in ("aux", "carry"))
+    flats, buffers = layout.flatten(params), layout.flatten(momentum)
+    fixed = {name: tensor for name, tensor in params.items() if name not in layout.names}
+    move = _descent(requests, rows, flats, buffers)
+    taking, losses = active_steps(plan), []
+    for step, batches in enumerate(batches_of(pool, plan, *padding(plan, plan.indices.shape[-1]))):
+        found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
+        active = None if taking is None else taking[:, step]
+        carry, fixed, loss = advance_(move, flats, buffers, carry, fixed, found, active)
+        losses.append(loss)
+    moved, kept, lost = {**fixed, **layout.views(flats)}, layout.views(buffers), torch.stack(losses, dim=1)
+    return [
+        Trained(
+            Params({name: _own(moved[name], own) for name in request.params}),
+            Params({name: _own(kept[name], own) for name in request.momentum}),
+            _cut(carry, own),
+            lost[own].clone(),
+        )
+        for request, own in zip(requests, rows, strict=True)
+    ]
+
+
+def _descent(requests: Sequence[TrainRequest], rows: Sequence[slice], flats: Flats, momentum: Flats) -> Move:
+    """Each run's rows move by its own figures; neighbours with the same go together."""
+    each = [figures_of(request) for request in requests]
+    groups = [_spans([figures[k] for figures in each], rows, flats[k], momentum[k]) for k in range(len(flats))]
+
+    def move(gradients: Flats) -> None:
+        for gradient, spans in zip(gradients, groups, strict=True):
+            gradient = gradient.contiguous()
+            clips = {sgd.clip_norm for sgd, *_ in spans}
+            if len(clips) == 1:
+                clip_([gradient], clips.pop(), norm_per_client)
+            with torch.no_grad():
+                for sgd, span, flat, buffers in spans:
+                    own = gradient[span] if len(spans) > 1 else gradient
+                    if len(clips) > 1:
+                        clip_([own], sgd.clip_norm, norm_per_client)
+                    fused_step_(flat, [own], buffers, sgd)
+
+    return move
+
+
+def _spans(
+    figures: Sequence[Sgd], rows: Sequence[slice], flat: Tensor, momentum: Tensor
+) -> list[tuple[Sgd, slice, list[Tensor], list[Tensor]]]:
+    """Rows that move by the same figures, with their memory."""
+    found = []
+    for sgd, several in groupby(zip(figures, rows, strict=True), key=lambda pair: pair[0]):
+        own = [span for _, span in several]
+        span = slice(own[0].start, own[-1].stop)
+        found.append((sgd, span, [flat[span]], [momentum[span]] if sgd.momentum else []))
+    return found
+
+
+def compute_together(model: ClientModel, parts: Sequence[tuple[Pool, ComputeRequest]]) -> list[tuple[Any, int]]:
+    """Execute requests of equal ``computing_key`` as one; the answers in their order."""
+    requests = [request for _, request in parts]
+    plans = [request.plan for request in requests]
+    rows, shape = _rows(plans), plans[0].indices.shape
+    params, aux = Params(_joined([r.params for r in requests])), _joined([r.aux for r in requests])
+    whole = replace(requests[0], params=params, plan=joined_plan(plans), aux=aux)
+    found, passes = stacked_compute.compute(model, _Pools.of(parts, rows), whole)
+    if whole.reduce == "rows":  # without the rows of the batches' padding
+        axis, length = (1 if whole.models is None else 2), shape[1] * shape[3]
+        found = pytree.tree_map(lambda leaf: leaf.narrow(axis, 0, length), found)
+    return [(_cut(found, own), passes) for own in rows]
+
+
+def joined_plan(plans: Sequence[BatchPlan]) -> BatchPlan:
+    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples."""
+    taken = None
+    if any(plan.taken is not None for plan in plans):
+        taken = np.concatenate([np.full(p.clients, p.steps) if p.taken is None else p.taken for p in plans])
+    noise = (
+        None
+        if plans[0].noise is None
+        else _widened(torch.cat([plan.noise for plan in plans if plan.noise is not None]))
+    )
+    sizes = np.concatenate([plan.sizes for plan in plans])
+    return BatchPlan(_widened(torch.cat([plan.indices for plan in plans])), sizes, noise, taken)
+
+
+def _widened(indices: Tensor) -> Tensor:
+    """``[..., B]`` padded by repeating the last, as ``plan_batches`` does."""
+    missing = -indices.shape[-1] % UNIT
+    last = indices[..., -1:].expand(*indices.shape[:-1], missing)
+    return torch.cat([indices, last], dim=-1) if missing else indices
+
+
+def _rows(plans: Sequence[BatchPlan]) -> list[slice]:
+    ends = np.cumsum([plan.clients for plan in plans]).tolist()
+    return [slice(end - plan.clients, end) for end, plan in zip(ends, plans, strict=True)]
+
+
+def _joined(trees: Sequence[Any]) -> Any:
+    """Trees of ``[c, ...]`` as one, of copies; every client's part of a leaf begins at a multiple of ``UNIT``."""
+    flat = [pytree.tree_flatten(plain(tree)) for tree in trees]
+    leaves = [
+        _aligned(column) if isinstance(column[0], Tensor) else column[0]
+        for column in zip(*(f[0] for f in flat), strict=True)
+    ]
+    return pytree.tree_unflatten(leaves, flat[0][1])
+
+
+def _aligned(parts: Sequence[Tensor]) -> Tensor:
+    shape = parts[0].shape[1:]
+    size = shape.numel()
+    if size % UNIT == 0:
+        return torch.cat([part.contiguous() for part in parts])
+    memory = parts[0].new_zeros(sum(len(part) for part in parts), size + -size % UNIT)
+    whole, start = memory[:, :size].view(-1, *shape), 0
+    for part in parts:
+        whole[start : start + len(part)].copy_(part)
+        start += len(part)
+    return whole
+
+
+def _own(tensor: Tensor, rows: slice) -> Tensor:
+    return tensor[rows].clone(memory_format=torch.contiguous_format)
+
+
+def _cut(tree: Any, rows: slice) -> Any:
+    return pytree.tree_map_only(Tensor, lambda leaf: _own(leaf, rows), tree)
+
+
+@dataclass(frozen=True)
+class _Pools:
+    """The pools of several runs, read as one by rows: ``indices`` ``[c, ...]``."""
+
+    parts: tuple[tuple[Pool, slice], ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Pool, Any]], rows: Sequence[slice]) -> "Pool":
+        """One pool, if all are of the same memory."""
+        pools = [pool for pool, _ in parts]
+        same = len({pool.key for pool in pools}) == 1
+        return pools[0] if same else cls(tuple(zip(pools, rows, strict=True)))  # type: ignore[return-value]
+
+    @property
+    def values(self) -> int:
+        return self.parts[0][0].values
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        found = [pool.gather(indices[own]) for pool, own in self.parts]
+        x, y = (torch.cat(column) for column in zip(*found, strict=True))
+        return x, y

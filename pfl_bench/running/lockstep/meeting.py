@@ -1,0 +1,93 @@
+"""Where the requests of runs in lock-step meet: those that are one computation are executed as one."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from pfl_bench.client.backends import Backend, lockstep
+from pfl_bench.client.model import ClientModel
+from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
+from pfl_bench.data.pool import Pool
+
+from .strand import Answer, Asked, Strand
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request to a back-end, and whose; ``size``: how much it is, in samples."""
+
+    model: ClientModel
+    pool: Pool
+    request: TrainRequest | ComputeRequest
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for what can be executed together."""
+        if isinstance(self.request, TrainRequest):
+            return "train", lockstep.training_key(self.model, self.request)
+        return "compute", lockstep.computing_key(self.model, self.request)
+
+    @property
+    def size(self) -> int:
+        """How much it is, in samples."""
+        return max(1, self.request.plan.indices.numel())
+
+
+def at_meeting(strand: Strand, backend: Backend) -> Backend:
+    """The back-end ``lockstep`` for a run that has company: what it trains and computes, it asks for at the meeting.
+
+    Other back-ends work alone as ever.
+    """
+    if backend.name != "lockstep":
+        return backend
+
+    def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
+        found: Trained = strand.ask(Work(model, pool, request))
+        return found
+
+    def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
+        found: tuple[Any, int] = strand.ask(Work(model, pool, request))
+        return found
+
+    return replace(backend, train=train, compute=compute)
+
+
+def meet(asked: Sequence[Asked]) -> list[Answer]:
+    """Answer what strands ask for, each in its place; what is one computation is done at once."""
+    groups: dict[Hashable, list[int]] = {}
+    for position, each in enumerate(asked):
+        groups.setdefault((each.request.key, each.gradients), []).append(position)
+    answers = [Answer()] * len(asked)
+    for positions in groups.values():
+        works = [asked[position].request for position in positions]
+        with torch.set_grad_enabled(asked[positions[0]].gradients):
+            for position, answer in zip(positions, _answers(works), strict=True):
+                answers[position] = answer
+    return answers
+
+
+def _answers(works: Sequence[Work]) -> list[Answer]:
+    """Of works that are one computation. If it fails, each is done alone: the one that is at fault fails alone."""
+    started = time.perf_counter()
+    try:
+        found = _together(works)
+    except Exception as error:
+        if len(works) == 1:
+            return [Answer(error=error, seconds=time.perf_counter() - started)]
+        return [answer for work in works for answer in _answers([work])]
+    seconds, size = time.perf_counter() - started, sum(work.size for work in works)
+    return [Answer(own, seconds=seconds * work.size / size) for own, work in zip(found, works, strict=True)]
+
+
+def _together(works: Sequence[Work]) -> Sequence[Any]:
+    model = works[0].model
+    parts: list[Any] = [(work.pool, work.request) for work in works]
+    execute: Callable[[ClientModel, list[Any]], Sequence[Any]] = (
+        lockstep.train_together if isinstance(works[0].request, TrainRequest) else lockstep.compute_together
+    )
+    if not lockstep.independent(model):
+        return [execute(model, [part])[0] for part in parts]
+    return execute(model, parts)
