@@ -307,6 +307,8 @@ REFUSALS = [
     (["run", "--budget-scale", "-1"], "must be a positive number"),
     (["run", "--budget-scale", "x"], "--budget-scale"),
     (["run", "--workers", "0"], "--workers"),
+    (["run", "--lockstep", "0"], "--lockstep"),
+    (["run", "--lockstep", "many"], "--lockstep"),
     (["run", "--executor", "rai"], "did you mean 'ray'"),
     (["run", "--backend", "lop"], "did you mean 'loop'"),
     (["run", "--precision", "fp16"], "unknown precision"),
