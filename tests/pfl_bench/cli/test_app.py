@@ -307,6 +307,8 @@ REFUSALS = [
     (["run", "--budget-scale", "-1"], "must be a positive number"),
     (["run", "--budget-scale", "x"], "--budget-scale"),
     (["run", "--workers", "0"], "--workers"),
+    (["run", "--lockstep", "0"], "--lockstep"),
+    (["run", "--lockstep", "many"], "--lockstep"),
     (["run", "--executor", "rai"], "did you mean 'ray'"),
     (["run", "--backend", "lop"], "did you mean 'loop'"),
     (["run", "--precision", "fp16"], "unknown precision"),
@@ -434,9 +436,9 @@ def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
     status, said = ENDINGS[how]
     assert driver.returncode == status and said in output and "Traceback" not in output
     if how != "KILL":
-        assert "1 more have a checkpoint. The same command goes on from there." in output
-        (begun,) = ledger.glob("*/checkpoint.bin")
-        assert json.loads((begun.parent / "run.json").read_text())["status"] == "unfinished"
+        begun = list(ledger.glob("*/checkpoint.bin"))  # of a run, or of those in lock-step
+        assert f"{len(begun)} more have a checkpoint. The same command goes on from there." in output and begun
+        assert all(json.loads((one.parent / "run.json").read_text())["status"] == "unfinished" for one in begun)
     there = [p for p in ledger.glob("fed*") if not (p / "checkpoint.bin").exists()]
     finished = {p.name: (p / "run.json").stat().st_mtime_ns for p in there}
     assert 1 <= len(finished) < 4
