@@ -39,6 +39,7 @@ ENTRANTS = {
         "source_is_fair": "reaches fed.model.factory: a client model is applied by net",
         "keeps_nothing_outside": "a run changes torch's random numbers",
         "deterministic": "two runs of the same seed differ",
+        "independent_of_company": "",
         "requests_are_values": "",
         "blind_to_held_out_data": "",
     },
@@ -66,12 +67,16 @@ ENTRANTS = {
     # What is not in the state
     ("outside", "outside_memory"): {
         "deterministic": "two runs of the same seed differ",
+        "independent_of_company": "a run's result depends on which runs are in lock-step with it",
         "requests_are_values": "",
         "blind_to_held_out_data": "",
         "keeps_nothing_outside": "a run changes Memory.best",
     },
     ("outside", "outside_self"): {"resumable": "is state kept elsewhere?"},
-    ("outside", "outside_settings"): {"keeps_nothing_outside": "torch's anomaly mode, torch's random numbers"},
+    ("outside", "outside_settings"): {
+        "keeps_nothing_outside": "torch's anomaly mode, torch's random numbers",
+        "independent_of_company": "",
+    },
     ("outside_data", "outside_data"): {"source_is_fair": "line 5 of outside_data.py imports load_dataset"},
 }
 
