@@ -76,12 +76,24 @@ class UnrecordableError(Exception):
 
 
 def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, Replay]:
-    """``function(*trees)`` and how to have it again. UnrecordableError where that would not be the same function."""
+    """``function(*trees)`` and how to have it again.
+
+    UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in place
+    is put back, so that it can be called as if for the first time.
+    """
     leaves, structure = pytree.tree_flatten(trees)
     inputs = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]  # each an object of its own
+    before = [leaf.clone() if isinstance(leaf, Tensor) else None for leaf in inputs]
     recorder = _Recorder(inputs)
-    with recorder:
-        found = function(*pytree.tree_unflatten(inputs, structure))
+    try:
+        with recorder:
+            found = function(*pytree.tree_unflatten(inputs, structure))
+    except BaseException:
+        if recorder.changes:
+            for leaf, kept in zip(inputs, before, strict=True):
+                if kept is not None:
+                    leaf.copy_(kept)
+        raise
     given, shape = pytree.tree_flatten(found)
     nodes = [recorder.node_of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in given]
     simple = _is_simple(found)
@@ -120,13 +132,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.changes |= func._schema.is_mutable
         found = func(*args, **(kwargs or {}))
         if not all(leaf is None or isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(found)):
             raise UnrecordableError(f"{func} reads a tensor's value")
         taken, named = pytree.tree_map_only(Tensor, self.node_of, (args, kwargs or {}))
         node = self.graph.call_function(func, taken, named)
         node.meta["idle"] = _is_idle(func, args, found)
-        self.changes |= func._schema.is_mutable
         self._enter(found, node)
         return found
 

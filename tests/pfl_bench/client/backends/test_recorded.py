@@ -8,7 +8,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from pfl_bench.client.backends.recorded import UnrecordableError, record
-from pfl_bench.client.backends.traced import _flatten
+from pfl_bench.client.backends.traced import TraceCache, _flatten
 
 HELD = torch.arange(3.0)
 
@@ -70,6 +70,20 @@ def test_what_is_changed_in_place_is_changed_in_the_replay_too():
 def test_a_function_that_reads_values_is_refused(function):
     with pytest.raises(UnrecordableError, match="reads a tensor's value"):
         record(function, (torch.ones(2),))
+
+
+def test_what_was_written_before_a_refusal_is_written_once():
+    """The server's work changes its weights in place; tried as a record and then called, it may not step twice."""
+
+    def step(weights):
+        weights.sub_(1)
+        return weights * weights.max().item()
+
+    cache, weights = TraceCache(warm_calls=0), torch.full((2,), 5.0)
+    for expected in (4.0, 3.0, 2.0):
+        assert cache.call("step", step, weights)[0] == expected**2
+        assert weights.tolist() == [expected] * 2
+    assert not cache.traced
 
 
 def test_idle_and_unneeded_operations_are_left_out():
