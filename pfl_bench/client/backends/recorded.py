@@ -78,8 +78,8 @@ class UnrecordableError(Exception):
 def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, Replay]:
     """``function(*trees)`` and how to have it again.
 
-    UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in place
-    is put back, so that it can be called as if for the first time.
+    UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in
+    place is put back, so that it can be called as if for the first time.
     """
     leaves, structure = pytree.tree_flatten(trees)
     inputs = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]  # each an object of its own
