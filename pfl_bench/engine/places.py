@@ -24,6 +24,11 @@ Company = Callable[[Backend], Backend]
 """How a run in company of others executes what it would execute with a back-end of its own."""
 
 
+def alone(own: Backend) -> Backend:
+    """The company of a run that has none."""
+    return own
+
+
 @dataclass(frozen=True)
 class Place:
     """The clients that share one client model, with their validation and test sets."""
@@ -34,7 +39,7 @@ class Place:
 
 
 def build_groups(
-    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = lambda own: own
+    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = alone
 ) -> tuple[ClientGroup, ...]:
     """One group of training clients per client model, with training samples only; client i has model i modulo their
     number."""
@@ -63,7 +68,7 @@ def build_groups(
 
 
 def build_places(
-    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = lambda own: own
+    spec: RunSpec, dataset: ArrayDataset, partition: Partition, options: Options, company: Company = alone
 ) -> tuple[Place, ...]:
     """The groups with what is evaluated on; samples are as the clients see them (``scenario.shift``)."""
     dataset = shifted(dataset, partition, spec.scenario.shift, spec.seed)

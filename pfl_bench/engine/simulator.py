@@ -27,7 +27,7 @@ from .footprint import state_sizes
 from .meter import BudgetError, Costs
 from .method import Method, Moment
 from .moments import evaluate_moment
-from .places import Company, Place, build_places
+from .places import Company, Place, alone, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
 from .selection import is_selectable, summarise
@@ -44,7 +44,7 @@ def simulate(
     partition: Partition,
     options: Options,
     resume_from: bytes | None = None,
-    company: Company | None = None,
+    company: Company = alone,
 ) -> Iterator[Event]:
     """Execute a run, from a checkpoint if there is one, in company or alone. The last event is its ``RunResult``.
 
@@ -53,7 +53,7 @@ def simulate(
     """
     reset_peak_memory()
     device = torch.device(options.device)
-    places = build_places(spec, dataset, partition, options, *([company] if company else []))
+    places = build_places(spec, dataset, partition, options, company)
     method: Method = METHODS.get(spec.method)(spec.config)
     run = RunState([], Costs())
     try:

@@ -15,7 +15,7 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.engine.method import HOOKS, Method
-from pfl_bench.engine.places import Company
+from pfl_bench.engine.places import Company, alone
 from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
@@ -109,7 +109,7 @@ def as_a_worker() -> Iterator[None]:
         cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[1:]
 
 
-def run_job(job: Job, dataset: ArrayDataset, company: Company | None = None) -> Iterator[Event]:
+def run_job(job: Job, dataset: ArrayDataset, company: Company = alone) -> Iterator[Event]:
     """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
     keep_freed_memory()
     with as_a_worker():
