@@ -1,6 +1,7 @@
 """Dependency directions and sizes that the design fixes."""
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +140,9 @@ def test_a_method_is_one_short_file(path):
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_stay_readable(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250, "split it: one idea per module"
+
+
+def test_the_wheel_has_every_package():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "pfl_bench").rglob("__init__.py")}
+    assert set(listed) == found | {"pfl_bench.methods", "pfl_bench.datasets"}
