@@ -62,6 +62,21 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
 
 
+def with_entries(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """A leaderboard with ``entry`` and ``scenario_hash`` of its rows' runs, and ``group``, by which a run finds its row
+    (``groups``)."""
+    if table.empty:
+        return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
+    names = runs.assign(group=groups(runs)).set_index("run_id")[["entry", "group", "scenario_hash"]]
+    first = table.assign(run_id=table["runs"].str.split(" ").str[0])
+    return first.join(names, on="run_id").drop(columns="run_id")
+
+
+def groups(runs: pd.DataFrame) -> list[str]:
+    """Per run, the leaderboard row that it belongs to."""
+    return ["|".join(map(str, own)) for own in runs[KEYS].itertuples(index=False)]
+
+
 def with_test_error(table: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     """A leaderboard with ``test_error``: the standard error, in points, that the test samples of a run leave to its
     accuracy, mean over the runs of a row; NaN where something else ranks.

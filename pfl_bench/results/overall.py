@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .cells import number
-from .entries import entries
+from .entries import one_name_each
 from .primary import by_primary
 from .statistics.aggregates import aggregate
 from .statistics.common import Common, common, split_edition
@@ -81,22 +81,13 @@ class Overall:
 def overall(runs: pd.DataFrame) -> Overall:
     """From a results frame (``frame.read_runs``); runs that did not finish do not count."""
     done = by_primary(runs[runs["status"] == "finished"])
-    done = done.assign(entry=_one_name_each(done, entries(done)))
+    done = done.assign(entry=one_name_each(done))
     shared = common(done)
     reference = reference_of(shared.runs["entry"].unique()) or ""
     ranks, figures = ranking(done, shared), aggregate(done, reference)
     order = figures["entry"].map(ranks.mean_ranks)
     figures = figures.assign(_rank=order).sort_values(["_rank", "entry"], ignore_index=True).drop(columns="_rank")
     return Overall(shared, ranks, reference, figures)
-
-
-def _one_name_each(runs: pd.DataFrame, names: pd.Series) -> pd.Series:
-    """A configuration that has a variant's name in one scenario has it in those too where it is the only one."""
-    pairs = list(zip(runs["config_hash"], names, strict=True))
-    known = {key: name for key, name in pairs if name.endswith(")")}
-    return pd.Series(
-        [known.get(key, name) if not name.endswith(")") else name for key, name in pairs], index=names.index
-    )
 
 
 def several_scenarios(table: pd.DataFrame) -> bool:

@@ -5,8 +5,8 @@ A look follows from the entry's name alone, so a method has the same colour wher
 the methods of ``PLACES`` have fixed places, any other name one that its hash gives. Where two entries of one picture
 would look alike, the later one by name takes the next free style of its colour, then the next free look.
 
-The first seven colours are Okabe and Ito's, which colour-blind readers can tell apart; dashes and symbols tell the others
-apart. All can be seen on white and on near-black.
+The first seven colours are Okabe and Ito's (their black a grey), which colour-blind readers can tell apart; dashes and
+symbols tell the others apart. All can be seen on white and on near-black.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ PLACES = (
     "fedpac", "fedproto", "gpfl", "fedcp", "feddbe", "fedas", "fedselect", "superfed", "fedcac", "fedalt", "pfedfda",
     "feddecomp", "mr_mtl", "fedsim", "l2gd", "pfedgraph", "apple", "fedyogi", "fedadagrad",
 )  # fmt: skip
-"""Methods with fixed places. Order matters, and nothing is ever taken out: who is added goes to the end. Who is not here
-has a look all the same."""
+"""Methods with fixed places. Order matters, and nothing is ever taken out: who is added goes to the end. Who is not
+here has a look all the same."""
 
 _LOOKS = len(COLOURS) * len(STYLES)
 Look = tuple[int, int]

@@ -50,7 +50,7 @@ def write_tables(
         from pfl_bench.results.report.collect import collect
         from pfl_bench.results.report.page import render
 
-        texts[f"leaderboard.{PAGE}"] = render(collect(folder))
+        texts[f"leaderboard.{PAGE}"] = render(collect(folder, (runs, problems)), table)
     return [write_text(folder / name, text) for name, text in texts.items()]
 
 
