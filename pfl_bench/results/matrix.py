@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell: mean and standard deviation over ``seeds`` runs, percent; None where there are none, and ``why`` says why.
+    """A cell: mean and standard deviation over ``seeds`` runs, percent; None where there is none, and ``why`` says why.
 
     ``of``: how many have a rank. ``marks``: as ``display.marks``.
     """
@@ -49,11 +49,16 @@ class Entry:
     why: str = ""
 
     @property
-    def shade(self) -> int:
-        """0 for the best fifth of the ranks, 4 for the last."""
+    def shade(self) -> int | None:
+        """0 for the best fifth of the ranks, 4 for the last; None without a rank or with nobody else."""
         if self.rank is None or self.of < 2:
-            return 0
-        return min(SHADES - 1, int(SHADES * (self.rank - 1) / (self.of - 1)))
+            return None
+        return min(SHADES - 1, SHADES * (self.rank - 1) // (self.of - 1))
+
+    @property
+    def shade_mark(self) -> tuple[str, ...]:
+        """The shade as a mark: ``shade0``."""
+        return () if self.shade is None else (f"shade{self.shade}",)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,17 @@ class Matrix:
         """The edition that all counting columns have in common, or ""."""
         editions = {column.edition for column in self.counting}
         return next(iter(editions)) if len(editions) == 1 and editions != {FULL} else ""
+
+    @property
+    def missing(self) -> dict[str, list[str]]:
+        """Why cells of counting columns are empty, and which: ``entry in scenario``; alike reasons together."""
+        found: dict[str, list[str]] = {}
+        for column in self.counting:
+            for entry in self.rows:
+                cell = self.cells[entry, column.scenario]
+                if cell.mean is None:
+                    found.setdefault(cell.why, []).append(f"{entry} in {column.title}")
+        return found
 
     def wins(self, entry: str) -> int:
         """In how many counting columns an entry is first, alone or with others."""
