@@ -11,7 +11,7 @@ from pfl_bench.results.statistics.clients import sampling_errors
 from pfl_bench.results.statistics.paired import accuracy_table, best_entry, student_interval
 
 from .columns import BUDGET, keys_of, over_seeds
-from .entries import entries, variants
+from .entries import entries, one_name_each, variants
 from .mixtures import MIXED, mixture
 from .order import by_scenario
 from .primary import by_primary, primaries
@@ -62,12 +62,13 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
 
 
-def with_entries(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """A leaderboard with ``entry`` and ``scenario_hash`` of its rows' runs, and ``group``, by which a run finds its row
-    (``groups``)."""
+def named(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard of a results frame with ``entry`` (the frame's, else ``entries.one_name_each``) and
+    ``scenario_hash`` of its rows, and ``group``, by which a run finds its row (``groups``)."""
     if table.empty:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
-    names = runs.assign(group=groups(runs)).set_index("run_id")[["entry", "group", "scenario_hash"]]
+    own = runs["entry"] if "entry" in runs else one_name_each(runs)
+    names = runs.assign(entry=own, group=groups(runs)).set_index("run_id")[["entry", "group", "scenario_hash"]]
     first = table.assign(run_id=table["runs"].str.split(" ").str[0])
     return first.join(names, on="run_id").drop(columns="run_id")
 

@@ -100,7 +100,7 @@ class Matrix:
 
 
 def matrix(board: pd.DataFrame, over_all: Overall) -> Matrix:
-    """From a leaderboard with ``entry`` (``leaderboard.with_entries``)."""
+    """From a leaderboard with ``entry`` (``leaderboard.named``)."""
     cells, scenarios = {}, list(dict.fromkeys(board["scenario"]))
     chosen = _chosen(scenarios, over_all)
     columns = []

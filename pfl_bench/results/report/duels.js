@@ -5,7 +5,7 @@
   const [first, second] = [byId("first"), byId("second")];
   const ordered = [...rows.filter((entry) => duels.entries.includes(entry))];
   const place = new Map(duels.entries.map((entry, k) => [entry, k]));
-  const signed = (value) => `${value >= 0 ? "+" : ""}${value.toFixed(2)}`;
+  const signed = (value) => (Math.abs(value) < 0.005 ? "0.00" : `${value > 0 ? "+" : ""}${value.toFixed(2)}`);
 
   // One against another in a scenario, from the first one's side; null where they have no seed in common.
   const index = new Map(Object.entries(duels.scenarios).map(([scenario, pairs]) => [scenario, new Map(pairs.map((pair) => [pair[0] * duels.entries.length + pair[1], pair]))]));

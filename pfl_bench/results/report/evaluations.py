@@ -25,7 +25,7 @@ def evaluations(history: pd.DataFrame) -> dict[str, list[dict[str, Any]]] | None
         found.setdefault(str(scenario), []).append(
             {
                 "entry": str(entry),
-                "seed": int(seed),
+                "seed": int(str(seed)),
                 "visits": np.asarray(own["visits"], dtype=int).tolist(),
                 "mb": numbers(own["bytes"]),
                 "accuracy": numbers(own["accuracy"]),

@@ -2,6 +2,7 @@
 (() => {
   const { data: { figures, looks, evaluations }, all, byId, element, state, onChange, download } = report;
   const MANY = 12;  // more entries than this cannot be told apart by colour
+  const BANDS = 5;  // and more bands than this hide each other
   const PAPER = 640;
   // Named one by one: Plotly's own choice of buttons includes one that uploads the chart.
   const BUTTONS = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
@@ -20,7 +21,8 @@
   const everyRun = (plot, scenario) => {
     const axis = { "curves-visits": "visits", "curves-bytes": "mb" }[plot.dataset.figure];
     if (!axis || !evaluations || !checked("every-run")) return [];
-    return (evaluations[scenario] || []).map((run) => ({
+    const moving = (run) => axis === "visits" || run.mb.some((moved) => moved > 0);
+    return (evaluations[scenario] || []).filter(moving).map((run) => ({
       type: "scatter", mode: "lines", meta: run.entry, name: `${escaped(run.entry)}, seed ${run.seed}`, x: run[axis], y: run.accuracy,
       line: { color: looks[run.entry].color, width: 0.8 }, opacity: 0.5, showlegend: false,
     }));
@@ -36,8 +38,9 @@
   const looked = (trace, names, pointed) => {
     if (trace.meta === undefined || trace.type === "box") return trace;
     if (trace.meta === pointed && trace.mode === "lines" && trace.fill === undefined) return { ...trace, line: { ...trace.line, width: 4 } };
-    if (names.includes(trace.meta)) return trace;
-    if (trace.fill !== undefined) return { ...trace, visible: false };
+    const shown = names.includes(trace.meta);
+    if (trace.fill !== undefined) return { ...trace, visible: shown && (names.length <= BANDS || trace.meta === pointed) };
+    if (shown) return trace;
     const grey = style("--faint");
     return { ...trace, line: { ...trace.line, color: grey, width: 1, dash: "solid" }, marker: { ...trace.marker, color: grey } };
   };
@@ -134,14 +137,19 @@
 
   // Paper is white and has no window to scroll: everything is drawn, in light colours.
   let theme = "automatic";
+  const closed = () => all("main details:not(#all-pairs):not([open])");
+  let opened = [];
   window.addEventListener("beforeprint", () => {
     theme = report.theme();
     printing = true;
     plots.forEach((plot) => plot.panels.forEach((panel) => seen.add(panel)));
+    opened = closed();
+    opened.forEach((each) => { each.open = true; });
     report.setTheme("light");
   });
   window.addEventListener("afterprint", () => {
     printing = false;
+    opened.forEach((each) => { each.open = false; });
     report.setTheme(theme);
   });
 

@@ -43,6 +43,9 @@ def curves(points: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: P
     parts = dict(iter(points.groupby("entry")))
     for entry in sorted(ends, key=lambda entry: (-ends[entry], entry)):
         own = thinned(parts[entry])
+        if axis == "bytes" and not own["bytes"].any():
+            traces.append(_level(entry, ends[entry], points["bytes"], palette))
+            continue
         xs = numbers(own[axis])
         shared = {"meta": entry, "legendgroup": entry, "mode": "lines", "type": "scatter"}
         if own["seeds"].iloc[0] > 1:
@@ -52,16 +55,36 @@ def curves(points: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: P
                  "fillcolor": faded(palette.colour(entry)), "hoverinfo": "skip", "showlegend": False}
             )  # fmt: skip
         traces.append({**shared, "name": entry, "x": xs, "y": numbers(own["mean"]), "line": palette.line(entry)})
-    for (entry, seed), rows in with_megabytes(unfinished).groupby(["entry", "seed"], sort=True):
+    for (name, seed), rows in with_megabytes(unfinished).groupby(["entry", "seed"], sort=True):
         own = thinned(rows)
         traces.append(
-            {"meta": entry, "type": "scatter", "mode": "lines", "opacity": 0.6,
-             "name": f"{entry}, seed {seed} (unfinished)", "x": numbers(own[axis]), "y": numbers(own["accuracy"]),
-             "line": {"color": palette.colour(str(entry)), "dash": "dot", "width": 1}}
+            {"meta": name, "type": "scatter", "mode": "lines", "opacity": 0.6,
+             "name": f"{name}, seed {seed} (unfinished)", "x": numbers(own[axis]), "y": numbers(own["accuracy"]),
+             "line": {"color": palette.colour(str(name)), "dash": "dot", "width": 1}}
         )  # fmt: skip
-    bounds, note = contest(ends)
+    bounds, note = contest(ends, float(points["mean"].max()))
     title = "client visits" if axis == "visits" else "MB moved, down and up"
-    return {**figure_of(traces, title, what, leaders(ends), note), "contest": bounds}
+    figure = figure_of(traces, title, what, leaders(ends), note)
+    if axis == "bytes" and _wide(points.groupby("entry")["bytes"].max()):
+        figure["layout"]["xaxis"]["type"] = "log"
+    return {**figure, "contest": bounds}
+
+
+def _level(entry: str, accuracy: float, costs: pd.Series, palette: Palette) -> dict[str, Any]:
+    """Who moves nothing has no curve over bytes: a line at the last accuracy."""
+    paid = costs[costs > 0]
+    return {
+        "type": "scatter", "mode": "lines", "meta": entry, "name": f"{entry} (moves nothing)",
+        "x": numbers([paid.min(), paid.max()] if len(paid) else [0, 1]), "y": numbers([accuracy] * 2),
+        "line": palette.line(entry),
+    }  # fmt: skip
+
+
+def _wide(costs: pd.Series | np.ndarray) -> bool:
+    """Whether costs are too far apart for a linear axis."""
+    paid = np.asarray(costs, dtype=float)
+    paid = paid[paid > 0]
+    return bool(len(paid)) and bool(paid.max() > WIDE * paid.min())
 
 
 def with_megabytes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +95,7 @@ def with_megabytes(rows: pd.DataFrame) -> pd.DataFrame:
 def distributions(for_whom: pd.DataFrame, palette: Palette) -> Figure:
     """Accuracy over clients in one scenario: box between quartiles, whiskers at deciles, a point at the worst."""
     traces: list[dict[str, Any]] = []
-    for row in for_whom.sort_values("q50").to_dict("records"):
+    for row in for_whom.sort_values(["q50", "q25", "worst_decile"]).to_dict("records"):
         entry, position = row["entry"], [row["entry"]]
         traces.append(
             {"type": "box", "orientation": "h", "meta": entry, "name": entry, "y": position, "q1": [row["q25"]],
@@ -100,9 +123,8 @@ def pareto(table: pd.DataFrame, palette: Palette, what: str = YLABEL) -> Figure:
     gain = done["accuracy_mean"].to_numpy(float)
     order = np.argsort(cost, kind="stable")
     front = order[pareto_front(cost, gain)[order]] if len(done) else order
-    paid = cost[cost > 0]
-    wide = bool(len(paid)) and paid.max() > WIDE * paid.min()
-    places = np.where(cost > 0, cost, paid.min() / 2) if wide else cost
+    wide = _wide(cost)
+    places = np.where(cost > 0, cost, cost[cost > 0].min() / 2) if wide else cost
     traces: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines", "name": "front", "x": numbers(places[front]), "y": numbers(gain[front]),
          "line": {"shape": "hv", "width": 1, "color": GREY}, "hoverinfo": "skip"}

@@ -11,8 +11,9 @@ from pfl_bench.results.statistics.ranks import Ranking
 
 from . import figures
 from .collect import Results
+from .plotting import Figure
 
-ByScenario = dict[str, figures.Figure | None]
+ByScenario = dict[str, Figure | None]
 NAMES = ("curves-visits", "curves-bytes", "distributions", "pareto", "novel", "partition")
 
 
@@ -49,9 +50,7 @@ def _of(frame: pd.DataFrame, scenario: str) -> pd.DataFrame:
     return frame[frame["scenario"] == scenario]
 
 
-def _curves(
-    history: pd.DataFrame | None, runs: pd.DataFrame, palette: Palette, what: str
-) -> dict[str, figures.Figure | None]:
+def _curves(history: pd.DataFrame | None, runs: pd.DataFrame, palette: Palette, what: str) -> dict[str, Figure | None]:
     names = {"curves-visits": "visits", "curves-bytes": "bytes"}
     if history is None:
         return dict.fromkeys(names)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from pfl_bench.metrics import PRIMARY
 from pfl_bench.results.headline import headline
-from pfl_bench.results.leaderboard import groups, leaderboard, with_entries, with_test_error
+from pfl_bench.results.leaderboard import groups, leaderboard, named, with_test_error
 from pfl_bench.results.matrix import cell_text, matrix
 from pfl_bench.results.notes import of_rows
 from pfl_bench.results.overall import overall
@@ -46,7 +46,7 @@ def render(results: Results, table: pd.DataFrame | None = None) -> str:
     from plotly.offline import get_plotlyjs
 
     done = finished(results)
-    board = with_entries(leaderboard(results.runs) if table is None else table, results.runs)
+    board = named(leaderboard(results.runs) if table is None else table, results.runs)
     board = with_test_error(board, results.clients)
     over_all = overall(results.runs)
     accuracies = {scenario: accuracy_table(done.runs, scenario) for scenario in dict.fromkeys(done.runs["scenario"])}

@@ -38,9 +38,9 @@ def leaders(scores: Mapping[str, float]) -> list[str]:
     return [entry for place, entry in enumerate(ordered) if place < LEADERS or entry in REFERENCES]
 
 
-def contest(ends: Mapping[str, float]) -> tuple[list[float], str]:
+def contest(ends: Mapping[str, float], highest: float | None = None) -> tuple[list[float], str]:
     """A range of the ordinate that shows those who compete, from the entries' last scores in percent, and who lies
-    below it; [] where there is nothing to show.
+    below it; [] where there is nothing to show. ``highest``: the highest score on the way, where it may be above them.
 
     It reaches as far below the third quarter of them as half of their distance to the best, and not beyond 0 and 100.
     """
@@ -49,7 +49,8 @@ def contest(ends: Mapping[str, float]) -> tuple[list[float], str]:
         return [], ""
     top, low = float(values.max()), float(np.quantile(values, 0.25))
     spread = max(top - low, 1.0)
-    bounds = [max(0.0, low - 0.5 * spread), min(100.5, top + 0.15 * spread)]
+    peak = max(top, highest or top)
+    bounds = [max(0.0, low - 0.5 * spread), max(peak, min(100.5, peak + 0.1 * spread))]
     under = sorted((entry for entry in ends if ends[entry] < bounds[0]), key=lambda entry: -ends[entry])
     told = ", ".join(f"{entry} ({ends[entry]:.2f})" for entry in under)
     return [rounded(bound) or 0.0 for bound in bounds], f"Below what is shown: {told}." if under else ""

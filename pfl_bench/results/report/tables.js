@@ -77,6 +77,7 @@
     const open = button.getAttribute("aria-expanded") === "true";
     closeDetails(button.closest("table"));
     if (!open) openDetails(button);
+    fit();
   }));
 
   // Where a permanent link leads: to a cell's runs, or to a method's row.

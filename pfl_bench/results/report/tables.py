@@ -48,7 +48,7 @@ class Table:
 
 
 def leaderboard_table(table: pd.DataFrame, grid: Matrix) -> Table:
-    """The rows of ``leaderboard.leaderboard`` (with ``entry``), scenario by scenario, shaded by rank as in the matrix."""
+    """The rows of ``leaderboard.leaderboard`` (with ``entry``), scenario by scenario, shaded by rank as the matrix."""
     shown, rows = report_columns(table), []
     accuracy = place_of(ACCURACY, shown)
     for _, part in table.groupby(["scenario", "scenario_hash"], sort=False):
@@ -141,7 +141,9 @@ def aggregates_table(over_all: Overall) -> Table:
         )
         for row in over_all.aggregates.to_dict("records")
     ]
-    return Table("aggregates", "Over all scenarios: what these methods have in common.", columns, rows)
+    count = len(over_all.shared.editions)
+    caption = f"Over the {count} scenarios that these methods have in common." if count > 1 else "Over seeds."
+    return Table("aggregates", caption, columns, rows)
 
 
 def for_whom_table(frame: pd.DataFrame) -> Table:
@@ -184,12 +186,15 @@ def costs_table(frame: pd.DataFrame) -> Table:
 def _plain(
     name: str, caption: str, columns: Sequence[Heading], frame: pd.DataFrame, figures: Sequence[tuple[str, int]]
 ) -> Table:
+    """Within a scenario the best by the first figure are on top."""
+    first, falls = figures[0][0], columns[1].better == "higher"
     rows = [
         TableRow(
             row["scenario"],
             row["entry"],
             [Cell(row["entry"]), *(number(row[name], digits) for name, digits in figures)],
         )
-        for row in frame.to_dict("records")
+        for _, part in frame.groupby("scenario", sort=False)
+        for row in part.sort_values(first, ascending=not falls, kind="stable").to_dict("records")
     ]
     return Table(name, caption, columns, rows)
