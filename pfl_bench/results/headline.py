@@ -61,7 +61,7 @@ def _of_one(scored: pd.DataFrame) -> tuple[str, str]:
     if not tied and not worse:
         return ahead, f"Untested: {untested(scored).removeprefix('Not tested against the best: ') or 'no test'}"
     real = "Yes" if not tied and worse == others else "No" if not worse else "Partly"
-    told = f"{real}: {worse} of the {others} others are significantly worse, {tied} are not"
+    told = f"{real}: {worse} of {counted(others, 'other')} {_be(worse)} significantly worse, {tied} {_be(tied)} not"
     rest = others - tied - worse
     told += f", {rest} could not be tested" if rest else ""
     return ahead, f"{told} (95 % confidence set of the best, sign flips over seeds)."
@@ -92,13 +92,12 @@ def _whether(best: str, others: int, table: Matrix, over_all: Overall) -> str:
         for e, mean in ranks.mean_ranks.items()
         if e != best and mean - ranks.mean_ranks[best] <= ranks.critical_difference
     ]
-    how = f"Nemenyi's test, critical difference {ranks.critical_difference:.2f}"
-    if not near:
-        return f"Yes: all {others} others have significantly worse ranks ({how})."
-    told = f"not told apart from {_listed(near)}"
+    how = f"(Nemenyi's test, critical difference {ranks.critical_difference:.2f})"
+    told = f"not told apart from {_listed(near)} {how}." if near else ""
     if len(near) == others:
-        return f"No: it is {told} ({how})."
-    return f"Partly: its ranks are significantly better than those of {others - len(near)} others, but {told} ({how})."
+        return f"No: it is {told}"
+    better = f"its ranks are significantly better than those of {counted(others - len(near), 'other')}"
+    return f"Partly: {better}, but {told}" if near else f"Yes: {better}, which is all {how}."
 
 
 def _within(scored: pd.DataFrame) -> str:
@@ -119,6 +118,10 @@ def _listed(names: Sequence[str]) -> str:
     if rest:
         return f"{', '.join(shown)} and {rest} more"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def counted(number: int, what: str) -> str:

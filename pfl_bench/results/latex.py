@@ -125,8 +125,9 @@ def _comments(notes: Iterable[str]) -> list[str]:
 def _tables(first: _Column, rest: Sequence[_Column]) -> list[str]:
     """As many tables as it takes, ``first`` in front of each."""
     groups: list[list[_Column]] = [[]]
+    room = max(COLUMN - first.width, COLUMN / 2)  # beside very long names nothing would fit
     for column in rest:
-        if groups[-1] and first.width + sum(each.width for each in groups[-1]) + column.width > COLUMN:
+        if groups[-1] and sum(each.width for each in groups[-1]) + column.width > room:
             groups.append([])
         groups[-1].append(column)
     return [line for group in groups for line in _tabular([first, *group])]

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,30 +18,67 @@ from .latex import matrix_to_latex
 from .leaderboard import leaderboard, named, with_test_error
 from .matrix import matrix
 from .notes import Problem, left_out, of_scenarios
-from .overall import overall, several_scenarios, to_markdown
+from .overall import Overall, overall, several_scenarios, to_markdown
 from .render import FORMATS, to_csv
 from .run_tables import read_clients
 
+if TYPE_CHECKING:
+    from .report.collect import Results
+
 FIGURES = "figures"
+"""The folder of pictures in a suite's."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A results folder whose tables are written together: what several of them need is read and computed once."""
+
+    folder: Path
+    runs: pd.DataFrame
+    table: pd.DataFrame
+    problems: Sequence[Problem]
+
+    @cached_property
+    def results(self) -> "Results":
+        from .report.collect import collect
+
+        return collect(self.folder, (self.runs, self.problems))
+
+    @cached_property
+    def clients(self) -> pd.DataFrame:
+        known = "results" in self.__dict__
+        return self.results.clients if known else read_clients(self.folder, self.runs)[0]
+
+    @cached_property
+    def over_all(self) -> Overall:
+        return overall(self.runs)
+
+    def text(self, name: str) -> str:
+        if name == "csv":
+            return to_csv(self.table)
+        if name == PAGE:
+            from .report.page import render
+
+            return render(self.results, self.table, self.over_all)
+        text = FORMATS[name](with_test_error(self.table, self.clients))
+        several = several_scenarios(self.table)
+        if name == "tex":
+            return self._matrix() + text if several else text
+        text += "\n" + to_markdown(self.over_all) if several else ""
+        notes = [*of_scenarios(self.table), *left_out(self.problems)]
+        return text + "".join(f"\n{for_markdown(note)}\n" for note in notes)
+
+    def _matrix(self) -> str:
+        return matrix_to_latex(matrix(named(self.table, self.runs), self.over_all)) + "\n"
 
 
 def table_text(
     name: str, folder: Path, runs: pd.DataFrame, table: pd.DataFrame, problems: Sequence[Problem] = ()
 ) -> str:
-    """The leaderboard of a folder in one of ``FORMATS``. What is made to be read has the error of the test samples;
-    LaTeX begins with methods x scenarios, and Markdown ends with what may be said over all scenarios and what was left
-    out."""
-    if name == "csv":
-        return to_csv(table)
-    text = FORMATS[name](with_test_error(table, read_clients(folder, runs)[0]))
-    if name == "tex":
-        front = matrix_to_latex(matrix(named(table, runs), overall(runs))) if several_scenarios(table) else ""
-        return f"{front}\n{text}" if front else text
-    if name != "md":
-        return text
-    notes = [*of_scenarios(table), *left_out(problems)]
-    text += "\n" + to_markdown(overall(runs)) if several_scenarios(table) else ""
-    return text + "".join(f"\n{for_markdown(note)}\n" for note in notes)
+    """The leaderboard of a folder in one of ``FORMATS``, or its page. What is made to be read has the error of the test
+    samples; LaTeX begins with methods x scenarios, and Markdown ends with what may be said over all scenarios and what
+    was left out."""
+    return _Source(folder, runs, table, problems).text(name)
 
 
 def stale(folder: Path) -> list[str]:
@@ -52,20 +91,16 @@ def write_tables(
 ) -> list[Path]:
     """Write ``leaderboard.<format>`` and ``runs.csv``, and of ``PICTURES`` the report's figures below ``figures``. An
     OSError (a full disk) leaves no half file."""
+    source = _Source(folder, runs, table, problems)
     pictures = [name for name in formats if name in PICTURES]
-    tables = [name for name in formats if name not in (PAGE, *PICTURES)]
-    texts = {f"leaderboard.{name}": table_text(name, folder, runs, table, problems) for name in tables}
-    texts["runs.csv"] = to_csv(runs)
+    first = sorted(set(formats) - set(pictures), key=lambda name: name != PAGE)  # it reads what others need too
+    made = {name: source.text(name) for name in first}
+    texts = {f"leaderboard.{name}": made[name] for name in formats if name in made} | {"runs.csv": to_csv(runs)}
     files: dict[str, bytes] = {}
-    if PAGE in formats or pictures:
-        from pfl_bench.results.report.collect import collect
-        from pfl_bench.results.report.drawing import pictures_of
-        from pfl_bench.results.report.page import render
+    if pictures:
+        from .report.drawing import pictures_of
 
-        results = collect(folder, (runs, problems))
-        if PAGE in formats:
-            texts[f"leaderboard.{PAGE}"] = render(results, table)
-        files = pictures_of(results, table, pictures)
+        files = pictures_of(source.results, table, pictures)
     written = [write_text(folder / name, text) for name, text in texts.items()]
     return [*written, *_write_figures(folder / FIGURES, files)]
 

@@ -49,6 +49,7 @@
         .forEach((text) => { element("td", String(text), row).className = "number"; });
     }
     byId("duel-sum").textContent = one === other ? "" : `${one} against ${other}: ${sum.win} won, ${sum.tie} tied, ${sum.loss} lost, ${sum.untested} untested; its mean is ahead in ${sum.ahead} and behind in ${sum.behind}.`;
+    report.fit();
   };
 
   const showSquare = () => {

@@ -15,9 +15,10 @@ MOST_EVALUATIONS = 60_000
 def evaluations(history: pd.DataFrame) -> dict[str, list[dict[str, Any]]] | None:
     """By scenario, its runs: ``entry``, ``seed``, and per evaluation on test data ``visits``, ``mb`` moved so far, and
     ``accuracy``. None if there are more than ``MOST_EVALUATIONS``."""
-    tested = history[history["split"] == "test"]
-    if len(tested) > MOST_EVALUATIONS:
+    on_test = history["split"] == "test"
+    if on_test.sum() > MOST_EVALUATIONS:
         return None
+    tested = history[on_test]
     found: dict[str, list[dict[str, Any]]] = {}
     for (scenario, entry, seed, _), own in with_megabytes(tested).groupby(
         ["scenario", "entry", "seed", "run_id"], sort=True

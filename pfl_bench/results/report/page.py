@@ -17,7 +17,7 @@ from pfl_bench.results.headline import headline
 from pfl_bench.results.leaderboard import groups, leaderboard, named, with_test_error
 from pfl_bench.results.matrix import cell_text, matrix
 from pfl_bench.results.notes import of_rows
-from pfl_bench.results.overall import overall
+from pfl_bench.results.overall import Overall, overall
 from pfl_bench.results.palette import Palette
 from pfl_bench.results.primary import primaries
 from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
@@ -38,17 +38,17 @@ SCRIPTS = ("state.js", "tables.js", "figures.js", "duels.js")
 """In this order, as one script."""
 
 
-def render(results: Results, table: pd.DataFrame | None = None) -> str:
+def render(results: Results, table: pd.DataFrame | None = None, over_all: Overall | None = None) -> str:
     """The page as text. Needs nothing but a browser: style, script, plotting library and data are in it.
 
-    ``table``: the leaderboard of the same runs, where it is known already.
+    ``table``, ``over_all``: of the same runs, where they are known already.
     """
     from plotly.offline import get_plotlyjs
 
     done = finished(results)
     board = named(leaderboard(results.runs) if table is None else table, results.runs)
     board = with_test_error(board, results.clients)
-    over_all = overall(results.runs)
+    over_all = overall(results.runs) if over_all is None else over_all
     accuracies = {scenario: accuracy_table(done.runs, scenario) for scenario in dict.fromkeys(done.runs["scenario"])}
     comparisons = _comparisons(accuracies)
     grid, shares, palette = matrix(board, over_all), for_whom(done.clients), Palette(results.runs["entry"])

@@ -83,7 +83,7 @@ def test_figures_say_what_the_runs_say(folder, page):
     mean = runs[(runs["method"] == "ditto") & (runs["scenario"] == "sc-v1")]["accuracy"].mean()
     assert curve["x"] == [30, 60, 100] and curve["y"][-1] == pytest.approx(mean, rel=1e-4)
     bytes_ = next(t for t in figures["curves-bytes"]["sc-v1"]["data"] if t.get("name") == "ditto")
-    assert bytes_["x"][-1] == 3_000_000
+    assert bytes_["x"][-1] == 3.0, "MB"
     heat = figures["partition"]["sc-v1"]["data"][0]
     assert np.array(heat["z"])[2].tolist() == [20, 21, 22]
     novel = figures["novel"]["sc-v1"]["data"][0]
@@ -94,9 +94,9 @@ def test_the_partition_picture_counts_who_is_tested_on_classes_it_never_sees():
     holdings = pd.DataFrame(
         [(0, 0, 5, 1), (0, 1, 0, 2), (1, 0, 7, 3), (1, 1, 4, 0)], columns=["client", "label", "train", "test"]
     )
-    title = figures.partition(holdings)["layout"]["title"]["text"]
-    assert title.startswith("1 of 2 clients") and "(2 of 6 test samples)" in title
-    assert "title" not in figures.partition(holdings[holdings["train"] > 0])["layout"]
+    note = figures.partition(holdings)["note"]
+    assert note.startswith("1 of 2 clients") and "(2 of 6 test samples)" in note
+    assert not figures.partition(holdings[holdings["train"] > 0])["note"]
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
