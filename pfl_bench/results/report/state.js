@@ -45,7 +45,7 @@ const report = (() => {
   // #scenario=S, #method=M, #scenario=S&method=M (a cell), and only=M for each method that is kept.
   const follow = (first = false) => {
     const text = location.hash.slice(1);
-    if (!text.includes("=")) return;
+    if (text && !text.includes("=")) return;  // a section
     const query = new URLSearchParams(text);
     const [where, who, only] = [query.get("scenario") || "", query.get("method") || "", query.getAll("only")];
     const strangers = [where && !scenarios.includes(where) ? where : "", ...[who, ...only].filter((name) => name && !entries.includes(name))].filter(Boolean);
