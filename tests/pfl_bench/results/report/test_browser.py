@@ -192,14 +192,23 @@ def test_theme_goes_round(page):
     assert button.inner_text() == "Theme: automatic"
 
 
-@pytest.mark.parametrize("width", [390, 1300])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_the_screen(browser, file, width, scheme):
-    opened = Opened(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
-    dark = opened.page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
-    assert dark == (scheme == "dark") and opened.errors == []
-    opened.page.close()
+def test_fits_the_screen_in_light_and_dark(page):
+    for width in (390, 1300):
+        page.set_viewport_size({"width": width, "height": 800})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+            assert dark == (scheme == "dark")
+        page.locator("#leaderboard button.runs").first.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "with the runs of a row too"
+
+
+def test_on_a_narrow_screen_accuracies_are_in_sight(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    for table in ("matrix", "leaderboard"):
+        box = page.locator(f"#{table} td[data-value]:visible").first.bounding_box()
+        assert box["x"] + box["width"] <= 390
 
 
 def test_can_be_used_with_the_keyboard_alone(page):
