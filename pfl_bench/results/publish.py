@@ -93,6 +93,8 @@ def write_tables(
     OSError (a full disk) leaves no half file."""
     source = _Source(folder, runs, table, problems)
     pictures = [name for name in formats if name in PICTURES]
+    if pictures and (folder / FIGURES).is_symlink():
+        raise RequestError(f"{folder / FIGURES} is a link; figures are only written into the results folder itself")
     first = sorted(set(formats) - set(pictures), key=lambda name: name != PAGE)  # it reads what others need too
     made = {name: source.text(name) for name in first}
     texts = {f"leaderboard.{name}": made[name] for name in formats if name in made} | {"runs.csv": to_csv(runs)}
@@ -108,8 +110,6 @@ def write_tables(
 def _write_figures(place: Path, files: Mapping[str, bytes]) -> list[Path]:
     if not files:
         return []
-    if place.is_symlink():
-        raise RequestError(f"{place} is a link; figures are only written into the results folder itself")
     place.mkdir(exist_ok=True)
     return [write_bytes(place / name, content) for name, content in files.items()]
 

@@ -7,8 +7,9 @@ import pytest
 
 from pfl_bench.results.escapes import for_csv, for_latex, for_markdown, for_plotly
 from pfl_bench.results.frame import read_runs
+from pfl_bench.results.latex import to_latex
 from pfl_bench.results.leaderboard import leaderboard
-from pfl_bench.results.render import to_csv, to_latex, to_markdown
+from pfl_bench.results.render import to_csv, to_markdown
 from tests.ledgers import folder_with, record
 
 NASTY = "=1+1|[a](http://b) <img src=x> www.b.c `x` \x1b]0;t\x07 \u202e \ud800 \\\\input{x} & % # $ _x_ ^ ~ *y*\nz"

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pfl_bench.results.display import marks, text_columns, texts
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import read_runs, scan_runs
+from pfl_bench.results.latex import to_latex
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
 from pfl_bench.results.notes import left_out
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.publish import publish
-from pfl_bench.results.render import to_csv, to_latex, to_markdown
+from pfl_bench.results.render import to_csv, to_markdown
 from pfl_bench.results.statistics.paired import accuracy_table
 from pfl_bench.results.statistics.ranks import scenario_means
 from tests.ledgers import folder_with, id_of, record
