@@ -73,12 +73,32 @@ def load(request: DataRequest) -> ArrayDataset:
     kept = {key: value for key, value in options.items() if key not in ("length", "vocabulary")}
     digest = hashlib.sha256(repr((name, sorted(kept.items()))).encode()).hexdigest()[:12]
     whole = f"hf:{request.argument}"
-    arrays = stored_arrays(
-        f"hf-{name.replace('/', '--')}-{digest}", replace(request, argument=""), fetch, files, asked=whole
-    )
-    revision = str(arrays["revision"])
-    notes = [f"revision {revision}" if revision else f"read from the files in {folder}, whose revision nobody knows"]
-    return _dataset(whole, arrays, length, vocabulary, notes)
+
+    def dataset(arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
+        revision = str(arrays["revision"])
+        notes = [
+            f"revision {revision}" if revision else f"read from the files in {folder}, whose revision nobody knows"
+        ]
+        _refuse_without_meaning(options, arrays, revision)
+        return _dataset(whole, arrays, length, vocabulary, notes)
+
+    return dataset(stored_arrays(
+        f"hf-{name.replace('/', '--')}-{digest}", replace(request, argument=""), fetch, files, check=dataset,
+        asked=whole,
+    ))  # fmt: skip
+
+
+def _refuse_without_meaning(options: Mapping[str, str], arrays: Mapping[str, np.ndarray], revision: str) -> None:
+    """RequestError for an option that changes nothing for such samples, or such files."""
+    for key, needed, what in (
+        ("size", "train_images" in arrays, "samples that are no pictures"),
+        ("length", "train_codes" in arrays, "samples that are no texts"),
+        ("vocabulary", "train_codes" in arrays, "samples that are no texts"),
+        ("revision", bool(revision), "files in the data directory, whose revision nobody knows"),
+        ("config", bool(revision), "files in the data directory, which are what they are"),
+    ):
+        if key in options and not needed:
+            raise RequestError(f"hf: {key}={shown(options[key])} has no meaning for {what}; leave it out")
 
 
 def _of_files(files: list[Path]) -> Frames:

@@ -54,6 +54,15 @@ class Harm:
         return print, ("harm",)
 
 
+def odd_values(good):
+    x = good["x"]
+    return {
+        "missing": {**good, "x": np.where(np.arange(4)[:, None, None, None] == 2, np.nan, x)},
+        "infinite": {**good, "x": x + np.inf}, "names": {**good, "y": np.asarray(list("abcd"))},
+        "negative": {**good, "y": good["y"] - 1}, "fractions": {**good, "y": good["y"] / 3},
+    }  # fmt: skip
+
+
 def broken(case, folder):
     path = folder / "train" / "1.npz"
     good = {"x": np.zeros((4, 1, 6, 6), np.float32), "y": np.arange(4)}
@@ -64,6 +73,8 @@ def broken(case, folder):
     }  # fmt: skip
     if case in changes:
         np.savez(path, data=np.asarray(changes[case], dtype=object) if case == "no dictionary" else changes[case])
+    elif case in odd_values(good):
+        np.savez(path, data=odd_values(good)[case])
     elif case == "other key":
         np.savez(path, images=good["x"])
     elif case == "array":
@@ -84,7 +95,12 @@ def broken(case, folder):
 BROKEN = {
     "no x": "no dictionary with x and y", "no dictionary": "no dictionary with x and y",
     "labels short": r"y has shape \(2,\)",
-    "other shape": "samples differ in shape", "texts": "texts come as pairs", "harmful": "print, which is not read",
+    "other shape": r"train/1\.npz: samples differ in shape: \(1, 5, 6\), and \(1, 6, 6\) of client 0",
+    "missing": r"train/1\.npz: x of sample 2 has missing", "infinite": r"train/1\.npz: x of sample 0 has missing",
+    "names": r"train/1\.npz: y must be whole numbers from 0, found <U1",
+    "negative": r"train/1\.npz: y must be whole numbers from 0, found int64 -1",
+    "fractions": r"train/1\.npz: y must be whole numbers from 0, found float64",
+    "texts": "texts come as pairs", "harmful": "print, which is not read",
     "other key": "is not readable", "array": "not a dictionary of arrays", "lonely": "client 1 of",
     "named": "bob.npz is no client", "cut": "is not readable", "bare pickle": "is not readable",
     "no clients": "has no 0.npz",
