@@ -62,11 +62,12 @@ def feature_columns(name: str, frame: Any, options: Mapping[str, str]) -> list[s
         raise RequestError(f"{name}: column {shown(min(both))} is a feature and something else")
     if not wanted:
         raise RequestError(f"{name}: no column is left to be a feature")
-    nameless = next((column for column in rest if UNNAMED.fullmatch(column.strip())), None)
-    if nameless is not None and "features" not in options:
+    nameless = [column for column in rest if UNNAMED.fullmatch(column.strip())]
+    if nameless and "features" not in options:
         raise RequestError(
-            f"{name}: column {list(frame.columns).index(nameless) + 1} has no name ({shown(nameless)}): most such "
-            f"columns number the rows and are no feature; leave it out with drop={nameless}, or give it a name"
+            f"{name}: column {list(frame.columns).index(nameless[0]) + 1} has no name ({shown(nameless[0])}): most "
+            f"such columns number the rows and are no feature; add drop={','.join([*dropped, *nameless])[:200]} to "
+            "the request, or give it a name"
         )
     return wanted
 

@@ -68,7 +68,7 @@ def dataset_of_table(
 def _refuse_without_meaning(name: str, options: Mapping[str, str]) -> None:
     """RequestError for an option that another one makes void."""
     for key, other, advice in (
-        ("order", "split", "the file names the parts; leave the column out with drop="),
+        ("order", "split", f"the file names the parts; leave the column out with drop={options.get('order', '')[:40]}"),
         ("drop", "features", "that names all columns that are used"),
     ):
         if key in options and other in options:

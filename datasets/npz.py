@@ -63,10 +63,7 @@ def load(request: DataRequest) -> ArrayDataset:
     kind = options.get("kind") or _kind(content, first)
     _refuse_without_meaning(name, kind, options, first)
     if content == "inputs" and "kind" not in options and first is not None:
-        others = " or ".join(other for other in KINDS if other != kind)
-        notes.append(
-            f"samples of shape {first.shape[1:]}, {first.dtype}, are read as kind={kind}; ?kind= says {others}"
-        )
+        notes += _guessed(kind, first)
     found = {
         f"{part}_{'images' if kind == 'image' else 'inputs'}": _laid_out(part, values, kind, notes)
         for part in splits
@@ -119,6 +116,14 @@ def _kind(content: str, values: np.ndarray | None) -> str:
     if values.dtype == np.uint8 and values.ndim in (3, 4):
         return "image"
     return {2: "table", 3: "series"}.get(values.ndim, "image")
+
+
+def _guessed(kind: str, values: np.ndarray) -> list[str]:
+    """A note where the arrays could be of another kind, too."""
+    possible = {2: ("table", "tokens"), 3: ("image", "series")}.get(values.ndim, ())
+    others = [other for other in possible if other != kind and (other != "tokens" or values.dtype.kind in "iu")]
+    said = f"samples of shape {values.shape[1:]}, {values.dtype}, are read as kind={kind}"
+    return [f"{said}; if they are not, add kind={others[0]} to the request"] if others else []
 
 
 def _refuse_without_meaning(name: str, kind: str, options: dict[str, str], values: np.ndarray | None) -> None:

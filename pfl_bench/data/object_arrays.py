@@ -62,9 +62,8 @@ def read_object(path: Path, key: str, source: str) -> Any:
 def read_texts(path: Path, key: str, source: str) -> np.ndarray:
     """An array of Python objects that are all texts, as an array of texts; RequestError for other objects."""
     found = np.asarray(read_object(path, key, source))
-    odd = next((value for value in found.ravel() if not isinstance(value, str)), None)
-    if found.dtype != np.dtype(object) or odd is not None:
-        kind = found.dtype if odd is None else type(odd).__name__
+    kind = next((type(value).__name__ for value in found.ravel() if not isinstance(value, str)), None)
+    if kind is not None:
         raise RequestError(
             f"{source}: {path} is not a readable .npz: its array {shown(key)} holds Python objects ({kind}), of which "
             "only texts are read; save numbers as numbers, x.astype(np.float32) or y.astype(np.int64)"

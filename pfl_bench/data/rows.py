@@ -77,6 +77,9 @@ def dataset_of_rows(
     said = list(notes)
     if splits is None:
         part, more = _held_out(name, labels, groups, in_order)
+        if "test" not in part:
+            what = "class" if groups is None else "group"
+            raise RequestError(f"{name}: no {what} has two samples, so that none can be held out to test")
         said += more
     else:
         part = _named_parts(name, splits)

@@ -128,7 +128,7 @@ def broken_domain(case, folder):
 
 @pytest.mark.parametrize(
     "case", ["other name", "no labels", "few words", "fewer labels", "negative", "fractions", "labels from 0", "texts",
-             "large counts", "cut", "no file", "text"]
+             "large counts", "empty", "cut", "no file", "text"]
 )  # fmt: skip
 def test_broken_files_of_office_caltech_are_one_line(tmp_path, case):
     domains(tmp_path / "office_caltech")
@@ -190,3 +190,49 @@ def test_wrong_options_of_shakespeare(tmp_path, argument, said):
 @pytest.mark.parametrize("name", ["wisdm", "office_caltech", "shakespeare"])
 def test_without_a_file_and_without_the_network_the_command_is_named(tmp_path, name):
     assert_refused(name, f"run 'pfl-bench data prepare {name}'", tmp_path)
+
+
+def prepared(name, folder):
+    """Files of a source in the data directory, and how to change one of them."""
+    if name == "wisdm":
+        path = folder / "wisdm_transformed.arff"
+        path.write_text(wisdm())
+        return path, wisdm(150).encode()
+    if name == "shakespeare":
+        path = folder / "tinyshakespeare.txt"
+        path.write_text(play())
+        return path, play(speeches=30).encode()
+    domains(folder / "office_caltech")
+    path = folder / "office_caltech" / "dslr.mat"
+    before = path.read_bytes()
+    domains(folder / "office_caltech", rows=20)
+    changed = path.read_bytes()
+    path.write_bytes(before)
+    return path, changed
+
+
+@pytest.mark.parametrize("name", ["wisdm", "office_caltech", "shakespeare"])
+def test_a_file_that_changed_is_read_anew_and_a_broken_one_replaces_nothing(tmp_path, name):
+    path, changed = prepared(name, tmp_path)
+    whole, before = path.read_bytes(), load_dataset(name, tmp_path, download=False)
+    kept = (tmp_path / f"{name}.npz").read_bytes()
+    path.write_bytes(b"<html>")
+    assert_refused(name, path.name, tmp_path)
+    assert (tmp_path / f"{name}.npz").read_bytes() == kept
+    path.write_bytes(changed)
+    assert_refused(name, rf"{name}\.json says {before.sha256}: the data has changed since; remove .*json", tmp_path)
+    path.write_bytes(whole)
+    assert load_dataset(name, tmp_path, download=False).sha256 == before.sha256
+    path.write_bytes(changed)
+    (tmp_path / f"{name}.json").unlink()
+    assert load_dataset(name, tmp_path, download=False).sha256 != before.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [("wisdm", "200 windows; the published file has 5418"), ("shakespeare", "in the published file 1027553"),
+     ("office_caltech", "pictures of dslr; the published file has 157")],
+)  # fmt: skip
+def test_a_file_of_another_size_than_the_published_one_is_told(tmp_path, name, note):
+    prepared(name, tmp_path)
+    assert any(note in said for said in load_dataset(name, tmp_path, download=False).notes)

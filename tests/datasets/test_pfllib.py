@@ -46,7 +46,21 @@ def test_rows_are_a_table_and_whole_numbers_tokens(tmp_path):
     for part in ("train", "test"):
         for path in (folder / part).iterdir():
             np.savez(path, data={"x": RNG.integers(0, 50, (8, 5)), "y": np.arange(8) % 2})
-    assert load_dataset(f"pfllib:{folder}").input.kind == "tokens"
+    dataset = load_dataset(f"pfllib:{folder}")
+    assert dataset.input.kind == "tokens"
+    assert f"x are rows of whole numbers, read as {dataset.input.vocabulary} tokens up to the highest" in dataset.notes
+    np.savez(folder / "test" / "2.npz", data={"x": np.full((8, 5), -1), "y": np.arange(8) % 2})
+    assert_refused(f"pfllib:{folder}", r"test/2\.npz: x are tokens, whole numbers from 0, found -1")
+
+
+def test_clients_without_samples_are_named(tmp_path):
+    folder, _ = folder_of(tmp_path)
+    client(folder / "train" / "3.npz", 0)
+    client(folder / "test" / "3.npz", 0)
+    client(folder / "test" / "1.npz", 0)
+    notes = load_dataset(f"pfllib:{folder}").notes
+    assert "1 of them have no sample and are left out: 3" in notes
+    assert "1 of 3 groups have no test sample: 1" in notes
 
 
 class Harm:

@@ -36,6 +36,10 @@ def test_news_are_tokens(tmp_path):
     assert dataset.train_inputs[0, 2] == FIRST, "the: the most frequent word"
     alone = load_dataset("ag_news:part=test", tmp_path, download=False)
     assert len(alone.test_labels) == 4 and (tmp_path / "ag_news.npz").exists()
+    assert dataset.notes[:1] == ("40 texts in the train part; the published file has 120000",)
+    (tmp_path / "ag_news" / "test.csv").write_text(TEST * 2)
+    changed = [load_dataset(f"ag_news:{options}", tmp_path, download=False) for options in ("length=6", "part=test")]
+    assert [len(each.test_labels) for each in changed] == [40, 8], "the file is read anew"
 
 
 NEWS = {
@@ -54,6 +58,7 @@ NEWS = {
 def test_broken_news_are_one_line(tmp_path, case):
     news(tmp_path, train=NEWS[case][0])
     assert_refused("ag_news", NEWS[case][1], tmp_path)
+    assert not (tmp_path / "ag_news.npz").exists()
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,16 @@ def test_texts_of_leaf_are_characters(tmp_path):
     assert "labels: 2 names are numbered in their order: 'a', 'b'" in dataset.notes
 
 
+def test_users_without_a_test_part_are_named(tmp_path):
+    def without(document):
+        return {"users": ["f1", "f9"], "user_data": {"f1": document["user_data"]["f1"], "f9": {"x": [], "y": []}}}
+
+    dataset = load_dataset(f"leaf:{leaf(tmp_path, without)}")
+    assert "1 of 4 users have no sample: 'f9'" in dataset.notes
+    assert "2 of 3 groups have test samples only: 'f2', 'f3'" in dataset.notes
+    assert any("x are read as a table of 12 features; ?shape=HEIGHTxWIDTH" in note for note in dataset.notes)
+
+
 def changed(**own):
     def change(document):
         document["user_data"]["f2"] |= own
@@ -120,8 +135,8 @@ LEAF = {
     "empty": (lambda d: {"users": [], "user_data": {}}, "has no sample"),
     "fewer y": (changed(y=[1]), "user 'f2' has 10 x and 1 y"),
     "ragged": (changed(x=[[1.0]] * 10), "user 'f2': samples differ in the length of x: 1, and 12 of 'f1'"),
-    "ragged within": (changed(x=[[1.0]] * 9 + [[1.0, 2.0]]), "all.json: user 'f2': samples differ in the length of x"),
-    "texts in numbers": (changed(x=["a"] * 10), "x must be texts, or numbers; they are texts, and numbers of user 'f1'"),
+    "ragged within": (changed(x=[[1.0]] * 9 + [[1.0, 2.0]]), "user 'f2': samples differ in the length of x"),
+    "texts in numbers": (changed(x=["a"] * 10), "x must be texts, or numbers; they are texts, and numbers"),
     "labels as lists": (changed(y=[[1]] * 10), "differ in the length of y|y must be"),
     "null": (changed(x=[None] * 10), "must be texts|differ"),
 }  # fmt: skip
