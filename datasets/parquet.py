@@ -22,13 +22,13 @@ def load(request: DataRequest) -> ArrayDataset:
 
     try:
         frame = pd.read_parquet(path, engine="pyarrow")
-        frame, notes = _with_index(frame)
+        frame, notes = with_index(frame)
     except Exception as error:  # pyarrow's errors have no common base
         raise RequestError(f"parquet: {path} is not readable: {one_line(error)}") from error
     return dataset_of_table(f"parquet:{path}", frame, options, notes=notes)
 
 
-def _with_index(frame: Any) -> tuple[Any, list[str]]:
+def with_index(frame: Any) -> tuple[Any, list[str]]:
     """A table whose index numbers the rows; an index with names becomes columns, another one is left out and told."""
     import pandas as pd
 

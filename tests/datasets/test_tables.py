@@ -3,6 +3,7 @@ import importlib.util
 import numpy as np
 import pandas as pd
 import pytest
+from pfl_bench.datasets.parquet import with_index
 
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
@@ -230,6 +231,21 @@ def test_parquet_is_the_table_that_csv_is(tmp_path):
     for cut in (0, 3, 100, len(whole) - 5):
         (tmp_path / "t.parquet").write_bytes(whole[:cut])
         assert_refused(f"parquet:{tmp_path}/t.parquet?label=animal", "is not readable")
+
+
+def test_an_index_with_a_name_is_a_column_and_another_one_is_told():
+    rows, said = with_index(frame())
+    assert rows.equals(frame()) and said == []
+    rows, said = with_index(frame().set_index("plot"))
+    assert list(rows.index) == list(range(N)) and list(rows["plot"]) == list(frame()["plot"]) and said == []
+    rows, said = with_index(frame().iloc[::-1].set_axis(list(range(N))))
+    assert (
+        "plot" in rows
+        and "index" not in rows
+        and said == ["the index of the table, or a part of it, has no name and is no feature"]
+    )
+    rows, said = with_index(frame().set_index(["plot", frame().index]))
+    assert rows["plot"].tolist() == frame()["plot"].tolist() and len(said) == 1 and list(rows.index) == list(range(N))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
