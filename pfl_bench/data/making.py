@@ -55,6 +55,10 @@ def make_dataset(
         numbers = _numbers(name, groups, arrays, splits, inputs)
         of_parts["groups"], _, more = renumbered("groups", *numbers)
         said += (*more, *_one_sided(numbers, group_names))
+        if group_names or more:
+            group_names = [
+                group_names[k] if group_names else str(k) for k in np.unique(np.concatenate(numbers)).tolist()
+            ]
     checked = {f"{s}_{what}": part for what, parts in of_parts.items() for s, part in zip(splits, parts, strict=True)}
     spec = _input_spec(kind or "image", inputs["train"], vocabulary)
     if (mean is None or std is None) and spec.kind != "tokens":
@@ -63,7 +67,7 @@ def make_dataset(
     return ArrayDataset(
         name, own[f"train_{key}"], own["train_labels"], own[f"test_{key}"], own["test_labels"], classes, mean or (),
         std or (), content_hash(own), spec, own.get("train_groups"), own.get("test_groups"), validation_share, said,
-        own.get(VALIDATION), held_out_within,
+        own.get(VALIDATION), held_out_within, tuple(group_names),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pfl_bench.datasets._words import FIRST, UNKNOWN, numbered, padded
 
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
+from pfl_bench.errors import RequestError
 
 from .broken import assert_refused
 
@@ -109,6 +110,8 @@ def test_users_without_a_test_part_are_named(tmp_path):
     dataset = load_dataset(f"leaf:{leaf(tmp_path, without)}")
     assert "1 of 4 users have no sample: 'f9'" in dataset.notes
     assert "2 of 3 groups have test samples only: 'f2', 'f3'" in dataset.notes
+    with pytest.raises(RequestError, match=r"needs 2 and 1; 2 of 3 groups have fewer: .* \(they are 'f2', 'f3'\)$"):
+        make_partition("natural", {}, dataset, 3, 0)
     assert any("x are read as a table of 12 features; ?shape=HEIGHTxWIDTH" in note for note in dataset.notes)
 
 
