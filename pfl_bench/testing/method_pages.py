@@ -16,6 +16,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import make_config
 from pfl_bench.spec.suite import builtin_suites
 
+from .method_figures import figures_section
 from .method_index import first_words, index, measure, pins
 
 HOOKS = {
@@ -29,7 +30,8 @@ HOOKS = {
 
 
 def page(name: str, tests: Path) -> str:
-    """Markdown: paper, definition, what is evaluated when, traffic, hyper-parameters, and the tests that pin it."""
+    """Markdown: paper, definition, what is evaluated when, traffic, hyper-parameters, published figures,
+    and the tests that pin it."""
     cls: type[Method] = METHODS.get(name)
     config = make_config(name, {}, "page")
     lines = [
@@ -61,7 +63,7 @@ def page(name: str, tests: Path) -> str:
     if chosen := list(choices(name)):
         lines += ["", "What the suites set instead:", "", "| suite | scenarios | values |", "|---|---|---|"]
         lines += [f"| {suite} | {where} | {values} |" for suite, where, values in chosen]
-    lines += ["", "## What pins it", ""]
+    lines += ["", *figures_section(name), "## What pins it", ""]
     lines += [f"- `{where}`: {said}" for where, said in pins(name, tests)]
     lines += ["- every check of the conformance kit (`tests/methods/test_conformance.py`)", ""]
     return "\n".join(lines)
