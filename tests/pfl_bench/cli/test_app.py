@@ -299,7 +299,7 @@ REFUSALS = [
     (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
     (["run", "--set", "fedavg.lr=-1"], "greater than 0"),
     (["run", "--set", "fedavg.lr=NaN"], "finite number"),
-    (["run", "--set", "fedavg.cohort=x"], "valid integer"),
+    (["run", "--set", "fedavg.cohort=x"], "must be a whole number"),
     (["run", "--seeds", "3-1"], "'3-1' is not a number or a rising range"),
     (["run", "--seeds", "a"], "'a' is not a number"),
     (["run", "--seeds", ""], "empty entry"),
@@ -350,7 +350,7 @@ def test_wrong_requests_are_one_line_status_2_and_write_nothing(cli, tmp_path, a
         ('"mlp"', '"mpl"', "did you mean 'mlp'"),
         ('"mlp"', '"lenet"', "does not fit images of shape (1, 8, 8)"),
         ('rule = "classes"', 'rule = "class"', "did you mean 'classes'"),
-        ("visits = 20", "visits = 0", "visits=0: input should be greater than 0"),
+        ("visits = 20", "visits = 0", "visits=0 must be greater than 0"),
         ("visits = 20", 'visits = "many"', "visits='many'"),
     ],
 )
