@@ -24,7 +24,7 @@ from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
-from .fit import check_fit
+from .fit import check_clients, check_fit
 from .guard import harmless
 from .job import Job, make_job
 from .keeping import Keeper
@@ -136,6 +136,7 @@ def make_plan(
             check_fit(scenario, dataset)
             for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
                 partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
+                check_clients(scenario, dataset, partitions[scenario.id, seed])
     bases = {
         run.id: Basis(
             datasets[run.scenario.dataset].sha256,

@@ -99,9 +99,7 @@ def test_natural_clients_have_the_size_they_have():
 
 def test_a_client_of_one_sample_is_told_what_helps():
     law = {"law": "power", "exponent": 0.1, "min_samples": 1}
-    said = (
-        "no training sample .* and 1 for training and validation together: raise quantity.min_samples=1, use fewer clients"
-    )
+    said = "no training sample .* and 1 for training and validation together: raise quantity.min_samples=1, use fewer"
     with pytest.raises(RequestError, match=said):
         make_partition("iid", {"quantity": law}, labelled(100, 40, 4), 20, 0)
     with pytest.raises(RequestError, match="raise min_samples=1, use fewer clients or a less skewed partition"):
