@@ -24,7 +24,7 @@ from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
 from .exported import read_exported, write_exported
 from .quantity import Quantity, resized
-from .small_clients import groups_of_clients, held_out_within, left_out, refuse_too_small
+from .small_clients import advice, groups_of_clients, held_out_within, left_out, refuse_too_small
 
 SPLITS = ("train", "validation", "test")
 _NOUNS = {"train": "training", "validation": "validation", "test": "test"}
@@ -216,13 +216,5 @@ def make_partition(
         refuse_too_small(parts, "min_samples" in type(config).model_fields, dataset, strata)
         notes += small + groups_of_clients(shares)
     partition = Partition(parts["train"], parts["validation"], parts["test"], novel, notes)
-    partition.check(dataset, *_advice(config))
+    partition.check(dataset, *advice(config, config.quantity))
     return partition
-
-
-def _advice(config: RuleConfig) -> list[str]:
-    """What helps against a client without samples, where the rule or its law of sizes has a least number of them."""
-    for field, holder in (("quantity.min_samples", config.quantity), ("min_samples", config)):
-        if (least := getattr(holder, "min_samples", None)) is not None:
-            return [f"raise {field}={least}, use fewer clients or a less skewed partition"]
-    return []

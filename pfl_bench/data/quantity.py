@@ -55,6 +55,7 @@ class PowerLawSizes(Sizes):
         return 1 + rng.pareto(self.exponent, clients)
 
 
+LAWS: tuple[type[Sizes], ...] = (DirichletSizes, LogNormalSizes, PowerLawSizes)
 Quantity = Annotated[DirichletSizes | LogNormalSizes | PowerLawSizes, Field(discriminator="law")]
 
 

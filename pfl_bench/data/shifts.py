@@ -144,10 +144,10 @@ def try_shifts(dataset: ArrayDataset, partition: Partition, specs: Sequence[Shif
     for groups in partition.groups:
         some |= set(np.unique(groups, return_index=True)[1].tolist())
     few = sorted(some)
-    parts = {split: tuple(getattr(partition, split)[client] for client in few) for split in SPLITS}
+    train, validation, test = (tuple(getattr(partition, split)[client] for client in few) for split in SPLITS)
     groups_of_few = tuple(groups[few] for groups in partition.groups)
     with foreign(specs):
-        shifted(dataset, replace(partition, **parts, novel=0, groups=groups_of_few), specs, seed)
+        shifted(dataset, Partition(train, validation, test, groups=groups_of_few), specs, seed)
 
 
 @contextmanager

@@ -70,3 +70,11 @@ def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, s
                 f"client {client} of {clients} would get {own} training and {test} test samples of {dataset.name} and "
                 f"needs 2 and 1; {small} of {len(strata.numbers)} groups have fewer: {leave}use fewer clients"
             )
+
+
+def advice(config: object, law: object) -> list[str]:
+    """What helps against a client without samples, where its law of sizes, or else its rule, has a least number."""
+    for field, holder in (("quantity.min_samples", law), ("min_samples", config)):
+        if (least := getattr(holder, "min_samples", None)) is not None:
+            return [f"raise {field}={least}, use fewer clients or a less skewed partition"]
+    return []

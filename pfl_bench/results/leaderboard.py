@@ -85,7 +85,7 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
         table = accuracy_table(part, str(scenario))
         best, standings = best_entry(table), confidence_set(table)
         for key, own in part.groupby(KEYS, sort=False):
-            rows[key] = _standing(table, own["entry"].iloc[0], best, standings, own["accuracy"].isna().all())
+            rows[key] = _standing(table, own["entry"].iloc[0], best, standings, bool(own["accuracy"].isna().all()))
     index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 

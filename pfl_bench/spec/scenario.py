@@ -133,6 +133,8 @@ class Scenario(BaseModel):
     def _enrolls_somebody(self) -> "Scenario":
         if self.enroll is not None and not self.novel:
             raise ValueError("enroll: there is nobody to enroll; set novel to a number of clients")
+        if self.enroll is not None and len(self.models) > 1:
+            raise ValueError(f"enroll: novel clients are enrolled with one client model; model has {len(self.models)}")
         return self
 
     @property

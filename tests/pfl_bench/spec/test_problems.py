@@ -69,6 +69,7 @@ def test_of_a_law_of_sizes(quantity, said):
         ({"availability": {"least_work": 0.5}}, "least_work=0.5 has no effect without stragglers"),
         ({"availability": {"stragglers": 0.5, "least_work": 1.0}}, "least_work=1 is all of a visit"),
         ({"availability": {"stragglers": 0.5}, "local_steps": 1}, "stragglers have no effect with local_steps=1"),
+        ({"novel": 2, "enroll": {}, "model": ["mlp", "mlp-bn"]}, "enrolled with one client model; model has 2"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(more, said):
