@@ -35,19 +35,27 @@ def load(request: DataRequest) -> ArrayDataset:
     arrays: dict[str, np.ndarray] = {}
     for part in PARTS:
         read = [_samples(folder / part / f"{client}.npz") for client in clients]
-        shapes = {x.shape[1:] for x, _ in read}
-        if len(shapes) > 1:
-            raise RequestError(f"{name}: samples differ in shape: {' and '.join(map(str, sorted(shapes)[:2]))}")
+        for client, (x, _) in zip(clients, read, strict=True):
+            if x.shape[1:] != read[0][0].shape[1:]:
+                raise RequestError(
+                    f"pfllib: {folder / part / f'{client}.npz'}: samples differ in shape: {x.shape[1:]}, and "
+                    f"{read[0][0].shape[1:]} of client {clients[0]}"
+                )
         arrays[f"{part}_inputs"] = np.concatenate([x for x, _ in read])
         arrays[f"{part}_labels"] = np.concatenate([y for _, y in read])
         arrays[f"{part}_groups"] = np.repeat(clients, [len(y) for _, y in read])
     kind, notes = _kind(arrays), [f"{len(clients)} clients; deal them with the rule natural"]
+    empty = np.setdiff1d(clients, np.concatenate([arrays[f"{part}_groups"] for part in PARTS])).tolist()
+    if empty:
+        listed = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        notes.append(f"{len(empty)} of them have no sample and are left out: {listed}")
     if kind == "image":
         for part in PARTS:
             arrays[f"{part}_images"] = arrays[f"{part}_inputs"].transpose(0, 2, 3, 1)
     vocabulary = 0
     if kind == "tokens":
-        vocabulary = 1 + max(int(arrays[f"{part}_inputs"].max()) for part in PARTS)
+        vocabulary = 1 + max(int(arrays[f"{part}_inputs"].max(initial=0)) for part in PARTS)
+        notes.append(f"x are rows of whole numbers, read as {vocabulary} tokens up to the highest")
     return make_dataset(
         name, arrays, kind=kind, groups="groups", vocabulary=vocabulary, held_out_within="groups", notes=notes
     )
@@ -82,7 +90,20 @@ def _samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     y = np.asarray(y)
     if y.ndim != 1 or len(y) != len(x):
         raise RequestError(f"pfllib: {path}: y has shape {y.shape} for {len(x)} samples")
+    if y.dtype.kind not in "iu" or y.min(initial=0) < 0:
+        raise RequestError(f"pfllib: {path}: y must be whole numbers from 0, found {y.dtype}{_least(y)}")
+    if x.dtype.kind == "f" and not (finite := np.isfinite(x)).all():
+        raise RequestError(
+            f"pfllib: {path}: x of sample {np.argwhere(~finite)[0][0]} has missing or infinite values; fill them, or "
+            "take such samples out"
+        )
+    if x.dtype.kind in "iu" and x.ndim == 2 and x.min(initial=0) < 0:
+        raise RequestError(f"pfllib: {path}: x are tokens, whole numbers from 0, found{_least(x)}")
     return x, y
+
+
+def _least(values: np.ndarray) -> str:
+    return f" {values.min()}" if values.size and values.dtype.kind in "iu" else ""
 
 
 def _is_text(x: object) -> bool:

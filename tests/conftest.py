@@ -23,6 +23,7 @@ SLOW = {
     "pfl_bench/results/statistics/test_paired.py",
     "pfl_bench/results/test_comparison.py",
     "pfl_bench/running/test_executors.py",
+    "pfl_bench/running/test_own_files.py",
     "pfl_bench/running/test_reuse.py",
     "pfl_bench/running/test_tuning.py",
     "pfl_bench/testing/test_checks.py",

@@ -156,7 +156,8 @@ def scenarios(rng: random.Random) -> Case:
     sources = [f'"synthetic:{d}"' for d in data] + ['"npz:"', '"npz:none.npz"', '"npz:text.npz"', '"imagefolder:none"',
                '"npz:~nobody_here/a.npz"', f'"npz:{LONG}"', '"imagefolder:"',
                '"npz:a\\u0000b"', '"imagefolder:a\\u0000b"',
-               f'"imagefolder:{LONG}"', '"synthetix"', '"synthetic "', '"npz:/dev/null"', '"mnist"']  # fmt: skip
+               f'"imagefolder:{LONG}"', '"synthetix"', '"synthetic "', '"npz:/dev/null"', '"mnist"', '"steps.csv"',
+               '"csv:none.csv?label=y"', '"leaf:none?shape=8x8"', '"pfllib:none?kind=table"']  # fmt: skip
     wrong = {
         **dict.fromkeys(("clients", "visits", "local_steps", "batch_size", "eval_every", "adapt_every"), NO_COUNTS),
         "clients": [*NO_COUNTS, str(10**9), "37", "600"], "batch_size": [*NO_COUNTS, str(10**9)],
