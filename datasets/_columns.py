@@ -2,7 +2,7 @@
 place in the file."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,17 @@ def column_of(name: str, frame: Any, key: str, column: str) -> Any:
         listed = ", ".join(shown(c, 30) for c in frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
         raise RequestError(f"{name}: {key}={shown(column)} is no column; there are {listed}")
     return frame[column]
+
+
+def refuse_two_roles(name: str, roles: Iterable[tuple[str, str]]) -> None:
+    """RequestError for a column that two options of a request name: a class is no group, and no feature."""
+    taken: dict[str, str] = {}
+    for key, column in roles:
+        if column in taken:
+            raise RequestError(
+                f"{name}: {taken[column]} and {key} both name the column {shown(column)}; each is another one"
+            )
+        taken[column] = key
 
 
 def named_values(name: str, column: Any, place: Place) -> np.ndarray:

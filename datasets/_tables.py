@@ -6,7 +6,16 @@ from typing import Any
 
 from pfl_bench.api import ArrayDataset, RequestError, coded, dataset_of_rows, shown
 
-from ._columns import Place, by_row, column_of, feature_columns, features, named_values, refuse_missing
+from ._columns import (
+    Place,
+    by_row,
+    column_of,
+    feature_columns,
+    features,
+    named_values,
+    refuse_missing,
+    refuse_two_roles,
+)
 
 OPTIONS = {
     "label": "COLUMN of the classes",
@@ -41,6 +50,7 @@ def dataset_of_table(
         raise RequestError(f"{name}: two columns are called {shown(doubled)}")
     frame = frame.set_axis(columns, axis=1)
     _refuse_without_meaning(name, options)
+    refuse_two_roles(name, [(key, options[key]) for key in ("label", "group", "split", "order") if key in options])
     if options.get("missing", "mean") != "mean":
         raise RequestError(f"{name}: missing={shown(options['missing'])} must be mean, or left out to refuse them")
     special = {key: column_of(name, frame, key, options[key]) for key in ("label", "group", "split", "order")

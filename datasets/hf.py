@@ -25,6 +25,7 @@ from pfl_bench.api import (
     DataRequest,
     RequestError,
     dataset_of_rows,
+    name_list,
     one_line,
     outside_package,
     read_argument,
@@ -34,6 +35,7 @@ from pfl_bench.api import (
     whole_number,
 )
 
+from ._columns import refuse_two_roles
 from ._hub_columns import Frames, as_arrays
 from ._words import FIRST, padded
 
@@ -54,6 +56,8 @@ def load(request: DataRequest) -> ArrayDataset:
     for needed in ("label", "inputs"):
         if needed not in options:
             raise RequestError(f"hf: say which columns: hf:{name}?label=COLUMN&inputs=COLUMN ({needed} is missing)")
+    named = [(key, options[key]) for key in ("label", "group") if key in options]
+    refuse_two_roles("hf", [*named, *(("inputs", column) for column in name_list(options["inputs"]))])
     length = whole_number("hf", options, "length", 64, 10_000)
     vocabulary = whole_number("hf", options, "vocabulary", 10_000, 1_000_000)
     if vocabulary <= FIRST:

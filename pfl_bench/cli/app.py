@@ -132,10 +132,16 @@ def run(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, partitions, shifts, models, scenarios or suites.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="methods, datasets, partitions, quantity, shifts, availability, models, metrics, fields (of a "
+            "scenario), scenarios or suites."
+        ),
+    ],
     plugin: Plugins = None,
 ) -> int:
-    """Show what there is."""
+    """Show what there is, and what it can be told."""
     from .list import list_things
 
     return list_things(what, plugin or [])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pfl_bench.errors import RequestError, shown, unknown
+from pfl_bench.spec.scenario import Scenario
 
 
 def check_form(settings: Sequence[str]) -> None:
@@ -36,6 +37,11 @@ def read_settings(settings: Sequence[str], methods: Sequence[str], known: Sequen
 def _split(setting: str) -> tuple[str, str, str]:
     target, _, value = setting.partition("=")
     method, _, field = target.partition(".")
+    if method in {*Scenario.model_fields, "quantity", "scenario"}:
+        raise RequestError(
+            f"--set: {shown(setting)} is of a scenario, and --set is for hyper-parameters, METHOD.FIELD=VALUE; write a "
+            "suite of your own for it (--suite FILE.toml, docs/scenarios.md)"
+        )
     if not (method and field and value):
         raise RequestError(f"--set: {shown(setting)} must read METHOD.FIELD=VALUE")
     return method, field, value

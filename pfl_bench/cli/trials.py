@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from pfl_bench import metrics
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.reuse import Standing
@@ -42,7 +43,7 @@ def run_trials(
             say(console, f"{name_of(interruption)}: {kept}")
         return exit_status(interruption)
     at = ", ".join(map(str, seeds))
-    print(f"[hyperparameters]  # {scenario.id}, validation accuracy at seeds {at}")
+    print(f"[hyperparameters]  # {scenario.id}, validation {metrics.named(scenario.primary).heading} at seeds {at}")
     for line in chosen(planned, tuned):
         print(line)
     say(console, f"Written: {ledger.folder / TRIALS_FILE}")
@@ -59,5 +60,5 @@ def chosen(planned: Sequence[Trials], tuned: Tuned) -> list[str]:
             pairs = ", ".join(f"{name} = {value}" for name, value in choice.values.items())
             lines.append(f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation")
         else:
-            lines.append(f"# {method}: no point of its grid was finished at every seed")
+            lines.append(f"# {method}: no point of its grid was finished, with a score, at every seed")
     return lines

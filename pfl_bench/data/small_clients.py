@@ -72,3 +72,11 @@ def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, s
                 f"needs 2 and 1; {len(small)} of {len(strata.numbers)} groups have fewer: {leave}use fewer clients"
                 f"{called}"
             )
+
+
+def advice(config: object, law: object) -> list[str]:
+    """What helps against a client without samples, where its law of sizes, or else its rule, has a least number."""
+    for field, holder in (("quantity.min_samples", law), ("min_samples", config)):
+        if (least := getattr(holder, "min_samples", None)) is not None:
+            return [f"raise {field}={least}, use fewer clients or a less skewed partition"]
+    return []

@@ -32,7 +32,13 @@ class Shown(Heading):
     keep: int | None = None
 
 
+UNDEFINED = "undefined"
+"""What is shown where runs finished, and what ranks does not exist for their clients."""
+
+
 def _accuracy(row: Row) -> Cell:
+    if missing(row["accuracy_mean"]) and row["seeds"]:
+        return Cell(UNDEFINED)
     spread = "" if missing(row["accuracy_std"]) else f" ± {row['accuracy_std']:.2f}"
     return Cell(number(row["accuracy_mean"], 2).text + spread, real(row["accuracy_mean"]))
 
@@ -46,7 +52,7 @@ def _runs(row: Row) -> Cell:
 def _interval(row: Row) -> Cell:
     """Untold where there are seeds for one, but it would span all percentages."""
     shown = interval(row["ci_low"], row["ci_high"])
-    return Cell("untold") if not shown.text and row["seeds"] > 1 else shown
+    return Cell("untold") if not shown.text and row["seeds"] > 1 and not missing(row["accuracy_mean"]) else shown
 
 
 def _versus_best(row: Row) -> Cell:

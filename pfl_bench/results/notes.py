@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pfl_bench.metrics import PRIMARY
+from pfl_bench.metrics import PRIMARY, named
 from pfl_bench.text import printable, shortened
 
 from .comparable import edited
 from .entries import entry_name
 from .mixtures import MARK, MIXED
-from .primary import HEADINGS, heading
+from .primary import HEADINGS, heading, primaries
 
 NAMED, LONGEST = 3, 200
 
@@ -28,10 +28,10 @@ def left_out(problems: Sequence[Problem], of: str = "") -> list[str]:
     """One line that names what was left out, the first few with the reason; none if nothing was."""
     if not problems:
         return []
-    named = [shortened(printable(f"{problem.where}: {problem.why}"), LONGEST) for problem in problems[:NAMED]]
+    first = [shortened(printable(f"{problem.where}: {problem.why}"), LONGEST) for problem in problems[:NAMED]]
     more = [f"and {len(problems) - NAMED} more"] if len(problems) > NAMED else []
     place = f" of {printable(of)}" if of else ""
-    return [f"Left out{place} ({len(problems)}): {'; '.join([*named, *more])}"]
+    return [f"Left out{place} ({len(problems)}): {'; '.join([*first, *more])}"]
 
 
 def mixed(table: pd.DataFrame) -> list[str]:
@@ -67,9 +67,21 @@ def ranked(table: pd.DataFrame) -> list[str]:
     return [f"Chosen on validation and ranked by {ranks}; figures over clients and at the end are accuracies"]
 
 
+def undefined(table: pd.DataFrame) -> list[str]:
+    """A line for entries whose primary metric does not exist for some of their clients' data; none else."""
+    gone = table[table["accuracy_mean"].isna() & (table["seeds"] > 0)]
+    if gone.empty:
+        return []
+    names = [entry_name(method, variant) for method, variant in zip(gone["method"], gone["variant"], strict=True)]
+    why = {named(key).undefined for key in primaries(gone)} - {""}
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    reason = f" ({'; '.join(sorted(why))})" if why else ""
+    return [f"{heading(gone)} is undefined{reason}, and not ranked: {', '.join([*names[:NAMED], *more])}"]
+
+
 def of_rows(table: pd.DataFrame) -> list[str]:
     """What must be told beside the leaderboard of one scenario."""
-    return [*mixed(table), *rarer(table), *ranked(table)]
+    return [*mixed(table), *rarer(table), *ranked(table), *undefined(table)]
 
 
 def of_scenarios(table: pd.DataFrame) -> list[str]:

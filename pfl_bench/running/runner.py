@@ -9,9 +9,9 @@ import torch
 
 from pfl_bench.client.backends import choose_backend
 from pfl_bench.client.build import make_model
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition, make_partition
-from pfl_bench.data.shifts import deal_groups, try_shifts
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
@@ -24,7 +24,7 @@ from pfl_bench.spec.run import RunSpec
 from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
-from .fit import check_fit
+from .fit import check_clients, check_fit
 from .guard import harmless
 from .job import Job, make_job
 from .keeping import Keeper
@@ -87,11 +87,7 @@ def resolve_device(name: str) -> str:
 def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
     """The scenario's partition at a seed, with the groups of its shifts. RequestError if it cannot be had, or if a
     shift does not go with the data."""
-    partition = _split(scenario, dataset, seed)
-    if scenario.shift:
-        partition = deal_groups(scenario.shift, dataset, partition, seed)
-        try_shifts(dataset, partition, scenario.shift, seed)
-    return partition
+    return with_shifts(scenario.shift, dataset, _split(scenario, dataset, seed), seed)
 
 
 def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
@@ -140,6 +136,7 @@ def make_plan(
             check_fit(scenario, dataset)
             for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
                 partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
+                check_clients(scenario, dataset, partitions[scenario.id, seed])
     bases = {
         run.id: Basis(
             datasets[run.scenario.dataset].sha256,

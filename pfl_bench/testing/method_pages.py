@@ -61,23 +61,27 @@ def page(name: str, tests: Path) -> str:
     for field, info in cls.Config.model_fields.items():
         lines.append(f"| {field} | {getattr(config, field)} | {info.description or ''} |")
     if chosen := list(choices(name)):
-        lines += ["", "What the suites set instead:", "", "| suite | scenarios | values |", "|---|---|---|"]
-        lines += [f"| {suite} | {where} | {values} |" for suite, where, values in chosen]
+        lines += ["", "What the suites set instead:", "", "| suite | values |", "|---|---|"]
+        lines += [f"| {suite} | {values} |" for suite, values in chosen]
     lines += ["", *figures_section(name), "## What pins it", ""]
     lines += [f"- `{where}`: {said}" for where, said in pins(name, tests)]
     lines += ["- every check of the conformance kit (`tests/methods/test_conformance.py`)", ""]
     return "\n".join(lines)
 
 
-def choices(name: str) -> Iterator[tuple[str, str, str]]:
-    """The values that built-in suites give a method, as suite, scenarios and ``field = value``; one per variant."""
+def choices(name: str) -> Iterator[tuple[str, str]]:
+    """The values that built-in suites give a method, a line per suite: ``field = value``, and where, if not in all."""
     for suite in builtin_suites().values():
-        everywhere = [("all", suite.hyperparameters.get(name, {}))]
-        everywhere += [(f"`{glob}`", by_method.get(name, {})) for glob, by_method in suite.hyperparameters_at.items()]
-        everywhere += [("all, a variant", values) for values in suite.variants.get(name, ())]
-        for where, values in everywhere:
-            if values:
-                yield suite.name, where, ", ".join(f"{field} = {value}" for field, value in values.items())
+        everywhere = [("", suite.hyperparameters.get(name, {}))]
+        everywhere += [(f"`{glob}`: ", by_method.get(name, {})) for glob, by_method in suite.hyperparameters_at.items()]
+        everywhere += [("a variant: ", values) for values in suite.variants.get(name, ())]
+        told = [
+            where + ", ".join(f"{field} = {value}" for field, value in values.items())
+            for where, values in everywhere
+            if values
+        ]
+        if told:
+            yield suite.name, "; ".join(told)
 
 
 def write_pages(folder: Path, tests: Path = Path("tests")) -> None:

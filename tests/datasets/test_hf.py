@@ -132,6 +132,7 @@ def test_tables_that_do_not_fit_are_one_line(hub, tmp_path, case):
     ("argument", "said"),
     [("", "is no name of the hub"), ("../x?label=a&inputs=b", "is no name"), ("me/mine", "say which columns"),
      ("me/mine?label=x", r"inputs is missing"), ("me/mine?label=x&inputs=y&colour=z", "option 'colour=z'"),
+     ("me/mine?label=x&inputs=y,x", "label and inputs both name the column .x."),
      ("me/mine?label=x&inputs=y&vocabulary=2", "more than 2"), ("me/mine?label=x&inputs=y&size=0", "size='0'")],
 )  # fmt: skip
 def test_wrong_requests(tmp_path, argument, said):

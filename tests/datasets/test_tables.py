@@ -165,6 +165,8 @@ CSV = [
     ({"features": "weight,wings"}, None, "features='wings' is no column"),
     ({"features": "weight,animal"}, None, "'animal' is a feature and something else"),
     ({"drop": "weight,legs,sex,plot,when,part"}, None, "no column is left to be a feature"),
+    ({"group": "animal"}, None, "label and group both name the column 'animal'; each is another one"),
+    ({"group": "plot", "order": "plot"}, None, "group and order both name the column 'plot'"),
     ({"split": "sex"}, None, "'f' names no part; parts are train"),
     ({"separator": ";;"}, None, "separator=';;' must be one character"),
     ({"missing": "zero"}, None, "missing='zero' must be mean"),

@@ -15,11 +15,13 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from pfl_bench.metrics import PRIMARY
+from pfl_bench.results.display import UNDEFINED
 from pfl_bench.results.entries import entries
 from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
-from pfl_bench.results.primary import by_primary
+from pfl_bench.results.primary import HEADINGS, by_primary, heading
 from pfl_bench.results.statistics.common import split_edition
 
 from .pictures import program
@@ -135,21 +137,23 @@ def check(runs: pd.DataFrame) -> pd.DataFrame:
                 compare = _paired if pair.higher[0] == pair.lower[0] else _independent
                 difference, spread, seeds = compare(cells[pair.higher], cells[pair.lower])
                 where = " to ".join(dict.fromkeys((pair.higher[0], pair.lower[0])))
-                if seeds:
-                    verdict = judge(difference, spread, pair.or_equal)
+                undefined = cells[pair.higher].empty or cells[pair.lower].empty
+                if seeds or undefined:
+                    verdict = "undefined" if undefined else judge(difference, spread, pair.or_equal)
                     rows.append((edition, where, pair.text, difference, spread, seeds, verdict))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _best_variant(runs: pd.DataFrame) -> pd.Series:
+    """By seed; empty where what ranks is undefined."""
     variants = [part for _, part in runs.groupby("entry")]
-    best = max(variants, key=lambda own: float(own["validation_accuracy"].astype(float).mean()))
-    return best.set_index("seed")["accuracy"]
+    best = max(variants, key=lambda own: float(own["validation_accuracy"].astype(float).fillna(-1).mean()))
+    return best.set_index("seed")["accuracy"].dropna().astype(float)
 
 
 def _paired(left: pd.Series, right: pd.Series) -> tuple[float, float, int]:
     """Mean difference over common seeds, two standard errors, number of seeds."""
-    differences = (left - right).dropna().astype(float)
+    differences = (left - right).dropna()
     n = len(differences)
     spread = 2 * float(differences.std(ddof=1)) / np.sqrt(n) if n > 1 else np.nan
     return float(differences.mean()), spread, n
@@ -166,7 +170,9 @@ def columns_table(runs: pd.DataFrame) -> str:
     """Markdown: entries in rows, scenarios in columns, ``mean ± standard deviation (seeds)`` in percent."""
     cells = runs.groupby(["entry", "column"])["accuracy"].agg(["mean", "std", "count"])
     columns, names = sorted(set(runs["column"]), key=natural_key), sorted(set(runs["entry"]))
-    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    ranks = {column: heading(part) for column, part in runs.groupby("column")}
+    titles = [column if ranks[column] == HEADINGS[PRIMARY] else f"{column} ({ranks[column]})" for column in columns]
+    lines = ["| method | " + " | ".join(titles) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in names:
         row = [_cell(cells.loc[(name, c)]) if (name, c) in cells.index else "-" for c in columns]
         lines.append(f"| {name} | " + " | ".join(row) + " |")
@@ -174,6 +180,8 @@ def columns_table(runs: pd.DataFrame) -> str:
 
 
 def _cell(figures: pd.Series) -> str:
+    if np.isnan(figures["mean"]):
+        return UNDEFINED
     spread = "" if np.isnan(figures["std"]) else f" ± {figures['std']:.2f}"
     return f"{figures['mean']:.2f}{spread} ({figures['count']:.0f})"
 

@@ -9,7 +9,7 @@ from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.primary import YLABEL, ylabel
-from pfl_bench.results.run_tables import complete, read_history
+from pfl_bench.results.run_tables import complete, read_history, without_curve
 
 from .pictures import budget_title, picture, program, write_frame
 
@@ -52,6 +52,8 @@ def draw(rows: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> No
 def main(folder: Path) -> None:
     """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder."""
     rows, runs = accuracy_over_bytes(folder), finished_runs(folder)
+    for line in without_curve(rows, runs):
+        print(line, file=sys.stderr)
     for scenario, part in rows.groupby("scenario"):
         write_frame(folder / f"communication-{scenario}.csv", totals(part))
         own = runs[runs["scenario"] == scenario]

@@ -9,7 +9,7 @@ from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.primary import YLABEL, ylabel
-from pfl_bench.results.run_tables import complete, read_history
+from pfl_bench.results.run_tables import complete, read_history, without_curve
 
 from .pictures import counted_seeds, picture, program
 
@@ -44,6 +44,8 @@ def main(folder: Path) -> None:
     runs = finished_runs(folder)
     runs = runs.assign(method=entries(runs))
     curves = read_curves(folder, runs)
+    for line in without_curve(curves, runs):
+        print(line, file=sys.stderr)
     for scenario, part in curves.groupby("scenario", sort=False):
         own = runs[runs["scenario"] == scenario]
         first = own.iloc[0]

@@ -94,7 +94,8 @@ def aggregates_table(over_all: Overall) -> Table:
         Heading("method", numeric=False),
         Heading("mean rank", note=f"over {over_all.ranking.count} {blocks}"),
         Heading(
-            "interquartile mean", note="mean accuracy of the middle half of the runs, percent; scenarios weigh alike"
+            "interquartile mean",
+            note="of the middle half of the runs, percent, by the metric that most scenarios rank by; they weigh alike",
         ),
         Heading(
             f"P(better than {over_all.reference})", note="for one run of each in the same scenario, mean over scenarios"

@@ -237,6 +237,48 @@ def test_lists(cli, what):
     assert expected[what] in out
 
 
+@pytest.mark.parametrize(
+    ("what", "rows"),
+    [
+        (
+            "partitions",
+            [("classes", "variant", '"code"', "code: as in"), ("(every rule of labels)", "quantity")],
+        ),
+        ("quantity", [("lognormal", "sigma", "2.0", "the larger"), ("dirichlet", "beta", "required")]),
+        ("shifts", [("rotation", "angles", "[]", "in degrees"), ("(every shift)", "groups", "2", "into how many")]),
+        ("availability", [("availability", "least_work", "0.1", "the least share")]),
+        ("models", [("torchvision", "image", "NAME or NAME")]),
+        ("metrics", [("auc", "percent", "higher", "yes"), ("log_loss", "nats", "lower")]),
+        ("fields", [("scenario", "primary", '"accuracy"', "the metric"), ("enroll", "samples", '["all"]')]),
+    ],
+)
+def test_lists_have_parameters_with_defaults_and_meanings(cli, what, rows):
+    status, out, _ = cli("list", what)
+    assert status == 0
+    for row in rows:
+        assert re.search(r"^.*" + r" .*".join(map(re.escape, row)), out, re.MULTILINE), row
+
+
+PLUGIN_SHIFT = """
+from pydantic import Field
+from pfl_bench.api import ShiftConfig, register_shift
+
+class Fog(ShiftConfig):
+    thickness: float = Field(default=0.5, description="share of white")
+
+@register_shift("fog", config=Fog, of="inputs", inputs=("image",), summary="white over everything")
+def fog(config, context, groups, rng):
+    return [None] * groups
+"""
+
+
+def test_a_plugins_parameters_are_listed_as_those_that_ship_are(cli, tmp_path):
+    (tmp_path / "fog.py").write_text(PLUGIN_SHIFT)
+    _, out, _ = cli("list", "shifts", "--plugin", "fog.py")
+    assert re.search(r"fog +white over everything +inputs +image", out)
+    assert re.search(r"fog +thickness +0.5 +share of white", out)
+
+
 def test_edited_method_is_noticed(cli, tiny, tmp_path):
     run_tiny(cli, tiny, "--seeds", "0")
     paths = list(tmp_path.rglob("run.json"))
@@ -299,7 +341,7 @@ REFUSALS = [
     (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
     (["run", "--set", "fedavg.lr=-1"], "greater than 0"),
     (["run", "--set", "fedavg.lr=NaN"], "finite number"),
-    (["run", "--set", "fedavg.cohort=x"], "valid integer"),
+    (["run", "--set", "fedavg.cohort=x"], "must be a whole number"),
     (["run", "--seeds", "3-1"], "'3-1' is not a number or a rising range"),
     (["run", "--seeds", "a"], "'a' is not a number"),
     (["run", "--seeds", ""], "empty entry"),
@@ -350,7 +392,7 @@ def test_wrong_requests_are_one_line_status_2_and_write_nothing(cli, tmp_path, a
         ('"mlp"', '"mpl"', "did you mean 'mlp'"),
         ('"mlp"', '"lenet"', "does not fit images of shape (1, 8, 8)"),
         ('rule = "classes"', 'rule = "class"', "did you mean 'classes'"),
-        ("visits = 20", "visits = 0", "visits=0: input should be greater than 0"),
+        ("visits = 20", "visits = 0", "visits=0 must be greater than 0"),
         ("visits = 20", 'visits = "many"', "visits='many'"),
     ],
 )

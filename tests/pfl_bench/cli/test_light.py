@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from pfl_bench.cli.list import LISTINGS
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.results import EVERY_FORMAT, PAGE
 from pfl_bench.results.render import FORMATS
@@ -47,7 +48,7 @@ def command(*arguments: str, folder=None) -> tuple[list[str], str]:
     return done.stdout.splitlines()[-1].split()[1:], done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "partitions", "shifts", "models", "scenarios", "suites"])
+@pytest.mark.parametrize("what", list(LISTINGS))
 def test_lists(what):
     assert command("list", what)[0] == ["0"]
 

@@ -92,7 +92,7 @@ class Mine(FedAvg):
     [
         ("mine", "Any = print", (), "extra=<built-in function print> cannot be written as JSON"),
         ("mine", "Any = (1, 2)", (), "comes back from JSON as [1, 2]"),
-        ("mine", "tuple[int, ...]", ("--set", "mine.extra=3"), "extra=3: input should be a valid array"),
+        ("mine", "tuple[int, ...]", ("--set", "mine.extra=3"), "extra=3 must be a list, "),
         ("con", "int = 1", (), "method name 'con' is reserved by Windows"),
         ("m" * 101, "int = 1", (), "has 101 characters; at most 100"),
     ],

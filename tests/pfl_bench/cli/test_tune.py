@@ -69,5 +69,5 @@ def test_a_trial_that_fails_is_said_and_is_no_success(suite, monkeypatch, capsys
     )
     assert program.main(tune(suite, "--trials", "2")) == 1
     out = capsys.readouterr().out
-    assert "# fedavg: no point of its grid was finished at every seed" in out
+    assert "# fedavg: no point of its grid was finished, with a score, at every seed" in out
     assert out.count("Failed: fedavg-s1000-") == 2 and "OSError: disk" in out
