@@ -1,0 +1,36 @@
+"""Who holds what in a scenario, at a seed."""
+
+from pfl_bench.errors import RequestError
+from pfl_bench.files import expanded
+from pfl_bench.spec.scenario import Scenario
+
+from .dataset import ArrayDataset
+from .partition import Partition, make_partition
+from .shifts import deal_groups, try_shifts
+
+
+def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
+    """The scenario's partition at a seed, with the groups of its shifts. RequestError if it cannot be had, or if a
+    shift does not go with the data."""
+    partition = _split(scenario, dataset, seed)
+    if scenario.shift:
+        partition = deal_groups(scenario.shift, dataset, partition, seed)
+        try_shifts(dataset, partition, scenario.shift, seed)
+    return partition
+
+
+def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
+    """Who holds what: computed by the scenario's rule, or imported."""
+    spec = scenario.partition
+    if spec.file is not None:
+        partition = Partition.load(expanded(spec.file))
+        if spec.sha256 is not None and partition.sha256() != spec.sha256:
+            raise RequestError(f"partition {spec.file} is not the one with hash {spec.sha256[:12]}")
+        if (partition.clients, partition.novel) != (scenario.clients, scenario.novel):
+            raise RequestError(
+                f"partition {spec.file} has {partition.clients} clients ({partition.novel} novel), "
+                f"the scenario {scenario.clients} ({scenario.novel})"
+            )
+        partition.check(dataset)
+        return partition
+    return make_partition(str(spec.rule), spec.parameters, dataset, scenario.clients, seed, scenario.novel)
