@@ -110,13 +110,14 @@ def _clients(path: Path, table: Any, part: str, manifest: Manifest) -> tuple[tup
     """Each client's rows, which must be those it holds."""
     client, index = (in_form(path, name, table[name].to_numpy(), (len(table),), "iu") for name in ("client", "index"))
     inputs, labels = _inputs(path, table, manifest), table["label"].to_numpy()
-    order = np.lexsort((index, client))
-    owned = getattr(manifest.partition, part)
-    holders = np.repeat(np.arange(len(owned)), [len(own) for own in owned])
-    if not (np.array_equal(client[order], holders) and np.array_equal(index[order], np.concatenate(owned))):
+    sizes, held = manifest.sizes(part), np.concatenate(getattr(manifest.partition, part))
+    holders = np.repeat(np.arange(len(sizes)), sizes)
+    there, wanted = np.lexsort((index, client)), np.lexsort((held, holders))
+    if not (np.array_equal(client[there], holders[wanted]) and np.array_equal(index[there], held[wanted])):
         raise RequestError(f"flower: {path}: client and index are not those that were exported; export anew")
-    ends = np.cumsum([len(own) for own in owned])[:-1]
-    return tuple((inputs[rows], labels[rows]) for rows in np.split(order, ends))
+    rows = np.empty_like(there)
+    rows[wanted] = there
+    return tuple((inputs[own], labels[own]) for own in np.split(rows, np.cumsum(sizes)[:-1]))
 
 
 def _inputs(path: Path, table: Any, manifest: Manifest) -> np.ndarray:
