@@ -19,10 +19,12 @@ split: Split = cache(make_split)("digits-classes2-n20-v2", 0)
 
 
 def new_model() -> torch.nn.Module:
+    """What every client trains."""
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
 
 
 def received(message: Message) -> torch.nn.Module:
+    """The model with the weights that the server sent."""
     model = new_model()
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
     return model
@@ -30,9 +32,10 @@ def received(message: Message) -> torch.nn.Module:
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
+    """A client visit, as long as the scenario has it."""
     model, (x, y) = received(message), client_tensors(split, "train", int(context.node_config["partition-id"]))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
-    for _ in range(split.scenario["local_steps"]):  # the budget of a client visit
+    for _ in range(split.scenario["local_steps"]):
         rows = torch.randperm(len(y))[: split.scenario["batch_size"]]
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
@@ -43,10 +46,12 @@ def train(message: Message, context: Context) -> Message:
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
+    """Sums over the client's test samples, which metrics are made of."""
     x, y = client_tensors(split, "test", int(context.node_config["partition-id"]))
     report = report_of(received(message)(x), y)
     return Message(RecordDict({"metrics": MetricRecord({"num-examples": len(y), **report})}), reply_to=message)
 
 
 def scored(replies: list[RecordDict], weighted_by: str) -> MetricRecord:
+    """Every metric over the clients that replied."""
     return MetricRecord(summary_of([reply["metrics"] for reply in replies]))

@@ -96,7 +96,7 @@ PUBLISHED = Shown(
 
 OTHERS = Shown(
     "imported", numeric=False, note="others' figures (results import): neither ranked nor averaged",
-    cell=lambda row: words(row[IMPORTED]), needed=lambda table: bool(table.get(IMPORTED, NONE).notna().any()),
+    cell=lambda row: words(row[IMPORTED]), needed=lambda table: bool(table.get(IMPORTED, NONE).notna().any()), keep=8,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The example for Flower: its ClientApp under Flower's own FedAvg, in this process, on our split and by our metrics."""
 
+import ast
 import math
 import runpy
 from pathlib import Path
@@ -57,9 +58,11 @@ def test_flowers_fedavg_trains_it_and_our_metrics_score_it(example, monkeypatch)
     from flwr.app import ArrayRecord
     from flwr.serverapp.strategy import FedAvg
 
-    identity = pytest.importorskip("flwr.supercore.task_identity", reason="this Flower says otherwise who sends").TaskIdentity
+    identity = pytest.importorskip(
+        "flwr.supercore.task_identity", reason="this Flower says otherwise who sends"
+    ).TaskIdentity
     for name in ("_task_id", "_run_id", "_node_id"):  # what Flower sets in a process that it starts
-        monkeypatch.setattr(identity, name, 0)
+        monkeypatch.setattr(sender.TaskIdentity, name, 0)
     torch.manual_seed(0)
     clients = example.split.partition.clients
     strategy = FedAvg(min_available_nodes=clients, evaluate_metrics_aggr_fn=example.scored)
@@ -85,5 +88,9 @@ def test_flowers_fedavg_trains_it_and_our_metrics_score_it(example, monkeypatch)
 
 
 def test_it_is_as_short_as_it_says():
-    code = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.strip()]
-    assert len(code) <= 50
+    tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    documentation = [n for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
+    text = {line for own in documentation for line in range(own.lineno, own.end_lineno + 1)}
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert len([line for number, line in enumerate(lines, 1) if line.strip() and number not in text]) <= 41

@@ -1,9 +1,9 @@
 """``pfllib``: the folder that PFLlib trains on, ``train/0.npz`` and ``test/0.npz``, a file per client.
 
 Each holds ``data``, a pickled dictionary with ``x`` and ``y``. As its generators write them, images are float32
-``[N, C, H, W]`` from -1 to 1 where ours have bytes, and series ``[N, C, 1, time]``. PFLlib has no
-validation part: its training samples are ours and no more, and those of validation lie in ``validation/``, which it
-does not look at and the source ``pfllib:`` does. (Facts on the layout: TsingZ0/PFLlib, ``dataset/utils/dataset_utils.py``, commit d832e76.)
+``[N, C, H, W]`` from -1 to 1 where ours have bytes, and series ``[N, C, 1, time]``. PFLlib has no validation part: its
+training samples are ours and no more, and those of validation lie in ``validation/``, which it does not look at and the
+source ``pfllib:`` does. (Facts: TsingZ0/PFLlib, ``dataset/utils/dataset_utils.py``, commit d832e76.)
 """
 
 import json
