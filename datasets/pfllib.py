@@ -3,9 +3,9 @@
 Each file holds ``data``, a dictionary with ``x`` and ``y``. Their clients and their split into train and test stay as
 they are; validation is held out of every client's training samples, because PFLlib has none (it reports the best test
 accuracy). A folder ``validation/`` of such files, as ``data export`` writes it, is the validation part. A group is a
-client: ask for the rule ``natural`` with as many clients as there are. Pictures are float ``[N, C, H, W]`` there, scaled
-by PFLlib; they are standardised per channel here all the same. The files are pickles; only arrays are read from them,
-and nothing in them is run.
+client: ask for the rule ``natural`` with as many clients as there are. Pictures are float ``[N, C, H, W]`` there,
+scaled by PFLlib; they are standardised per channel here all the same. The files are pickles; only arrays are read from
+them, and nothing in them is run.
 """
 
 from collections.abc import Sequence

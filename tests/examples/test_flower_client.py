@@ -58,9 +58,7 @@ def test_flowers_fedavg_trains_it_and_our_metrics_score_it(example, monkeypatch)
     from flwr.app import ArrayRecord
     from flwr.serverapp.strategy import FedAvg
 
-    identity = pytest.importorskip(
-        "flwr.supercore.task_identity", reason="this Flower says otherwise who sends"
-    ).TaskIdentity
+    sender = pytest.importorskip("flwr.supercore.task_identity", reason="this Flower says otherwise who sends")
     for name in ("_task_id", "_run_id", "_node_id"):  # what Flower sets in a process that it starts
         monkeypatch.setattr(sender.TaskIdentity, name, 0)
     torch.manual_seed(0)

@@ -1,12 +1,14 @@
 """Small splits of every kind of data, made by hand."""
 
+from typing import Any
+
 import numpy as np
 
 from pfl_bench.data.doors import Split
 from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import Partition
 
-SHAPES = {
+SHAPES: dict[str, Any] = {
     "grey": ("image", (5, 4, 1), np.uint8), "rgb": ("image", (5, 4, 3), np.uint8),
     "channels": ("image", (5, 4, 2), np.uint8), "float image": ("image", (5, 4, 3), np.float32),
     "table": ("table", (7,), np.float32), "series": ("series", (6, 2), np.float32),
@@ -19,7 +21,7 @@ TABLE = {
 }  # fmt: skip
 
 
-def made(kind="grey", seed=0, *, groups=False, validation=False, novel=0) -> Split:
+def made(kind: str = "grey", seed=0, *, groups=False, validation=False, novel=0) -> Split:
     """A split whose last training and test samples nobody holds."""
     rng = np.random.default_rng(seed)
     what, shape, dtype = SHAPES[kind]
