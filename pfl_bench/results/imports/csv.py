@@ -35,9 +35,7 @@ def read_csv(files: Sequence[Path], wanted: Wanted) -> list[Figure]:
                 "std there must be one, without it they are taken for runs"
             )
         mean, std = float(own["accuracy"].iloc[0]), float(own["std"].iloc[0])
-        found.append(
-            Figure(str(scenario), str(method), mean, std, 1, source, "mean and spread as given", hashes(paths))
-        )
+        found.append(Figure(str(scenario), str(method), mean, std, 0, source, "as given", hashes(paths)))
     return found
 
 

@@ -25,8 +25,9 @@ LONGEST = 200
 
 @dataclass(frozen=True)
 class Figure:
-    """One imported figure: accuracy in percent, mean and standard deviation over ``runs`` runs (None for one, or where
-    the source gave none). ``source``: from where; ``what``: of which evaluation; ``files``: SHA-256 by name.
+    """One imported figure: accuracy in percent, mean and standard deviation over ``runs`` runs (std None for one, or
+    where the source gives none; runs 0 where it does not say how many). ``source``: from where; ``what``: of which
+    evaluation; ``files``: SHA-256 by name.
     """
 
     scenario: str
@@ -41,8 +42,8 @@ class Figure:
     def __str__(self) -> str:
         """``91.20 ± 0.30 (PFLlib, best of 201 evaluations on test data, 3 runs)``."""
         spread = "" if self.std is None else f" ± {self.std:.2f}"
-        told = [self.source, *([self.what] if self.what else []), f"{self.runs} run{'' if self.runs == 1 else 's'}"]
-        return f"{self.mean:.2f}{spread} ({', '.join(told)})"
+        runs = f"{self.runs} run{'' if self.runs == 1 else 's'}" if self.runs else ""
+        return f"{self.mean:.2f}{spread} ({', '.join(part for part in (self.source, self.what, runs) if part)})"
 
 
 def read_imported(folder: Path) -> tuple[tuple[Figure, ...], list[Problem]]:

@@ -30,6 +30,7 @@ def test_a_csv_file_with_a_spread_of_its_own(tmp_path):
     first, second, third = read_figures([table_file(tmp_path)], wanted)
     assert (first.scenario, first.method, first.mean, first.std) == ("sc-v1", "fedavg", 51.5, 0.5)
     assert (second.method, third.method) == ("per_fedavg", "FedNew"), "ours in their spelling, and theirs as it is"
+    assert str(first) == "51.50 ± 0.50 (theirs.csv, as given)"
     assert first.source == "theirs.csv" and re.fullmatch("[0-9a-f]{64}", first.files["theirs.csv"])
 
 
