@@ -262,11 +262,16 @@ def commands(rng: random.Random) -> Case:
         ("run", "--seeds"),
         ("run", "--workers"), ("--nonsense",), ("run", "--fresh=1"),
         ("run", "--in-process"), ("data", "verify", "npz:none.npz"),
+        ("data", "export"), ("data", "export", bad), ("data", "export", "--suite", bad), ("data", "import"),
+        ("data", "export", "digits-classes2-n20-v2", "--to", bad), ("data", "import", "pfllib", bad, "--out", "new"),
+        ("data", "export", "digits-classes2-n20-v2", "--seeds", bad), ("data", "import", bad, ".", "--out", "new"),
+        ("results",), ("results", bad), ("results", "import"), ("results", "import", bad),
+        ("results", "import", "none.csv", "--suite", bad), ("results", "import", "none.h5", "--scenario", bad),
     ]  # fmt: skip
     words = rng.choice(lines)
-    if words == ("data",):  # which shows its help
-        words = ("data", "nonsense")
-    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "run") else "?"
+    if words in (("data",), ("results",)):  # which show their help
+        words = (*words, "nonsense")
+    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "results", "run") else "?"
     return Case(f"command {name}", words)
 
 

@@ -41,7 +41,7 @@ MAY_IMPORT = {
 
 WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.request", "cli.settings",
                  "cli.list", "cli.leaderboard", "cli.compare",
-                 "cli.check", "cli.data")  # fmt: skip
+                 "cli.check", "cli.data", "cli.doors", "cli.imports")  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 
 

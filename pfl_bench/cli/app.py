@@ -13,7 +13,9 @@ from pfl_bench.commands import WRONG, exit_status, refuse
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 
+from .doors_app import add_data_doors, add_results_doors
 from .numbers import number, whole, whole_or_auto
+from .option_types import DataDir, Out, Plugins
 from .signals import ending
 
 
@@ -62,17 +64,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Fetch and check data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Fetch, check, export and import data sets.", no_args_is_help=True)
+results_app = typer.Typer(help="Bring results in.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(results_app, name="results")
+add_data_doors(data_app)
+add_results_doors(results_app)
 
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", parser=expanded, metavar="PATH", help="Load a plug-in file. Repeatable."),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(parser=expanded, metavar="PATH", help="Where data sets lie; default $PFL_BENCH_DATA, else the cache."),
-]
 Lockstep = Annotated[
     int | None,
     typer.Option(
@@ -80,7 +78,6 @@ Lockstep = Annotated[
         help="Train so many runs of a method and scenario as one batch; 1: none; default: auto, what pays.",
     ),
 ]  # fmt: skip
-Out = Annotated[Path, typer.Option(parser=expanded, metavar="PATH", help="Folder of the results.")]
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pfl_bench.engine.stop import exit_status
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.imports import read_imported, with_imported
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.notes import left_out
@@ -94,7 +95,9 @@ def _conclude(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) ->
     """Write the tables, then show them. 0 if everything that was asked for is there, else 1."""
     absent = [run_id for run_id in missing(plan, ledger) if run_id not in outcome.failed]
     runs, problems = scan_runs(ledger.folder)
-    table = leaderboard(runs)
+    figures, more = read_imported(ledger.folder)
+    problems += more
+    table = with_imported(leaderboard(runs), figures)
     try:  # before anything is printed: a terminal that fails must not cost the tables
         said, written = "Written: ", write_tables(ledger.folder, runs, table, ("csv", *stale(ledger.folder)), problems)
     except OSError as error:

@@ -17,8 +17,9 @@ from pfl_bench.spec.options import EXECUTORS
 from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
-from .app import Command, Lockstep, Out, run_program
+from .app import Command, Lockstep, run_program
 from .numbers import number, whole
+from .option_types import Out
 from .signals import run_to_the_end
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

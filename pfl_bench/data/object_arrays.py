@@ -34,6 +34,19 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside")
 
 
+def read_pickle(path: Path, source: str) -> Any:
+    """The object in a pickle: arrays, numbers, texts and containers of them. RequestError for anything else."""
+    try:
+        if not path.is_file():
+            raise RequestError(f"{source}: {path} {'is no file' if path.exists() else 'does not exist'}")
+        with path.open("rb") as file:
+            return _Reader(file).load()
+    except RequestError:
+        raise
+    except Exception as error:  # pickle raises whatever damaged bytes lead to
+        raise RequestError(f"{source}: {path} is not readable: {one_line(error)}") from error
+
+
 def read_object(path: Path, key: str, source: str) -> Any:
     """The object in the array ``key`` of an ``.npz`` that was saved with ``np.savez(path, key=some_dict)``.
 

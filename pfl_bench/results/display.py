@@ -11,6 +11,7 @@ from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
 from .entries import entry_name
 from .mixtures import MARK, MIXED
+from .notes import IMPORTED
 from .primary import heading
 from .record import TROUBLES
 
@@ -99,16 +100,21 @@ PUBLISHED = Shown(
     cell=_published, needed=lambda table: bool(table["published_mean"].notna().any()),
 )  # fmt: skip
 
+OTHERS = Shown(
+    "imported", numeric=False, note="others' figures (results import): neither ranked nor averaged",
+    cell=lambda row: words(row[IMPORTED]), needed=lambda table: bool(table.get(IMPORTED, NONE).notna().any()), keep=8,
+)  # fmt: skip
+
 
 def text_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of a table in the terminal, in Markdown or LaTeX."""
-    return _needed(table, [RANK, METHOD, ACCURACY, INTERVAL, *_means("everywhere"), SEEDS, PUBLISHED])
+    return _needed(table, [RANK, METHOD, ACCURACY, INTERVAL, *_means("everywhere"), SEEDS, PUBLISHED, OTHERS])
 
 
 def report_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of the report's leaderboard; its first one names the rows."""
     front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, TEST_ERROR, VERSUS_BEST]
-    return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED])
+    return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED, OTHERS])
 
 
 def _means(*shown: str) -> list[Shown]:

@@ -15,6 +15,10 @@ from .primary import HEADINGS, heading, primaries
 
 NAMED, LONGEST = 3, 200
 
+IMPORTED, IMPORTED_ALONE = "imported", "imported_alone"
+"""Columns that a leaderboard has where figures were imported (``imported.py``): those of a row's method, and those of
+methods that have no row in the scenario."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -79,9 +83,19 @@ def undefined(table: pd.DataFrame) -> list[str]:
     return [f"{heading(gone)} is undefined{reason}, and not ranked: {', '.join([*names[:NAMED], *more])}"]
 
 
+def imported(table: pd.DataFrame) -> list[str]:
+    """What others' figures in one scenario's leaderboard are, and those that no row of ours is of; none if there are no
+    such figures."""
+    if IMPORTED not in table or not table[[IMPORTED, IMPORTED_ALONE]].notna().any(axis=None):
+        return []
+    alone = [shortened(text, 10 * LONGEST) for text in dict.fromkeys(table[IMPORTED_ALONE].dropna())]
+    legend = "Imported figures are others', of other splits, budgets and ways to choose: neither ranked nor averaged"
+    return [legend, *(f"Imported, and no run of ours beside it: {text}" for text in alone)]
+
+
 def of_rows(table: pd.DataFrame) -> list[str]:
     """What must be told beside the leaderboard of one scenario."""
-    return [*mixed(table), *rarer(table), *ranked(table), *undefined(table)]
+    return [*mixed(table), *rarer(table), *ranked(table), *undefined(table), *imported(table)]
 
 
 def of_scenarios(table: pd.DataFrame) -> list[str]:

@@ -12,6 +12,7 @@ from . import EVERY_FORMAT, PAGE
 from .escapes import for_markdown
 from .files import write_text
 from .frame import scan_runs
+from .imports import read_imported, with_imported
 from .leaderboard import leaderboard, with_test_error
 from .notes import Problem, left_out, of_scenarios
 from .overall import overall, several_scenarios, to_markdown
@@ -73,5 +74,7 @@ def publish(folder: Path, formats: tuple[str, ...] = ("csv",)) -> Published:
     if runs.empty:
         said = "; ".join(left_out(problems)) or "it is empty"
         raise RequestError(f"--suite: there is no readable run in {folder / 'runs'}; nothing was written. {said}")
-    table = leaderboard(runs)
+    figures, more = read_imported(folder)
+    problems += more
+    table = with_imported(leaderboard(runs), figures)
     return Published(runs, table, write_tables(folder, runs, table, formats, problems), problems)

@@ -9,19 +9,17 @@ import torch
 
 from pfl_bench.client.backends import choose_backend
 from pfl_bench.client.build import make_model
-from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.dataset import ArrayDataset
-from pfl_bench.data.partition import Partition, make_partition
+from pfl_bench.data.partition import Partition
+from pfl_bench.data.splitting import scenario_partition
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.errors import RequestError, about, shown
-from pfl_bench.files import expanded
 from pfl_bench.registry import Plugin
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.spec.options import Options, check_device
 from pfl_bench.spec.run import RunSpec
-from pfl_bench.spec.scenario import Scenario
 
 from .executors import Executor, Update
 from .fit import check_clients, check_fit
@@ -82,29 +80,6 @@ def resolve_device(name: str) -> str:
     if device.type == "cuda" and (device.index or 0) >= count:
         raise RequestError(f"device {name!r} is not there; this machine has {count} CUDA devices")
     return name
-
-
-def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
-    """The scenario's partition at a seed, with the groups of its shifts. RequestError if it cannot be had, or if a
-    shift does not go with the data."""
-    return with_shifts(scenario.shift, dataset, _split(scenario, dataset, seed), seed)
-
-
-def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
-    """Who holds what: computed by the scenario's rule, or imported."""
-    spec = scenario.partition
-    if spec.file is not None:
-        partition = Partition.load(expanded(spec.file))
-        if spec.sha256 is not None and partition.sha256() != spec.sha256:
-            raise RequestError(f"partition {spec.file} is not the one with hash {spec.sha256[:12]}")
-        if (partition.clients, partition.novel) != (scenario.clients, scenario.novel):
-            raise RequestError(
-                f"partition {spec.file} has {partition.clients} clients ({partition.novel} novel), "
-                f"the scenario {scenario.clients} ({scenario.novel})"
-            )
-        partition.check(dataset)
-        return partition
-    return make_partition(str(spec.rule), spec.parameters, dataset, scenario.clients, seed, scenario.novel)
 
 
 @harmless()

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.imports import Figure, read_imported
 from pfl_bench.results.notes import Problem
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
@@ -31,6 +32,7 @@ class Results:
     novel: pd.DataFrame
     partitions: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    imported: tuple[Figure, ...] = ()
 
 
 def collect(folder: Path) -> Results:
@@ -44,6 +46,8 @@ def collect(folder: Path) -> Results:
     problems += more
     novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
     problems += more
+    imported, more = read_imported(folder)
+    problems += more
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
     found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(
@@ -54,6 +58,7 @@ def collect(folder: Path) -> Results:
         novel,
         {scenario: rows for scenario, rows in found.items() if rows is not None and len(rows)},
         tuple(problems),
+        imported,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from pfl_bench.metrics import PRIMARY
+from pfl_bench.results.imports import with_imported
 from pfl_bench.results.leaderboard import KEYS, leaderboard, with_test_error
 from pfl_bench.results.notes import of_rows
 from pfl_bench.results.overall import overall
@@ -87,7 +88,7 @@ def _grouped(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _board(results: Results) -> pd.DataFrame:
-    table = leaderboard(results.runs)
+    table = with_imported(leaderboard(results.runs), results.imported)
     if table.empty:
         return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
     names = _grouped(results.runs).set_index("run_id")[["entry", "group", "scenario_hash"]]
