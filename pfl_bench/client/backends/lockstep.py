@@ -84,7 +84,7 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
     move = _descent(requests, rows, flats, buffers)
     taking, losses = active_steps(plan), []
     for step, batches in enumerate(batches_of(pool, plan, *padding(plan, plan.indices.shape[-1]))):
-        found = traced.TRACES.call(direction, direction, flats, fixed, batches, aux, carry)
+        found = traced.LOWERED.call(direction, direction, flats, fixed, batches, aux, carry)
         active = None if taking is None else taking[:, step]
         carry, fixed, loss = advance_(move, flats, buffers, carry, fixed, found, active)
         losses.append(loss)
