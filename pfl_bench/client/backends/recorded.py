@@ -6,6 +6,8 @@ every kind of function; it loads two seconds' worth of modules first, and replay
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -79,9 +81,7 @@ Lowering = Callable[[fx.Graph, dict[str, Tensor]], None]
 """Exchanges operations of a graph that writes nothing in place; see ``lowered``."""
 
 
-def record(
-    function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering | None = None
-) -> tuple[Any, Replay]:
+def record(function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering | None = None) -> tuple[Any, Replay]:
     """``function(*trees)`` and how to have it again. ``lower``: by other operations; then the first is so too.
 
     UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in
@@ -111,9 +111,18 @@ def record(
     _rename(recorder.graph)
     for node in recorder.graph.nodes:
         node.meta.clear()  # it holds tensors
-    forward: Replay = fx.GraphModule(recorder.constants, recorder.graph).forward
+    forward = _compiled(recorder.graph, recorder.constants)
     replay = forward if simple else lambda *inputs: pytree.tree_unflatten(forward(*inputs), shape)
     return replay(*inputs) if lowered else found, replay
+
+
+def _compiled(graph: fx.Graph, constants: dict[str, Tensor]) -> Replay:
+    """A graph as a Python function. ``fx.GraphModule`` makes one too, which looks its constants up as a module does."""
+    code = graph.python_code("self")
+    names = dict(code.globals)
+    exec(code.src, names)
+    forward: Replay = partial(names["forward"], SimpleNamespace(**constants))
+    return forward
 
 
 def _is_simple(tree: Any) -> bool:
