@@ -112,17 +112,16 @@ def record(function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering
     for node in recorder.graph.nodes:
         node.meta.clear()  # it holds tensors
     forward = _compiled(recorder.graph, recorder.constants)
-    replay = forward if simple else lambda *inputs: pytree.tree_unflatten(forward(*inputs), shape)
+    replay: Replay = forward if simple else lambda *inputs: pytree.tree_unflatten(forward(*inputs), shape)
     return replay(*inputs) if lowered else found, replay
 
 
 def _compiled(graph: fx.Graph, constants: dict[str, Tensor]) -> Replay:
     """A graph as a Python function. ``fx.GraphModule`` makes one too, which looks its constants up as a module does."""
     code = graph.python_code("self")
-    names = dict(code.globals)
+    names: dict[str, Any] = dict(code.globals)
     exec(code.src, names)
-    forward: Replay = partial(names["forward"], SimpleNamespace(**constants))
-    return forward
+    return partial(names["forward"], SimpleNamespace(**constants))
 
 
 def _is_simple(tree: Any) -> bool:
