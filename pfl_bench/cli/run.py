@@ -11,12 +11,7 @@ from pfl_bench.engine.events import Event, RunResult
 from pfl_bench.engine.stop import exit_status
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.results.frame import scan_runs
-from pfl_bench.results.imports import read_imported, with_imported
-from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.results.notes import left_out
-from pfl_bench.results.publish import stale, write_tables
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.executors.choice import choose_executor
 from pfl_bench.running.notes import notes_of
@@ -26,7 +21,6 @@ from pfl_bench.running.tracking import Tracking
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 
-from .board import print_leaderboard
 from .progress import RunProgress
 from .request import RunRequest, Wanted
 from .signals import named, patiently
@@ -93,6 +87,15 @@ def _compute(
 
 def _conclude(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> int:
     """Write the tables, then show them. 0 if everything that was asked for is there, else 1."""
+    # Here, and not above: pandas and SciPy would keep the first step waiting for a second.
+    from pfl_bench.results.frame import scan_runs
+    from pfl_bench.results.imports import read_imported, with_imported
+    from pfl_bench.results.leaderboard import leaderboard
+    from pfl_bench.results.notes import left_out
+    from pfl_bench.results.publish import stale, write_tables
+
+    from .board import print_leaderboard
+
     absent = [run_id for run_id in missing(plan, ledger) if run_id not in outcome.failed]
     runs, problems = scan_runs(ledger.folder)
     figures, more = read_imported(ledger.folder)

@@ -16,7 +16,7 @@ VISITS = 40
 
 def setup_of(clients: int) -> TinySetup:
     """CIFAR-sized images, LeNet, one evaluation at the end, so that training dominates."""
-    base = tiny_setup("synthetic:classes=10,n=40000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=10)
+    base = tiny_setup("synthetic:classes=10,n=32000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=10)
     update = {"clients": clients, "visits": VISITS, "local_steps": 10, "batch_size": 16, "eval_every": VISITS}
     partition = make_partition("iid", {}, base.dataset, clients, 0)
     return TinySetup(base.but(**update).scenario, base.dataset, partition)

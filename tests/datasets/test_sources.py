@@ -25,6 +25,12 @@ def test_digits_are_real_and_offline():
     assert digits.train_inputs.max() == 255
 
 
+def test_digits_are_scikit_learns_with_and_without_its_file(monkeypatch):
+    whole = load_dataset("digits").sha256
+    monkeypatch.setattr("pfl_bench.datasets.digits.find_spec", lambda name: None)
+    assert load_dataset("digits").sha256 == whole
+
+
 def test_synthetic_options():
     dataset = load_dataset("synthetic:classes=3,channels=3,side=12,n=60")
     assert dataset.classes == 3 and dataset.input_shape == (3, 12, 12)
