@@ -129,3 +129,12 @@ def test_names():
     assert parse_names("b,a,b", ["a", "b"], "method") == ["b", "a"]
     with pytest.raises(RequestError, match="empty entry"):
         parse_names("a,,b", ["a", "b"], "method")
+
+
+@pytest.mark.parametrize("pattern", ["a-v1", "a-*", "*-v1"])
+@pytest.mark.parametrize(("scale", "precision"), [(1, "fp32"), (0.5, "fp32"), (1, "bf16"), (0.5, "bf16")])
+def test_what_is_said_of_a_scenario_holds_for_its_editions(pattern, scale, precision):
+    at = f"[hyperparameters]\nlocal = {{ lr = 0.1 }}\n[hyperparameters_at.'{pattern}']\nlocal = {{ lr = 0.5 }}\n"
+    suite = parse_suite("name = 'x'\n" + SCENARIO + at, "s.toml")
+    (edition,) = at_edition(suite.scenarios, scale, precision)
+    assert suite.hyperparameters_of("local", edition.id) == {"lr": 0.5}
