@@ -30,6 +30,12 @@ class Keeper:
         self._aside = dict(standing.renewed)  # why a run of the same id, there already, is kept aside
         self._begun = {run_id: _earlier(record) for run_id, record in standing.resumable.items()}
 
+    def begin(self, run_id: str, standing: Standing) -> None:
+        """A run is about to start: how the ledger stands to it by now."""
+        self._aside.pop(run_id, None), self._begun.pop(run_id, None)
+        self._aside |= standing.renewed
+        self._begun |= {resumed: _earlier(record) for resumed, record in standing.resumable.items()}
+
     def keep(self, run: RunSpec, event: Event) -> str:
         """Write what must survive. Returns why the run has failed, or "": it has not, or goes on.
 

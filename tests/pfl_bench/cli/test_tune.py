@@ -65,7 +65,7 @@ def test_a_trial_that_fails_is_said_and_is_no_success(suite, monkeypatch, capsys
     monkeypatch.setattr(
         SerialExecutor,
         "execute",
-        lambda self, jobs, data: ((n, Failure("OSError: disk", "trace")) for n in range(len(jobs))),
+        lambda self, jobs, data, *take: ((n, Failure("OSError: disk", "trace")) for n in range(len(jobs))),
     )
     assert program.main(tune(suite, "--trials", "2")) == 1
     out = capsys.readouterr().out
