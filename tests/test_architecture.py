@@ -31,16 +31,17 @@ MAY_IMPORT = {
     "results": {"commands", "errors", "files", "metrics", "spec", "text"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
     "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
-    "cli": FOUNDATION | {"spec", "data", "engine", "results", "running", "testing", "shelves"},
+    "actions": FOUNDATION | {"spec", "data", "client", "engine", "results", "running"},
+    "cli": FOUNDATION | {"actions", "spec", "data", "engine", "results", "running", "testing", "shelves"},
     "api": FOUNDATION | {"spec", "data", "client", "engine"},
     **{shelf: {"api"} for shelf in SHELVES},
     "__main__": {"cli"},
 }
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
 
-WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.request", "cli.settings",
-                 "cli.list", "cli.leaderboard", "cli.compare",
-                 "cli.check", "cli.data")  # fmt: skip
+WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.groups",
+                 "cli.options", "actions.request", "actions.settings", "actions.tune_request", "cli.list", "cli.leaderboard", "cli.compare",
+                 "cli.check", "cli.data", "cli.analyse", "cli.results")  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 
 

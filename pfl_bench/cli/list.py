@@ -42,6 +42,14 @@ def _summaries(registry: Registry[Any], *columns: str) -> tuple[Sequence[str], R
     return ("name", *("what" if column == "summary" else column for column in columns)), rows
 
 
+def _metrics() -> tuple[Sequence[str], Rows]:
+    from pfl_bench.metrics import METRICS, leading  # loads NumPy
+
+    lead = set(leading())
+    rows = [[m.key, m.unit, m.better, "yes" if m.key in lead else "", m.note] for m in METRICS]
+    return ("name", "unit", "better", "may rank", "what"), rows
+
+
 def _scenarios() -> tuple[Sequence[str], Rows]:
     rows = [
         [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
@@ -65,13 +73,14 @@ LISTINGS: Mapping[str, tuple[Registry[Any] | None, Callable[[], tuple[Sequence[s
     "partitions": (PARTITIONS, lambda: _summaries(PARTITIONS, "summary")),
     "shifts": (SHIFTS, lambda: _summaries(SHIFTS, "summary")),
     "models": (MODELS, lambda: _summaries(MODELS, "summary")),
+    "metrics": (None, _metrics),
     "scenarios": (None, _scenarios),
     "suites": (None, _suites),
 }
 
 
 def list_things(what: str, plugins: Sequence[Path]) -> int:
-    """Print what is registered, or the built-in scenarios or suites."""
+    """Print what is registered, or the metrics, or the built-in scenarios or suites."""
     if what not in LISTINGS:
         raise unknown("listing", what, list(LISTINGS))
     load_plugins(plugins)

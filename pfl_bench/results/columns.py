@@ -178,6 +178,7 @@ COSTS = (
 )  # fmt: skip
 PROVENANCE = (
     Column("config", lambda r: json.dumps(r.config, sort_keys=True), over_seeds="first", details="shared"),
+    Column("config_from", lambda r: r.config_from, over_seeds="first", details="shared", later=True),
     Column("scenario_hash", lambda r: r.scenario_hash, over_seeds="first"),
     Column("partition_sha256", lambda r: r.partition_sha256, details="shared"),
     Column("data_sha256", lambda r: r.data_sha256, details="shared"),

@@ -18,7 +18,7 @@ from pfl_bench.errors import RequestError
 
 from .escapes import for_csv
 from .files import write_text
-from .leftovers import ASIDE, BEGUN, CHECKPOINT, ERROR, REPLACED, STAGED, beside, clear, is_ours, move_aside
+from .leftovers import ASIDE, BEGUN, CHECKPOINT, ERROR, MODELS, REPLACED, STAGED, beside, clear, is_ours, move_aside
 from .record import FINAL, RUN, SCHEMA, Record, Unreadable, find_record, read_record
 from .shared import SharedFolder
 
@@ -80,6 +80,11 @@ class Ledger(SharedFolder):
         """Where a failed run's traceback is, if there is one."""
         return self._find(run_id, ERROR)
 
+    def models(self, run_id: str) -> Path | None:
+        """Where the models are that a run has kept, if it has (``engine.kept``)."""
+        place = self.runs / run_id / MODELS
+        return place if place.is_file() else None
+
     def _find(self, run_id: str, name: str) -> Path | None:
         """A run's file of this name, in its place or that of its successor."""
         place = self.runs / run_id
@@ -104,6 +109,7 @@ class Ledger(SharedFolder):
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         checkpoint: bytes | None = None,
         error: str | None = None,
+        models: bytes | None = None,
         aside: str = "",
     ) -> None:
         """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing.
@@ -123,6 +129,8 @@ class Ledger(SharedFolder):
                     (staged / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
             if checkpoint is not None:
                 (staged / CHECKPOINT).write_bytes(checkpoint)
+            if models is not None:
+                (staged / MODELS).write_bytes(models)
             if error is not None:
                 (staged / ERROR).write_text(error, encoding="utf-8", errors="backslashreplace")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)

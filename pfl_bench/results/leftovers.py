@@ -11,11 +11,11 @@ from pathlib import Path
 
 from .record import RUN, find_record
 
-CHECKPOINT, ERROR, ASIDE = "checkpoint.bin", "error.txt", "aside.json"
+CHECKPOINT, ERROR, ASIDE, MODELS = "checkpoint.bin", "error.txt", "aside.json", "models.safetensors"
 STAGED, REPLACED, BEGUN = ".new", ".old", ".next"
 """Endings of folders beside a run's: being written; about to be removed; the unfinished successor of a final run."""
 
-_OURS = {RUN, CHECKPOINT, ERROR, ASIDE, "checkpoint.safetensors"}  # the last: of earlier versions
+_OURS = {RUN, CHECKPOINT, ERROR, ASIDE, MODELS, "checkpoint.safetensors"}  # the last: of earlier versions
 
 
 def beside(place: Path, ending: str) -> Path:

@@ -39,7 +39,8 @@ from .turns import Turns
 class Plan:
     """A checked request: runs, the data they need, one partition per scenario and seed, and how to compute.
 
-    ``bases``: by run id, what each run is computed on.
+    ``bases``: by run id, what each run is computed on; ``origins``: where its hyper-parameters come from
+    (``spec.tuned``), where that is known.
     """
 
     suite: str
@@ -49,6 +50,7 @@ class Plan:
     options: Options
     plugins: tuple[Plugin, ...] = ()
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def partition(self, run: RunSpec) -> Partition:
         """The run's partition."""
@@ -123,12 +125,11 @@ def make_plan(
     data_dir: Path,
     options: Options,
     plugins: tuple[Plugin, ...] = (),
+    origins: Mapping[str, str] | None = None,
 ) -> Plan:
     """Load the data, cut the partitions, and try the models and the back-end, so that wrong requests end here."""
     sources = Sources(plugins)
-    origins = {
-        run.id: sources.of(run) for run in runs
-    }  # first: what is edited while data load has been read as it runs
+    texts = {run.id: sources.of(run) for run in runs}  # first: what is edited while data load has been read as it runs
     scenarios = {run.scenario.id: run.scenario for run in runs}
     datasets: dict[str, ArrayDataset] = {}
     for scenario in scenarios.values():
@@ -149,12 +150,12 @@ def make_plan(
         run.id: Basis(
             datasets[run.scenario.dataset].sha256,
             partitions[run.scenario.id, run.seed].sha256(),
-            origins[run.id],
+            texts[run.id],
             datasets[run.scenario.dataset].facts,
         )
         for run in runs
     }
-    return Plan(suite, runs, datasets, partitions, options, plugins, bases)
+    return Plan(suite, runs, datasets, partitions, options, plugins, bases, origins or {})
 
 
 def execute(
@@ -179,7 +180,7 @@ def execute(
         if record.status == "diverged":
             outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]
-    keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing)
+    keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing, plan.origins)
     turns = Turns(wanted, plan.bases, ledger, keeper, standing.fresh)
     try:
         _compute(wanted, plan, ledger, executor, listen, keeper, turns, outcome)

@@ -1,6 +1,5 @@
-"""A picture of a suite's learning curves: ``python -m pfl_bench.results.analyses.curves results/quick``."""
+"""A picture of a suite's learning curves: ``pfl-bench analyse curves results/quick``."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from pfl_bench.results.palette import matplotlib_line
 from pfl_bench.results.primary import YLABEL, ylabel
 from pfl_bench.results.run_tables import complete, read_history
 
-from .pictures import counted_seeds, picture, program
+from .pictures import counted_seeds, picture
 
 
 def read_curves(folder: Path, runs: pd.DataFrame) -> pd.DataFrame:
@@ -39,19 +38,16 @@ def draw(curves: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> 
         figure.legend(loc="outside right upper", fontsize="small")
 
 
-def main(folder: Path) -> None:
-    """Draw one picture per scenario into the suite's folder."""
+def main(folder: Path) -> list[Path]:
+    """Draw one picture per scenario into the suite's folder; where."""
     runs = finished_runs(folder)
     runs = runs.assign(method=entries(runs))
-    curves = read_curves(folder, runs)
+    curves, written = read_curves(folder, runs), []
     for scenario, part in curves.groupby("scenario", sort=False):
         own = runs[runs["scenario"] == scenario]
         first = own.iloc[0]
         budget = f"{first['visits']} client visits x {first['local_steps_per_visit']} local steps"
         target = folder / f"curves-{scenario}.png"
         draw(part, f"{scenario}: {budget}, {counted_seeds(part)}", target, ylabel(own))
-        print(target)
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.curves", __doc__, main, sys.argv[1:]))
+        written.append(target)
+    return written

@@ -1,21 +1,20 @@
-"""What the analyses' programs share: a picture drawn into a file, and errors as one line."""
+"""What the analyses share: a table and a picture written into a file."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pfl_bench.commands import folder_program
 from pfl_bench.errors import RequestError
 from pfl_bench.results.files import write_bytes, write_text
 
 
-def write_frame(target: Path, frame: pd.DataFrame) -> None:
-    """A table as CSV; numbers to six significant digits."""
-    write_text(target, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+def write_frame(target: Path, frame: pd.DataFrame) -> Path:
+    """A table as CSV, numbers to six significant digits; where it is."""
+    return write_text(target, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 @contextmanager
@@ -49,17 +48,3 @@ def counted_seeds(rows: pd.DataFrame) -> str:
     """``1 seed``, ``3 seeds``."""
     seeds = rows["seed"].nunique()
     return f"{seeds} seed{'' if seeds == 1 else 's'}"
-
-
-def program(module: str, summary: str | None, analyse: Callable[[Path], None], arguments: Sequence[str]) -> int:
-    """Run an analysis on the folder named on the command line; a wrong request is one line and exit status 2.
-
-    ``summary``: its module's docstring, for ``--help``.
-    """
-
-    def examine(folder: Path) -> None:
-        if not (folder / "runs").is_dir():
-            raise RequestError(f"{str(folder)!r} is no results folder; it has no folder 'runs'")
-        analyse(folder)
-
-    return folder_program(module, summary, examine, arguments, "one suite's results folder, such as results/quick")

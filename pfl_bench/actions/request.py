@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, about, shown, unknown
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, base_name
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, base_name, load_plugins
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
@@ -20,6 +20,7 @@ from pfl_bench.spec.suite import (
     parse_seeds,
     select_scenarios,
 )
+from pfl_bench.spec.tuned import dropped, untuned
 
 from .settings import check_form, read_settings
 
@@ -28,33 +29,38 @@ ADHOC = "adhoc"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user typed."""
+    """What is to be run, and how, as it was typed. None stands for what the suite says, or what pays."""
 
-    methods: str | None
-    suite: str | None
-    scenarios: str | None
-    seeds: str | None
-    out: Path
-    executor: str
-    workers: int | None
-    address: str | None
-    device: str
-    backend: str
-    lockstep: int | None
-    state: str
-    precision: str
-    budget_scale: float
-    data_dir: Path | None
-    settings: tuple[str, ...]
-    plugins: tuple[Path, ...]
-    fresh: bool
+    methods: str | None = None
+    suite: str | None = None
+    scenarios: str | None = None
+    seeds: str | None = None
+    out: Path = Path("results")
+    executor: str = "ray"
+    workers: int | None = None
+    address: str | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    lockstep: int | None = None
+    state: str = "memory"
+    precision: str = "fp32"
+    budget_scale: float = 1.0
+    data_dir: Path | None = None
+    settings: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    fresh: bool = False
     trackers: tuple[str, ...] = ()
     in_process: bool = False
+    keep_models: bool = False
+    wait: bool = True
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names."""
+    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names.
+
+    ``warnings``: entries whose hyper-parameters nobody chose, a line each.
+    """
 
     suite: Suite
     methods: Sequence[str]
@@ -62,6 +68,14 @@ class Wanted:
     scenarios: Sequence[Scenario]
     seeds: Sequence[int]
     overrides: Overrides
+    warnings: Sequence[str] = ()
+
+
+def resolve(request: RunRequest) -> tuple[Wanted, tuple[Plugin, ...]]:
+    """What a request asks for, with its plug-ins loaded. RequestError before anything is written."""
+    check_means(request)
+    plugins = load_plugins(request.plugins)
+    return read_request(request), plugins
 
 
 def check_means(request: RunRequest) -> None:
@@ -104,8 +118,11 @@ def read_request(request: RunRequest) -> Wanted:
     overrides = read_settings(request.settings, methods, known)
     chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
-    _check_names(scenarios)
-    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
+    check_names(scenarios)
+    warnings = untuned(suite, methods, scenarios, overrides)
+    if suite.name == ADHOC and request.suite is None:
+        warnings = dropped(scenarios, methods, list(builtin_suites().values())) + warnings
+    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides, warnings)
 
 
 def _suite(request: RunRequest) -> Suite:
@@ -118,7 +135,7 @@ def _suite(request: RunRequest) -> Suite:
     return Suite(ADHOC, "", tuple(scenario for suite in suites for scenario in suite.scenarios))
 
 
-def _check_names(scenarios: Sequence[Scenario]) -> None:
+def check_names(scenarios: Sequence[Scenario]) -> None:
     """The data sets, partition rules, shifts and client models that the scenarios name."""
     for scenario in scenarios:
         with about(f"scenario {shown(scenario.id)}"):
