@@ -39,9 +39,11 @@ MAY_IMPORT = {
 }
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
 
-WITHOUT_TORCH = ("spec", "results", "registry", "commands", "files", "cli.app", "cli.groups",
-                 "cli.options", "actions.request", "actions.settings", "actions.tune_request", "cli.list", "cli.leaderboard", "cli.compare",
-                 "cli.check", "cli.data", "cli.analyse", "cli.results")  # fmt: skip
+WITHOUT_TORCH = (
+    "spec", "results", "registry", "commands", "files", "actions.request", "actions.settings", "actions.tune_request",
+    "cli.app", "cli.groups", "cli.options", "cli.list", "cli.leaderboard", "cli.compare", "cli.check", "cli.data",
+    "cli.analyse", "cli.results",
+)  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 
 
