@@ -92,7 +92,7 @@ def test_tuning_runs_widens_records_and_resumes(tmp_path):
     ledger = tuning_ledger(suite, tmp_path)
     tuned = tune(planned, ledger, SerialExecutor())
     assert not tuned.failed and not tuned.absent
-    first, folder = tuned.choices, tmp_path / "tiny-tuning"
+    chosen, folder = tuned.choices["tiny-v1", "fedavg"], tmp_path / "tiny-tuning"
     table = (folder / TRIALS_FILE).read_bytes()
     frame = read_runs(folder)
     assert {run.id for run in runs_of(planned)} < set(frame["run_id"])
