@@ -52,7 +52,6 @@ class Estimate:
     finished: int
     workers: int
     memory_bytes: int | None
-    notes: Sequence[str] = ()
 
     @property
     def runs(self) -> int:
@@ -90,7 +89,7 @@ def estimate(
         tell(len(families), each * len(families))
     kinds = [_measured(plan, runs, each) for runs in families.values()]
     memory = peak_memory_bytes(torch.device(device))
-    return Estimate(kinds, len(standing.reused), _workers(request, device), memory, wanted.warnings)
+    return Estimate(kinds, len(standing.reused), _workers(request, device), memory)
 
 
 def _workers(request: RunRequest, device: str) -> int:

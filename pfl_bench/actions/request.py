@@ -57,10 +57,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names.
-
-    ``warnings``: entries whose hyper-parameters nobody chose, a line each.
-    """
+    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names."""
 
     suite: Suite
     methods: Sequence[str]
@@ -68,7 +65,6 @@ class Wanted:
     scenarios: Sequence[Scenario]
     seeds: Sequence[int]
     overrides: Overrides
-    warnings: Sequence[str] = ()
 
 
 def resolve(request: RunRequest) -> tuple[Wanted, tuple[Plugin, ...]]:
@@ -119,10 +115,17 @@ def read_request(request: RunRequest) -> Wanted:
     chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
     check_names(scenarios)
-    warnings = untuned(suite, methods, scenarios, overrides)
-    if suite.name == ADHOC and request.suite is None:
-        warnings = dropped(scenarios, methods, list(builtin_suites().values())) + warnings
-    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides, warnings)
+    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
+
+
+def warnings_of(request: RunRequest, wanted: Wanted, methods: Sequence[str]) -> list[str]:
+    """Entries whose hyper-parameters nobody chose, and suites whose choices are not used, a line each.
+
+    ``methods``: those that take part.
+    """
+    adhoc = request.suite is None and wanted.suite.name == ADHOC
+    lines = dropped(wanted.scenarios, methods, list(builtin_suites().values())) if adhoc else []
+    return [*lines, *untuned(wanted.suite, methods, wanted.scenarios, wanted.overrides)]
 
 
 def _suite(request: RunRequest) -> Suite:

@@ -30,7 +30,7 @@ from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config, plan_runs
 from pfl_bench.spec.tuned import origin_of
 
-from .request import RunRequest, Wanted
+from .request import RunRequest, Wanted, warnings_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def prepare(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) ->
     device = "cuda" if on_cluster else resolve_device(request.device)
     executor = choose_executor(request.executor, request.workers, request.address, device, request.in_process)
     plan = plan_request(request, wanted, plugins, device)
-    notes = [*wanted.warnings, *(f"Note: {note}" for note in notes_of(plan))]
+    taking_part = list(dict.fromkeys(run.method for run in plan.runs))
+    notes = [*warnings_of(request, wanted, taking_part), *(f"Note: {note}" for note in notes_of(plan))]
     return Prepared(request, plan, Ledger(request.out / plan.suite), executor, notes)
 
 

@@ -13,8 +13,6 @@ HEADERS = ("scenario", "method", "runs", "one run", "together")
 def estimate_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) -> int:
     """Measure, and print a row per method and scenario and what it comes to. 0, or 1 where something could not be."""
     console = make_console()
-    for note in wanted.warnings:
-        say(console, note)
 
     def tell(kinds: int, seconds: float) -> None:
         say(console, f"Measuring {kinds} kinds of runs, about {duration(seconds)} at most.")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pfl_bench.engine.events import Checkpoint, Event, RunResult
 from pfl_bench.engine.events import Progress as VisitProgress
+from pfl_bench.running.reuse import Standing
 from pfl_bench.spec.run import RunSpec
 
 from .terminal import say
@@ -138,3 +139,8 @@ class RunProgress:
         own = self._sum(self.done, self.methods[run.method])
         self.bar.update(self.tasks[run.method], completed=own)
         self.bar.update(self.whole, completed=sum(self.done.values()), description=self._counter())
+
+
+def watch_runs(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
+    """Show how far runs are, wherever this is: a terminal, a notebook or a log."""
+    return RunProgress(Console(), runs, set(standing.reused))

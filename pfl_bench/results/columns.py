@@ -129,6 +129,7 @@ BUDGET = (
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
     Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
     Column("primary", lambda r: r.scenario.get("primary"), over_seeds="first", later=True),
+    Column("config_from", lambda r: r.config_from, over_seeds="first", details="shared", later=True),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
@@ -178,7 +179,6 @@ COSTS = (
 )  # fmt: skip
 PROVENANCE = (
     Column("config", lambda r: json.dumps(r.config, sort_keys=True), over_seeds="first", details="shared"),
-    Column("config_from", lambda r: r.config_from, over_seeds="first", details="shared", later=True),
     Column("scenario_hash", lambda r: r.scenario_hash, over_seeds="first"),
     Column("partition_sha256", lambda r: r.partition_sha256, details="shared"),
     Column("data_sha256", lambda r: r.data_sha256, details="shared"),

@@ -1,5 +1,6 @@
 """What the analyses share: a table and a picture written into a file."""
 
+import importlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +18,19 @@ def write_frame(target: Path, frame: pd.DataFrame) -> Path:
     return write_text(target, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
+def load_pyplot() -> Any:
+    """Matplotlib's pyplot, imported only when it is used. RequestError if it is missing."""
+    try:
+        return importlib.import_module("matplotlib.pyplot")
+    except ImportError as error:
+        raise RequestError("pictures need Matplotlib: pip install 'pfl-bench[plot]'") from error
+
+
 @contextmanager
 def picture(target: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
     """A Matplotlib figure and its axes, saved as ``target`` in the end. Inches."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise RequestError("pictures need Matplotlib: pip install 'pfl-bench[plot]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = load_pyplot()
+    plt.switch_backend("Agg")
     figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     try:
         yield figure, axes
