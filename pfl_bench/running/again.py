@@ -1,5 +1,7 @@
 """A recorded run, computed again: are its numbers what its code gives on its data?"""
 
+import csv
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,17 +68,46 @@ def compute_again(record: Record, folder: Path, data_dir: Path, plugins: tuple[P
 
 
 def _compared(record: Record, recorded: Path, ledger: Ledger) -> Again:
+    """Whether all that a run has recorded came out again; what later versions record besides is no difference."""
     found = ledger.record(record.id)
     if found is None:
         return Again(False, "its result could not be read")
-    clients = [(path / "clients.csv") for path in (recorded, ledger.runs / record.id)]
-    texts = [path.read_text(encoding="utf-8") if path.is_file() else "" for path in clients]
-    if (found.status, found.summary) == (record.status, record.summary) and texts[0] == texts[1]:
+    other = _scores(record, found) or _clients(recorded / "clients.csv", ledger.runs / record.id / "clients.csv")
+    if found.status != record.status:
+        other = f"it is {found.status}, recorded is {record.status}"
+    if not other:
         return Again(True, "")
-    now, then = (one.official.best.get("accuracy") for one in (found, record))
     libraries = [f"torch {one}" for one in (record.versions.get("torch"), versions().get("torch"))]
     hint = "" if libraries[0] == libraries[1] else f" ({libraries[1]}; it was {libraries[0]})"
-    return Again(False, f"accuracy {_figure(now)}, recorded is {_figure(then)}{hint}")
+    return Again(False, other + hint)
+
+
+def _scores(record: Record, found: Record) -> str:
+    """The first score that differs, in words; "" if none does."""
+    for moment, picked in record.summary.items():
+        for selection in ("best", "last"):
+            then, now = getattr(picked, selection), getattr(found.at(moment), selection)
+            for key, value in then.items():
+                if value != now.get(key):
+                    where = f"{moment}.{selection}.{key}"
+                    return f"{where} is {_figure(now.get(key))}, recorded is {_figure(value)}"
+    return ""
+
+
+def _clients(recorded: Path, again: Path) -> str:
+    """The first row of a client that differs, in words; "" if none does."""
+    tables = []
+    for path in (recorded, again):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        tables.append(list(csv.DictReader(io.StringIO(text))))
+    then, now = tables
+    if len(then) != len(now):
+        return f"clients.csv has {len(now)} rows, recorded are {len(then)}"
+    for old, new in zip(then, now, strict=True):
+        for column, value in old.items():
+            if value != new.get(column):
+                return f"{column} of client {old.get('client')} is {new.get(column)}, recorded is {value}"
+    return ""
 
 
 def _figure(value: object) -> str:
