@@ -9,15 +9,15 @@ has stopped; the same checks, before anything is written. A wrong request is a `
 loaded by what computes, not by what reads results.
 """
 
-import json
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from pfl_bench.actions.words import Names, Seeds, as_names, as_seeds, as_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 from pfl_bench.results.loaded import Results
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestError", "Results", "estimate", "load", "load_model", "published", "run", "tune"]
 
-Names = str | Iterable[str] | None
-Seeds = str | int | Iterable[int] | None
 Folder = str | Path
 
 
@@ -77,10 +75,10 @@ def run(
     from .actions.request import RunRequest, resolve
 
     request = RunRequest(
-        methods=_listed(methods), suite=None if suite is None else str(suite), scenarios=_listed(scenarios),
-        seeds=_numbers(seeds), out=expanded(out), executor=executor, workers=workers, address=address, device=device,
+        methods=as_names(methods), suite=None if suite is None else str(suite), scenarios=as_names(scenarios),
+        seeds=as_seeds(seeds), out=expanded(out), executor=executor, workers=workers, address=address, device=device,
         backend=backend, lockstep=lockstep, state=state, precision=precision, budget_scale=float(budget_scale),
-        data_dir=None if data_dir is None else expanded(data_dir), settings=_settings(settings or {}),
+        data_dir=None if data_dir is None else expanded(data_dir), settings=as_settings(settings or {}),
         plugins=tuple(map(expanded, plugins)), fresh=fresh, trackers=tuple(track), keep_models=keep_models, wait=wait,
     )  # fmt: skip
     wanted, loaded = resolve(request)
@@ -128,7 +126,7 @@ def tune(
     from .actions.tune_request import TuneRequest, resolve_tuning
 
     request = TuneRequest(
-        str(suite), _listed(methods), _listed(scenarios), trials, _numbers(seeds) or "", expanded(out),
+        str(suite), as_names(methods), as_names(scenarios), trials, as_seeds(seeds) or "", expanded(out),
         float(budget_scale), precision, executor, workers, address, device, lockstep,
         None if data_dir is None else expanded(data_dir), tuple(map(expanded, plugins)),
     )  # fmt: skip
@@ -162,10 +160,10 @@ def estimate(
     from .actions.request import RunRequest, resolve
 
     request = RunRequest(
-        methods=_listed(methods), suite=None if suite is None else str(suite), scenarios=_listed(scenarios),
-        seeds=_numbers(seeds), out=expanded(out), executor=executor, workers=workers, device=device,
+        methods=as_names(methods), suite=None if suite is None else str(suite), scenarios=as_names(scenarios),
+        seeds=as_seeds(seeds), out=expanded(out), executor=executor, workers=workers, device=device,
         backend=backend, precision=precision, budget_scale=float(budget_scale),
-        data_dir=None if data_dir is None else expanded(data_dir), settings=_settings(settings or {}),
+        data_dir=None if data_dir is None else expanded(data_dir), settings=as_settings(settings or {}),
         plugins=tuple(map(expanded, plugins)), keep_models=keep_models,
     )  # fmt: skip
     wanted, loaded = resolve(request)
@@ -196,26 +194,6 @@ def load_model(folder: Folder, client: int) -> "nn.Module":
     if not place.is_file():
         raise RequestError(f"{str(folder)!r} has no {MODELS}; run with keep_models=True (--keep-models)")
     return read(place, client)
-
-
-def _listed(names: Names) -> str | None:
-    """As the command line takes it: comma-separated."""
-    return names if names is None or isinstance(names, str) else ",".join(map(str, names))
-
-
-def _numbers(seeds: Seeds) -> str | None:
-    if seeds is None or isinstance(seeds, str):
-        return seeds
-    return str(seeds) if isinstance(seeds, int) else ",".join(str(seed) for seed in seeds)
-
-
-def _settings(by_method: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    try:
-        return tuple(
-            f"{method}.{name}={json.dumps(value)}" for method, own in by_method.items() for name, value in own.items()
-        )
-    except (TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"settings: {error}; give {{method: {{field: value}}}} with values that JSON has") from error
 
 
 def _watch(progress: bool) -> "Watch":

@@ -43,8 +43,8 @@ MAY_IMPORT = {
 
 WITHOUT_TORCH = (
     "spec", "results", "registry", "front", "commands", "files", "actions.request", "actions.settings",
-    "actions.tune_request", "cli.app", "cli.groups", "cli.options", "cli.list", "cli.leaderboard", "cli.compare",
-    "cli.check", "cli.data", "cli.analyse", "cli.results",
+    "actions.tune_request", "actions.words", "cli.app", "cli.groups", "cli.options", "cli.list", "cli.leaderboard",
+    "cli.compare", "cli.check", "cli.data", "cli.analyse", "cli.results",
 )  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 

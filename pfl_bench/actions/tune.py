@@ -100,7 +100,7 @@ def _edges(scenario: str, method: str, choice: Choice, tuned: Tuned) -> list[str
     grid = tuned.grids[scenario, method]
     return [
         f"At the edge of its grid on {scenario}: {method}, {name} = {_toml(choice.values[name])} of "
-        f"{', '.join(_toml(value) for value in sorted(set(grid[name])))}"
+        f"{', '.join(_toml(value) for value in sorted({choice.values[name], *grid[name]}))}"
         for name in at_edge(choice.values, grid)
     ]
 
