@@ -32,26 +32,26 @@ RUNS_PER_GPU = 4
 
 @dataclass(frozen=True)
 class Kind:
-    """The runs of a method on a scenario: how many are missing, seconds and bytes of one, and why it could not be
-    measured, if so (then its seconds are NaN)."""
+    """The runs of a method on a scenario: how many are missing; of one, its seconds, the bytes of its results and of the
+    process that computes it (None where that cannot be known); why it could not be measured, if so (then its seconds
+    are NaN)."""
 
     scenario: str
     method: str
     runs: int
     seconds: float
     disk_bytes: float
+    memory_bytes: int | None = None
     trouble: str = ""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """``finished``: runs that are there. ``memory_bytes``: the most that one run was seen to need, with all that its
-    process holds; None where that cannot be measured. ``workers``: runs at a time."""
+    """``finished``: runs that are there. ``workers``: runs at a time."""
 
     kinds: Sequence[Kind]
     finished: int
     workers: int
-    memory_bytes: int | None
 
     @property
     def runs(self) -> int:
@@ -63,6 +63,11 @@ class Estimate:
         """With so many workers, none of them idle; what could not be measured is left out."""
         seconds = sum(kind.runs * kind.seconds for kind in self.kinds if not kind.trouble)
         return seconds / 3600 / max(1, min(self.workers, self.runs))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The most that one run was seen to need."""
+        return max((kind.memory_bytes for kind in self.kinds if kind.memory_bytes is not None), default=None)
 
     @property
     def disk_bytes(self) -> float:
@@ -88,8 +93,7 @@ def estimate(
     if tell is not None:
         tell(len(families), each * len(families))
     kinds = [_measured(plan, runs, each) for runs in families.values()]
-    memory = peak_memory_bytes(torch.device(device))
-    return Estimate(kinds, len(standing.reused), _workers(request, device), memory)
+    return Estimate(kinds, len(standing.reused), _workers(request, device))
 
 
 def _workers(request: RunRequest, device: str) -> int:
@@ -107,7 +111,8 @@ def _measured(plan: Plan, runs: Sequence[RunSpec], seconds: float) -> Kind:
         own = _seconds(plan, run, seconds)
     except Exception as error:  # the run would fail, not the estimate
         trouble = one_line(error)
-    return Kind(run.scenario.id, run.method, len(runs), own, _disk(plan, run), trouble)
+    memory = peak_memory_bytes(torch.device(plan.options.device))
+    return Kind(run.scenario.id, run.method, len(runs), own, _disk(plan, run), memory, trouble)
 
 
 def _seconds(plan: Plan, run: RunSpec, seconds: float) -> float:

@@ -14,7 +14,7 @@ from .lock import FolderLock, Taken
 LOOK_SECONDS = 0.05
 """How often who waits for the lock looks again."""
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds that a driver waits for another one to write a table."""
 
 

@@ -28,10 +28,12 @@ def tune(tmp_path):
 
 
 def test_several_scenarios_and_a_plug_in_s_method_give_a_fragment_for_each(tune, tmp_path):
+    text = TEXT + "fedmedian = { lr = [0.05, 0.1] }\n"
+    (tmp_path / "s.toml").write_text(text)
     tuning = tune(methods="fedavg,fedmedian", scenarios="synthetic*", plugins=(tmp_path / FEDMEDIAN,), budget_scale=0.5)
     assert not tuning.absent and len(tuning.choices) == 4 and tuning.choices["scenario"].nunique() == 2
     assert tuning.choices["scenario"].str.endswith("@0.5x").all()
-    pasted = parse_suite(TEXT + (tmp_path / "tiny-tuning" / "tuned.toml").read_text(), "pasted")
+    pasted = parse_suite(text + (tmp_path / "tiny-tuning" / "tuned.toml").read_text(), "pasted")
     for scenario in pasted.scenarios:
         for edition in (scenario, scenario.scaled(0.5).at_precision("bf16")):
             assert pasted.hyperparameters_of("fedmedian", edition.id).keys() == {"lr"}
