@@ -32,9 +32,9 @@ RUNS_PER_GPU = 4
 
 @dataclass(frozen=True)
 class Kind:
-    """The runs of a method on a scenario: how many are missing; of one, its seconds, the bytes of its results and of the
-    process that computes it (None where that cannot be known); why it could not be measured, if so (then its seconds
-    are NaN)."""
+    """The runs of a method on a scenario: how many are missing; of one, its seconds, the bytes of its results and those
+    of the process that computes it (None where that cannot be known); why it could not be measured, if so (then its
+    seconds are NaN)."""
 
     scenario: str
     method: str
