@@ -26,9 +26,12 @@ SLOW = {
     "pfl_bench/running/test_own_files.py",
     "pfl_bench/running/test_reuse.py",
     "pfl_bench/running/test_tuning.py",
+    "pfl_bench/test_front.py",
     "pfl_bench/testing/test_checks.py",
     "pfl_bench/testing/test_model_checks.py",
+    "pfl_bench/testing/test_submission.py",
     "pfl_bench/testing/test_unfair.py",
+    "test_docs.py",
     "test_fuzz_requests.py",
     "test_wheel.py",
 }

@@ -24,10 +24,9 @@ SECONDS, LONGEST = 20, 1300
 """What a refusal may take of a processor's time, and how long its line may be."""
 
 ANALYSES = ("claims", "clusters", "communication", "curves", "embeddings", "novel")
-PROGRAMS = (
-    "pfl_bench.cli.tune", "pfl_bench.testing.method_pages", "pfl_bench.testing.vouch",
-    *(f"pfl_bench.results.analyses.{name}" for name in ANALYSES),
-)  # fmt: skip
+MAINTAINERS = "pfl_bench.testing.vouch"
+COMMANDS = ("tune", "estimate", "pages", "results merge", "results validate", *(f"analyse {name}" for name in ANALYSES))
+"""What is asked for in words of its own, beside ``run``."""
 
 SCENARIO = {
     "id": '"f-v1"', "dataset": '"synthetic:classes=3,n=180"', "partition": '{ rule = "classes", classes = 2 }',
@@ -276,20 +275,35 @@ def commands(rng: random.Random) -> Case:
 
 
 def programs(rng: random.Random) -> Case:
-    """One of the other programs with words that it does not take."""
-    program = rng.choice(PROGRAMS)
-    if program.endswith("tune"):
+    """The maintainers' program, or a command of its own words, with words that it does not take."""
+    program = rng.choice((*COMMANDS, MAINTAINERS))
+    if program == "tune":
         lines = [(), ("quik",), ("quick", "--trials", rng.choice(["0", "x", "1.5", "٣x", str(10**20)])),
                  ("quick", "--seeds", rng.choice(["-1", "x", "0", "2-3", str(10**20)])), ("quick", "quick"),
                  ("quick", "--nope"),
                  ("quick", "--budget-scale", rng.choice(["1e308", "nan", "0", "x"])), ("quick", "--methods", "fedavgg"),
-                 ("paper-table1", "--scenarios", "*"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),
+                 ("paper-table1", "--scenarios", "nothing"), ("quick", "--device", "gpu"),
+                 ("quick", "--address", "a:1"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),
                  ("quick", "--out", "/proc/none"), ("none.toml",)]  # fmt: skip
-    elif program.endswith("vouch"):
+    elif program == "estimate":
+        lines = [
+            ("--suite", "quik"),
+            ("--methods", "fedavgg"),
+            ("--seeds", "x"),
+            ("--nope",),
+            ("--workers", "0"),
+            ("x",),
+        ]
+    elif program == "results merge":
+        lines = [(), ("none",), ("none", "--into", "x"), ("--into", "x"), ("taken", "--into", "x"), ("a", "--int", "b")]
+    elif program == MAINTAINERS:
         lines = [("x",), ("--accep",), ("--accept", "x"), ("--nope",), ("--accept=1",)]
     else:
         lines = [(), ("a", "b"), ("--nope",), ("--nope", "a"), ("none",), (LONG,), ("taken",), ("~nobody_here/x",)]
-    return Case(f"program {program.rpartition('.')[2]}", rng.choice(lines), (("taken", "a file"),), program)
+    words, files = rng.choice(lines), (("taken", "a file"),)
+    if program == MAINTAINERS:
+        return Case("program vouch", words, files, program)
+    return Case(f"program {program}", (*program.split(), *words), files)
 
 
 PLUGIN = """
@@ -374,17 +388,13 @@ def call(case: Case) -> int:
         from pfl_bench.cli.app import run_command_line
 
         return run_command_line(case.words)
-    module = importlib.import_module(case.program)
-    if "analyses" in case.program:
-        from pfl_bench.results.analyses.pictures import program
-
-        return program(case.program, module.__doc__, module.main, case.words)
-    return int(module.main(list(case.words)))
+    return int(importlib.import_module(case.program).main(list(case.words)))
 
 
 def load() -> None:
     """Import what is slow to import, so that no case is charged for it."""
-    for module in ("pfl_bench.cli.run", "pfl_bench.cli.check", "pfl_bench.running.tuning", *PROGRAMS):
+    cli = ("run", "check", "tune", "estimate", "analyse", "pages", "results")
+    for module in (*(f"pfl_bench.cli.{name}" for name in cli), MAINTAINERS):
         importlib.import_module(module)
 
 

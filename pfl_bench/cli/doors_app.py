@@ -7,7 +7,7 @@ import typer
 
 from pfl_bench.files import expanded
 
-from .option_types import DataDir, Out, Plugins
+from .options import DataDir, Out, Plugins
 
 Column = Annotated[
     list[str] | None,
@@ -23,7 +23,6 @@ def add_data_doors(app: typer.Typer) -> None:
 
 def add_results_doors(app: typer.Typer) -> None:
     """``results import``."""
-    app.callback()(lambda: None)  # a single command would otherwise have no name
     app.command("import")(import_results)
 
 

@@ -138,6 +138,7 @@ BUDGET = (
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
     Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
     Column("primary", lambda r: r.scenario.get("primary"), over_seeds="first", later=True),
+    Column("config_from", lambda r: r.config_from, over_seeds="first", details="shared", later=True),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),

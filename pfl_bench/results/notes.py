@@ -64,6 +64,18 @@ def rarer(table: pd.DataFrame) -> list[str]:
     return [f"The best evaluation is picked among fewer ({listed}) than of the others (up to {count.max():g})"]
 
 
+def untuned(table: pd.DataFrame) -> list[str]:
+    """A line for rows whose hyper-parameters nobody chose for the scenario; none where that is unknown."""
+    origin = table["config_from"] if "config_from" in table else pd.Series("", index=table.index)
+    plain = table[origin.fillna("") == "defaults"]
+    if plain.empty:
+        return []
+    names = [entry_name(*own) for own in zip(plain["method"], plain["variant"], strict=True)]
+    more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+    those = "all of them" if len(plain) == len(table) else ", ".join([*names[:NAMED], *more])
+    return [f"Untuned, with a method's default hyper-parameters: {those}"]
+
+
 def ranked(table: pd.DataFrame) -> list[str]:
     """A line where something else than accuracy ranks; none else."""
     if (ranks := heading(table)) == HEADINGS[PRIMARY]:
@@ -95,7 +107,7 @@ def imported(table: pd.DataFrame) -> list[str]:
 
 def of_rows(table: pd.DataFrame) -> list[str]:
     """What must be told beside the leaderboard of one scenario."""
-    return [*mixed(table), *rarer(table), *ranked(table), *undefined(table), *imported(table)]
+    return [*mixed(table), *rarer(table), *untuned(table), *ranked(table), *undefined(table), *imported(table)]
 
 
 def of_scenarios(table: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""A short page per method, made from its file: ``python -m pfl_bench.testing.method_pages docs/methods``.
+"""A short page per method, made from its file: ``pfl-bench pages docs/methods``.
 
 What is sent is measured (one round on the conformance kit's tiny scenario), and what pins the definition is found in
 the tests, so a page cannot claim what the code does not do.
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pfl_bench.commands import folder_program
+from pfl_bench.commands import exit_status
 from pfl_bench.engine.method import Method
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
@@ -94,11 +94,5 @@ def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
     (folder / "README.md").write_text(index(tests), encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit status."""
-    name = "pfl_bench.testing.method_pages"
-    return folder_program(name, __doc__, write_pages, arguments, "where the pages are to lie, such as docs/methods")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":  # as ``pfl-bench pages``
+    sys.exit(exit_status(lambda: write_pages(Path(*sys.argv[1:2] or ["docs/methods"]))))

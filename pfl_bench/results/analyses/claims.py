@@ -1,4 +1,4 @@
-"""The paper's claims about orders, one row each: ``python -m pfl_bench.results.analyses.claims results/paper-table1``.
+"""The paper's claims about orders, one row each: ``pfl-bench analyse claims results/paper-table1``.
 
 Writes ``claims.csv``, and ``columns-<edition>.md``: methods in rows and scenarios in columns, as the paper prints it.
 An edition is what a scenario's id says after its version: the share of the budget and the precision.
@@ -6,7 +6,6 @@ An edition is what a scenario's id says after its version: the share of the budg
 
 import fnmatch
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.primary import HEADINGS, by_primary, heading
 from pfl_bench.results.statistics.common import split_edition
-
-from .pictures import program
 
 COLUMNS = ["edition", "scenario", "claim", "difference", "spread", "seeds", "verdict"]
 
@@ -194,11 +191,6 @@ def files(runs: pd.DataFrame) -> dict[str, str]:
     return {"claims.csv": claims, **tables}
 
 
-def main(folder: Path) -> None:
-    """Write them into the suite's folder."""
-    for name, text in files(finished_runs(folder)).items():
-        write_text(folder / name, text)
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.claims", __doc__, main, sys.argv[1:]))
+def main(folder: Path) -> list[Path]:
+    """Write them into the suite's folder; where."""
+    return [write_text(folder / name, text) for name, text in files(finished_runs(folder)).items()]

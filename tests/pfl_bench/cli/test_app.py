@@ -525,16 +525,22 @@ def test_what_is_deleted_meanwhile_is_missed(cli, tiny, tmp_path, monkeypatch, w
     assert len(read_runs(tmp_path / "results/tiny")) == 4 and any((tmp_path / "results/tiny/partitions").iterdir())
 
 
-def test_second_driver_on_one_folder_is_refused(cli, tiny, tmp_path):
-    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 3000"))
-    driver = drive(tiny, tmp_path)
+def test_a_second_driver_shares_the_work_and_takes_over_what_a_killed_one_leaves(cli, tiny, tmp_path):
+    """What the first one has, the second one leaves to it; killed, it leaves it to whoever comes next."""
+    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 2000"))
+    driver, folder = drive(tiny, tmp_path, "--lockstep", "1"), tmp_path / "results" / "tiny"
     try:
-        wait_for(lambda: (tmp_path / "results" / "tiny" / "runs").exists())
-        status, _, err = run_tiny(cli, tiny)
-        assert status == 2 and "another run is writing to" in err
+        wait_for(lambda: list(folder.glob(".holds/*")))
+        status, out, _ = run_tiny(cli, tiny, "--no-wait", "--lockstep", "1", "--seeds", "0")
+        assert status == 0 and (
+            "computed by other drivers" in out or "Other drivers are still computing fedavg-s0" in out
+        )
+        assert "fedper-s0" in out
     finally:
         driver.kill()
         driver.communicate()
+    assert run_tiny(cli, tiny, "--lockstep", "1")[0] == 0
+    assert len(read_runs(folder)) == 4 and not (folder / ".holds").exists()
 
 
 def test_ray_and_serial_write_the_same_results(cli, tiny, tmp_path):

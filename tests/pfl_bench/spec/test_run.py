@@ -1,6 +1,6 @@
 import pytest
 
-from pfl_bench.cli.settings import read_settings
+from pfl_bench.actions.settings import read_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import RunSpec, make_config, plan_runs

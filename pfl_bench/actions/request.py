@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, about, shown, unknown
-from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, base_name
+from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, base_name, load_plugins
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
@@ -20,6 +20,7 @@ from pfl_bench.spec.suite import (
     parse_seeds,
     select_scenarios,
 )
+from pfl_bench.spec.tuned import dropped, untuned
 
 from .settings import check_form, read_settings
 
@@ -28,28 +29,30 @@ ADHOC = "adhoc"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user typed."""
+    """What is to be run, and how, as it was typed. None stands for what the suite says, or what pays."""
 
-    methods: str | None
-    suite: str | None
-    scenarios: str | None
-    seeds: str | None
-    out: Path
-    executor: str
-    workers: int | None
-    address: str | None
-    device: str
-    backend: str
-    lockstep: int | None
-    state: str
-    precision: str
-    budget_scale: float
-    data_dir: Path | None
-    settings: tuple[str, ...]
-    plugins: tuple[Path, ...]
-    fresh: bool
+    methods: str | None = None
+    suite: str | None = None
+    scenarios: str | None = None
+    seeds: str | None = None
+    out: Path = Path("results")
+    executor: str = "ray"
+    workers: int | None = None
+    address: str | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    lockstep: int | None = None
+    state: str = "memory"
+    precision: str = "fp32"
+    budget_scale: float = 1.0
+    data_dir: Path | None = None
+    settings: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    fresh: bool = False
     trackers: tuple[str, ...] = ()
     in_process: bool = False
+    keep_models: bool = False
+    wait: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,13 @@ class Wanted:
     scenarios: Sequence[Scenario]
     seeds: Sequence[int]
     overrides: Overrides
+
+
+def resolve(request: RunRequest) -> tuple[Wanted, tuple[Plugin, ...]]:
+    """What a request asks for, with its plug-ins loaded. RequestError before anything is written."""
+    check_means(request)
+    plugins = load_plugins(request.plugins)
+    return read_request(request), plugins
 
 
 def check_means(request: RunRequest) -> None:
@@ -104,8 +114,18 @@ def read_request(request: RunRequest) -> Wanted:
     overrides = read_settings(request.settings, methods, known)
     chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
-    _check_names(scenarios)
+    check_names(scenarios)
     return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
+
+
+def warnings_of(request: RunRequest, wanted: Wanted, methods: Sequence[str]) -> list[str]:
+    """Entries whose hyper-parameters nobody chose, and suites whose choices are not used, a line each.
+
+    ``methods``: those that take part.
+    """
+    adhoc = request.suite is None and wanted.suite.name == ADHOC
+    lines = dropped(wanted.scenarios, methods, list(builtin_suites().values())) if adhoc else []
+    return [*lines, *untuned(wanted.suite, methods, wanted.scenarios, wanted.overrides)]
 
 
 def _suite(request: RunRequest) -> Suite:
@@ -118,7 +138,7 @@ def _suite(request: RunRequest) -> Suite:
     return Suite(ADHOC, "", tuple(scenario for suite in suites for scenario in suite.scenarios))
 
 
-def _check_names(scenarios: Sequence[Scenario]) -> None:
+def check_names(scenarios: Sequence[Scenario]) -> None:
     """The data sets, partition rules, shifts and client models that the scenarios name."""
     for scenario in scenarios:
         with about(f"scenario {shown(scenario.id)}"):
