@@ -3,12 +3,13 @@
 # make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
 # make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
+# make speed  the figures that ARCHITECTURE.md gives of speed on a CPU; some four minutes
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test smoke lint bench format clean
+.PHONY: run test smoke lint bench speed format clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +35,9 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/raw.json
 	$(BIN)/python -m tests.benchmarks.publish results/benchmarks/raw.json
 	rm results/benchmarks/raw.json
+
+speed: $(VENV)/.ready
+	$(BIN)/python -m tests.benchmarks.speed
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

@@ -22,8 +22,11 @@ def joined_texts(speeches: Mapping[str, list[str]]) -> Mapping[str, np.ndarray]:
     }
 
 
-def dataset_of_texts(source: str, argument: str, arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
-    """The windows of all speakers who say enough; options ``length``, ``step`` and ``least``."""
+def dataset_of_texts(
+    source: str, argument: str, arrays: Mapping[str, np.ndarray], published: int | None = None
+) -> ArrayDataset:
+    """The windows of all speakers who say enough; options ``length``, ``step`` and ``least``. ``published``: how many
+    characters there are if the file is whole."""
     numbers = window_numbers(source, argument)
     sizes = arrays["sizes"]
     enough = sizes >= numbers["least"]
@@ -41,6 +44,8 @@ def dataset_of_texts(source: str, argument: str, arrays: Mapping[str, np.ndarray
             parts.setdefault(f"{split}_labels", []).append(coded[starts + numbers["length"]])
             parts.setdefault(f"{split}_groups", []).append(np.full(len(starts), group))
     notes = []
+    if published not in (None, int(sizes.sum())):
+        notes.append(f"{int(sizes.sum())} characters are said; in the published file {published}")
     if not enough.all():
         notes.append(
             f"{int((~enough).sum())} of {len(enough)} speakers have fewer than {numbers['least']} characters and are "

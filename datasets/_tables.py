@@ -1,12 +1,21 @@
-"""A table with named columns as a data set: which are features, and what becomes of those that are no numbers."""
+"""A table with named columns as a data set, by the options of a request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from pfl_bench.api import ArrayDataset, RequestError, coded, dataset_of_rows, shown
 
-from pfl_bench.api import ArrayDataset, RequestError, coded, dataset_of_rows, name_list, shown
+from ._columns import (
+    Place,
+    by_row,
+    column_of,
+    feature_columns,
+    features,
+    named_values,
+    refuse_missing,
+    refuse_two_roles,
+)
 
 OPTIONS = {
     "label": "COLUMN of the classes",
@@ -17,8 +26,6 @@ OPTIONS = {
     "drop": "COLUMN,COLUMN",
     "missing": "mean",
 }
-MOST_CATEGORIES = 32
-"""Different texts of a column that becomes one feature per text; a column with more is no feature."""
 
 
 def file_of(source: str, place: str, options: Mapping[str, str]) -> Path:
@@ -33,84 +40,46 @@ def file_of(source: str, place: str, options: Mapping[str, str]) -> Path:
     return path
 
 
-def dataset_of_table(name: str, frame: Any, options: Mapping[str, str]) -> ArrayDataset:
-    """The data set in a pandas frame, by the ``OPTIONS`` of a request."""
+def dataset_of_table(
+    name: str, frame: Any, options: Mapping[str, str], place: Place = by_row, notes: Sequence[str] = ()
+) -> ArrayDataset:
+    """The data set in a pandas frame whose index numbers its rows from 0. ``place``: where a row stands in the file."""
     columns = [str(column) for column in frame.columns]
     doubled = next((column for column in columns if columns.count(column) > 1), None)
     if doubled is not None:
         raise RequestError(f"{name}: two columns are called {shown(doubled)}")
     frame = frame.set_axis(columns, axis=1)
+    _refuse_without_meaning(name, options)
+    refuse_two_roles(name, [(key, options[key]) for key in ("label", "group", "split", "order") if key in options])
     if options.get("missing", "mean") != "mean":
         raise RequestError(f"{name}: missing={shown(options['missing'])} must be mean, or left out to refuse them")
-    special = {key: _column(name, frame, key, options[key]) for key in ("label", "group", "split", "order")
+    special = {key: column_of(name, frame, key, options[key]) for key in ("label", "group", "split", "order")
                if key in options}  # fmt: skip
     if "order" in options:
         frame = frame.sort_values(options["order"], kind="stable")
         special = {key: frame[options[key]] for key in special}
-    inputs, notes = _features(name, frame, _wanted(name, frame, options))
-    labels, more = coded(f"{name}: label column {options['label']!r}", _values(special["label"]))
-    notes += more
-    groups, parts = None, None
-    if "group" in special:
-        groups, more = coded(f"{name}: group column {options['group']!r}", _values(special["group"]))
-        notes += more
-    if "split" in special:
-        parts = _values(special["split"])
+    wanted = feature_columns(name, frame, options)
+    inputs, said = features(name, frame, wanted, place)
+    if "missing" not in options:
+        refuse_missing(name, frame, wanted, place)
+    values = {key: named_values(name, special[key], place) for key in ("label", "group", "split") if key in special}
+    codes, said = {}, [*notes, *said]
+    for key in ("label", "group"):
+        if key in values:
+            codes[key], more = coded(f"{key} column {options[key]!r}", values[key], name)
+            said += more
     return dataset_of_rows(
-        name, inputs, labels, kind="table", groups=groups, splits=parts, in_order="order" in options, notes=notes,
-        missing=options.get("missing", "refused"),
+        name, inputs, codes["label"], kind="table", groups=codes.get("group"), splits=values.get("split"),
+        in_order="order" in options, notes=said, missing=options.get("missing", "refused"),
+        group_names=values.get("group"),
     )  # fmt: skip
 
 
-def _column(name: str, frame: Any, key: str, column: str) -> Any:
-    if column not in frame.columns:
-        listed = ", ".join(shown(c, 30) for c in frame.columns[:12]) + (", ..." if len(frame.columns) > 12 else "")
-        raise RequestError(f"{name}: {key}={shown(column)} is no column; there are {listed}")
-    return frame[column]
-
-
-def _values(column: Any) -> np.ndarray:
-    """A column as an array; texts as such. RequestError for a text that is missing."""
-    if column.dtype.kind in "iub":
-        return column.to_numpy()
-    if column.dtype.kind == "f":
-        return column.to_numpy(dtype=np.float64)
-    if column.isna().any():
-        raise RequestError(f"column {column.name!r}: {int(column.isna().sum())} entries are missing; take those out")
-    return column.astype(str).to_numpy().astype(str)
-
-
-def _wanted(name: str, frame: Any, options: Mapping[str, str]) -> list[str]:
-    """The columns that are features: those named, or all that are not something else."""
-    told = {options[key] for key in ("label", "group", "split", "order") if key in options}
-    for key in ("features", "drop"):
-        for column in name_list(options.get(key, "")):
-            _column(name, frame, key, column)
-    wanted = name_list(options["features"]) if "features" in options else [c for c in frame.columns if c not in told]
-    wanted = [column for column in wanted if column not in name_list(options.get("drop", ""))]
-    if "features" in options and (both := told & set(wanted)):
-        raise RequestError(f"{name}: column {shown(min(both))} is a feature and something else")
-    if not wanted:
-        raise RequestError(f"{name}: no column is left to be a feature")
-    return wanted
-
-
-def _features(name: str, frame: Any, wanted: list[str]) -> tuple[np.ndarray, list[str]]:
-    """The features ``[N, d]``, and notes on columns of texts, which become one feature per text."""
-    found, notes = [], list[str]()
-    for column in wanted:
-        own = frame[column]
-        if own.dtype.kind in "iufb":
-            found.append(own.to_numpy(dtype=np.float64)[:, None])
-            continue
-        texts = sorted({str(text) for text in own.dropna().unique()})
-        if len(texts) > MOST_CATEGORIES:
-            raise RequestError(
-                f"{name}: column {shown(column)} has {len(texts)} different texts ({shown(texts[0], 30)}, ...): it is "
-                f"no number and no category; leave it out with drop={column[:40]}"
-            )
-        each = (own.astype(str).to_numpy()[:, None] == np.asarray(texts, dtype=object)).astype(np.float64)
-        each[own.isna().to_numpy()] = np.nan
-        found.append(each)
-        notes.append(f"column {shown(column)} becomes {len(texts)} features, one for each of its texts")
-    return np.concatenate(found, axis=1), notes
+def _refuse_without_meaning(name: str, options: Mapping[str, str]) -> None:
+    """RequestError for an option that another one makes void."""
+    for key, other, advice in (
+        ("order", "split", f"the file names the parts; leave the column out with drop={options.get('order', '')[:40]}"),
+        ("drop", "features", "that names all columns that are used"),
+    ):
+        if key in options and other in options:
+            raise RequestError(f"{name}: {key}={shown(options[key])} has no meaning beside {other}=: {advice}")

@@ -32,6 +32,7 @@ from ._words import FIRST, numbered, padded
 URL = "https://raw.githubusercontent.com/mhjabreel/CharCnn_Keras/master/data/ag_news_csv/{}.csv"
 DEFAULTS = {"length": 64, "vocabulary": 10000}
 CLASSES = ("1", "2", "3", "4")
+TEXTS = {"train": 120_000, "test": 7_600}
 
 
 @register_dataset("ag_news", source="Zhang, Zhao and LeCun 2015, arXiv:1509.01626", summary="News, 64 words, 4 classes")
@@ -44,20 +45,31 @@ def load(request: DataRequest) -> ArrayDataset:
     def fetch(folder: Path) -> Mapping[str, np.ndarray]:
         return read_news({part: path or download(URL.format(part), folder) for part, path in own.items()})
 
-    originals = [path for path in own.values() if path is not None]
-    arrays = stored_arrays(
-        "ag_news-test" if alone else "ag_news", replace(request, argument=""), fetch,
-        originals if len(originals) == len(parts) else [], asked=f"ag_news:{request.argument}".rstrip(":"),
-    )  # fmt: skip
     name = f"ag_news:{request.argument}".rstrip(":")
+
+    def dataset(arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
+        return _dataset(name, arrays, length, vocabulary, alone)
+
+    kept = "ag_news-test" if alone else "ag_news"
+    arrays = stored_arrays(kept, replace(request, argument=""), fetch, list(own.values()), check=dataset, asked=name)
+    return dataset(arrays)
+
+
+def _dataset(
+    name: str, arrays: Mapping[str, np.ndarray], length: int, vocabulary: int, alone: bool
+) -> ArrayDataset:  # fmt: skip
+    parts = ("test",) if alone else ("train", "test")
+    labels = {part: arrays[f"{part}_labels"] for part in parts}
+    notes = [f"{len(own)} texts in the {part} part; the published file has {TEXTS[part]}"
+             for part, own in labels.items() if len(own) != TEXTS[part]]  # fmt: skip
     inputs = {part: padded(arrays[f"{part}_codes"], arrays[f"{part}_lengths"], length, vocabulary) for part in parts}
     if alone:
-        found = hold_out("ag_news", inputs["test"], arrays["test_labels"], 0.2, "inputs")
-        note = ["the test part alone, a fifth of every class held out; its words make the vocabulary"]
-        return make_dataset(name, found, kind="tokens", vocabulary=vocabulary, classes=4, notes=note)
-    found = {f"{part}_inputs": own for part, own in inputs.items()}
-    found |= {f"{part}_labels": arrays[f"{part}_labels"] for part in parts}
-    return make_dataset(name, found, kind="tokens", vocabulary=vocabulary, classes=4)
+        found = hold_out("ag_news", inputs["test"], labels["test"], 0.2, "inputs")
+        notes.append("the test part alone, a fifth of every class held out; its words make the vocabulary")
+    else:
+        found = {f"{part}_inputs": own for part, own in inputs.items()}
+        found |= {f"{part}_labels": own for part, own in labels.items()}
+    return make_dataset(name, found, kind="tokens", vocabulary=vocabulary, classes=4, notes=notes)
 
 
 def _options(argument: str) -> tuple[int, int, bool]:

@@ -23,7 +23,10 @@ def fetch(folder: Path) -> Arrays:
 @register_dataset("cifar100", source="Krizhevsky 2009", summary="Photographs, 32x32 RGB, 100 classes")
 def load(request: DataRequest) -> ArrayDataset:
     """Read ``cifar100.npz``; torchvision fetches it once. Natural groups: the 20 super-classes."""
-    arrays = stored_arrays("cifar100", request, fetch)
+    return _dataset(stored_arrays("cifar100", request, fetch, check=_dataset))
+
+
+def _dataset(arrays: Arrays) -> ArrayDataset:
     return make_dataset(
         "cifar100",
         arrays,

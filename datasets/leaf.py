@@ -5,23 +5,25 @@ numbers (a table; ``leaf:FOLDER?shape=28x28`` makes them grey pictures) or texts
 ``y`` are numbers or texts. Validation is held out of every user's training samples.
 """
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pfl_bench.api import (
     ArrayDataset,
     DataRequest,
+    InputKind,
     RequestError,
     coded,
     make_dataset,
+    names_of,
     read_argument,
     register_dataset,
     shown,
 )
+
+from ._leaf_users import Samples, read_users
 
 PARTS = ("train", "test")
 
@@ -35,69 +37,61 @@ def load(request: DataRequest) -> ArrayDataset:
         raise RequestError(f"data set 'leaf' needs a folder with train/ and test/, found {shown(place)}")
     if shape and not re.fullmatch("[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", shape):
         raise RequestError(f"leaf: shape={shown(shape)} must be HEIGHTxWIDTH, e.g. 28x28")
-    x, y, users = {}, {}, {}
-    for part in PARTS:
-        x[part], y[part], users[part] = _part(folder / part)
-    arrays, notes = dict[str, np.ndarray](), list[str]()
+    read = {part: read_users(folder / part) for part in PARTS}
+    joined = _joined(read)
+    x, y, users = ({part: joined[part][at] for part in PARTS} for at in range(3))
+    arrays, notes = dict[str, np.ndarray](), _without_samples(read)
     for what, own in (("labels", y), ("groups", users)):
-        codes, more = coded(f"leaf: {what}", np.concatenate([own[part] for part in PARTS]))
+        codes, more = coded(what, np.concatenate([own[part] for part in PARTS]), "leaf")
         arrays |= {f"train_{what}": codes[: len(own["train"])], f"test_{what}": codes[len(own["train"]) :]}
         notes += more if what == "labels" else ()
-    kind: Any = "tokens" if x["train"].dtype.kind in "U" else "table"
-    vocabulary = 0
-    if x["train"].dtype.kind != x["test"].dtype.kind:
-        raise RequestError(f"leaf: x is {x['train'].dtype} in train/ and {x['test'].dtype} in test/")
-    if kind == "tokens":
-        x, vocabulary = _characters(x)
-    if shape and kind == "table":
-        height, width = map(int, shape.split("x"))
-        if x["train"].shape[1] != height * width:
-            raise RequestError(f"leaf: shape={shape} is {height * width} numbers; x has {x['train'].shape[1]}")
-        kind, x = "image", {part: own.reshape(-1, height, width) for part, own in x.items()}
+    kind, x, vocabulary = _laid_out(x, shape, notes)
     arrays |= {f"{part}_{'images' if kind == 'image' else 'inputs'}": x[part] for part in PARTS}
     return make_dataset(
         f"leaf:{folder}", arrays, kind=kind, vocabulary=vocabulary, groups="groups", held_out_within="groups",
-        notes=notes,
+        notes=notes, group_names=names_of(np.concatenate([users[part] for part in PARTS])),
     )  # fmt: skip
 
 
-def _part(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Samples, labels and users' names of a part."""
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        raise RequestError(f"leaf: {folder} has no .json file")
-    xs, ys, users = list[Any](), list[Any](), list[str]()
-    for path in files:
-        try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
-            for user in data["users"]:
-                own = data["user_data"][user]
-                if len(own["x"]) != len(own["y"]):
-                    raise RequestError(f"leaf: {path}: user {shown(user)} has {len(own['x'])} x and {len(own['y'])} y")
-                xs += own["x"]
-                ys += own["y"]
-                users += [str(user)] * len(own["y"])
-        except RequestError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RequestError(f"leaf: {path} has not LEAF's form, users and user_data with x and y") from error
-    return _array(folder, "x", xs), _array(folder, "y", ys), np.asarray(users)
+def _joined(read: dict[str, dict[str, Samples]]) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Samples, labels and users' names of every part, in the order of the files."""
+    return {
+        part: (
+            np.concatenate([x for x, _ in own.values() if len(x)]),
+            np.concatenate([y for x, y in own.values() if len(x)]),
+            np.repeat(list(own), [len(x) for x, _ in own.values()]),
+        )
+        for part, own in read.items()
+    }
 
 
-def _array(folder: Path, what: str, values: list[Any]) -> np.ndarray:
-    """A column as an array: texts, or numbers of one shape."""
-    if not values:
-        raise RequestError(f"leaf: {folder} has no sample")
-    try:
-        found = np.asarray(values)
-    except ValueError as error:
-        raise RequestError(f"leaf: {folder}: samples differ in the length of {what}") from error
-    texts = all(isinstance(value, str) for value in values)
-    if found.dtype.kind not in ("U" if texts else "fiu") or (what == "x" and not texts and found.ndim != 2):
-        raise RequestError(f"leaf: {folder}: {what} must be texts, or {'rows of ' * (what == 'x')}numbers")
-    if texts and what == "x" and len({len(value) for value in values}) > 1:
-        raise RequestError(f"leaf: {folder}: texts differ in length; LEAF's have 80 characters")
-    return found
+def _without_samples(read: dict[str, dict[str, Samples]]) -> list[str]:
+    """A note on users that have none in any part, of whom nothing else would be heard."""
+    users = dict.fromkeys(user for own in read.values() for user in own)
+    empty = [user for user in users if not any(len(own[user][0]) for own in read.values() if user in own)]
+    listed = ", ".join(shown(user, 30) for user in empty[:5]) + (", ..." if len(empty) > 5 else "")
+    return [f"{len(empty)} of {len(users)} users have no sample: {listed}"] if empty else []
+
+
+def _laid_out(
+    x: dict[str, np.ndarray], shape: str, notes: list[str]
+) -> tuple[InputKind, dict[str, np.ndarray], int]:  # fmt: skip
+    """Which kind of input the samples are, laid out as such, and how many tokens there are."""
+    kinds = {part: "texts" if own.dtype.kind == "U" else "numbers" for part, own in x.items()}
+    if kinds["train"] != kinds["test"]:
+        raise RequestError(f"leaf: x are {kinds['train']} in train/ and {kinds['test']} in test/")
+    if kinds["train"] == "texts":
+        if shape:
+            raise RequestError(f"leaf: shape={shape} has no meaning for texts; leave it out")
+        return "tokens", *_characters(x)
+    number = x["train"].shape[1]
+    if not shape:
+        notes.append(f"x are read as a table of {number} features; ?shape=HEIGHTxWIDTH makes them pictures")
+        return "table", x, 0
+    height, width = map(int, shape.split("x"))
+    if number != height * width:
+        raise RequestError(f"leaf: shape={shape} is {height * width} numbers; x has {number}")
+    return "image", {part: own.reshape(-1, height, width) for part, own in x.items()}, 0
 
 
 def _characters(x: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], int]:

@@ -26,7 +26,7 @@ def load(request: DataRequest) -> ArrayDataset:
     for category in CATEGORIES:
         own = frame[category].to_numpy().astype(str)
         columns += [(own == text).astype(float) for text in np.unique(own)]
-    labels, notes = coded("migraine: headache", frame.headache.to_numpy().astype(str))
+    labels, notes = coded("headache", frame.headache.to_numpy().astype(str), "migraine")
     return dataset_of_rows(
         "migraine", np.stack(columns, axis=1), labels, kind="table", groups=frame.id.to_numpy(dtype=np.int64),
         in_order=True, notes=notes,

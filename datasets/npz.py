@@ -4,8 +4,9 @@ Arrays are named by part and content in either order: ``train_images`` or ``x_tr
 ``train_groups`` or ``users_test``. Parts are ``train``, ``test`` and, if there is one, ``val``. Images are uint8 or
 float ``[N, H, W]``, ``[N, H, W, C]`` or, where nothing else can be meant, ``[N, C, H, W]``. Numbers called otherwise
 (``x``, ``data``, ``features``) are a table ``[N, features]`` or series ``[N, time, channels]``; ``tokens`` are whole
-numbers ``[N, length]``. ``npz:PATH?kind=series`` says what they are, ``vocabulary=N`` how many tokens there are,
-``missing=mean`` fills what is missing. Labels and groups are whole numbers, ``[N]`` or ``[N, 1]``, or names.
+numbers ``[N, length]``. ``npz:PATH?kind=series`` says what they are; without it a note says what they were taken for.
+``vocabulary=N``: how many tokens there are. ``missing=mean`` fills what is missing. An option without meaning for the
+kind is refused. Labels and groups are whole numbers, ``[N]`` or ``[N, 1]``, or names.
 """
 
 import re
@@ -20,6 +21,7 @@ from pfl_bench.api import (
     channels_come_first,
     coded,
     make_dataset,
+    names_of,
     read_argument,
     read_npz,
     register_dataset,
@@ -57,20 +59,26 @@ def load(request: DataRequest) -> ArrayDataset:
             raise RequestError(f"{name}: {key}={shown(options[key])} must be one of {', '.join(allowed)}")
     splits = list(dict.fromkeys(part for part, _ in arrays))
     content = next((what for what in ("images", "inputs", "tokens") if ("train", what) in arrays), "images")
-    kind = options.get("kind") or _kind(content, arrays.get(("train", content)))
+    first = arrays.get(("train", content))
+    kind = options.get("kind") or _kind(content, first)
+    _refuse_without_meaning(name, kind, options, first)
+    if content == "inputs" and "kind" not in options and first is not None:
+        notes += _guessed(kind, first)
     found = {
         f"{part}_{'images' if kind == 'image' else 'inputs'}": _laid_out(part, values, kind, notes)
         for part in splits
         if (values := arrays.get((part, content))) is not None
     }
+    names = dict[str, tuple[str, ...]]()
     for what in ("labels", "groups"):
         own = {part: arrays[part, what] for part in splits if (part, what) in arrays}
-        found |= {f"{part}_{what}": values for part, values in _numbers(name, what, own, notes).items()}
+        numbers, names[what] = _numbers(name, what, own, notes)
+        found |= {f"{part}_{what}": values for part, values in numbers.items()}
     return make_dataset(
         name, found, kind=None if kind == "image" and "kind" not in options else kind,  # type: ignore[arg-type]
         groups="groups" if any(key.endswith("_groups") for key in found) else None, notes=notes,
-        vocabulary=_vocabulary(name, kind, options, found, notes), missing=options.get("missing", "refused"),  # type: ignore[arg-type]
-        held_out_within="groups" if "train_groups" in found else "classes",
+        vocabulary=_vocabulary(name, kind, options, found, notes), missing=options.get("missing", "optional"),  # type: ignore[arg-type]
+        held_out_within="groups" if "train_groups" in found else "classes", group_names=names["groups"],
     )  # fmt: skip
 
 
@@ -110,6 +118,23 @@ def _kind(content: str, values: np.ndarray | None) -> str:
     return {2: "table", 3: "series"}.get(values.ndim, "image")
 
 
+def _guessed(kind: str, values: np.ndarray) -> list[str]:
+    """A note where the arrays could be of another kind, too."""
+    possible = {2: ("table", "tokens"), 3: ("image", "series")}.get(values.ndim, ())
+    others = [other for other in possible if other != kind and (other != "tokens" or values.dtype.kind in "iu")]
+    said = f"samples of shape {values.shape[1:]}, {values.dtype}, are read as kind={kind}"
+    return [f"{said}; if they are not, add kind={others[0]} to the request"] if others else []
+
+
+def _refuse_without_meaning(name: str, kind: str, options: dict[str, str], values: np.ndarray | None) -> None:
+    """RequestError for an option that changes nothing for this kind."""
+    if "vocabulary" in options and kind != "tokens":
+        raise RequestError(f"{name}: vocabulary={shown(options['vocabulary'])} has no meaning for kind={kind}; "
+                           "add kind=tokens, or leave it out")  # fmt: skip
+    if "missing" in options and values is not None and values.dtype.kind != "f":
+        raise RequestError(f"{name}: missing=mean has no meaning for {values.dtype}, of which none is missing")
+
+
 def _laid_out(part: str, values: np.ndarray, kind: str, notes: list[str]) -> np.ndarray:
     """Images with their channels last."""
     if kind == "image" and channels_come_first(values) and values.shape[-1] not in (1, 3):
@@ -118,15 +143,17 @@ def _laid_out(part: str, values: np.ndarray, kind: str, notes: list[str]) -> np.
     return values
 
 
-def _numbers(name: str, what: str, own: dict[str, np.ndarray], notes: list[str]) -> dict[str, np.ndarray]:
-    """Labels or groups per part as ``[N]``; names become numbers over all parts together."""
+def _numbers(
+    name: str, what: str, own: dict[str, np.ndarray], notes: list[str]
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:  # fmt: skip
+    """Labels or groups per part as ``[N]``; names become numbers over all parts together, and are told."""
     flat = {part: v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for part, v in own.items()}
     if not flat or not all(v.ndim == 1 and v.dtype.kind in "US" for v in flat.values()):
-        return flat
+        return flat, ()
     texts = [np.char.decode(v, "utf-8", "replace") if v.dtype.kind == "S" else v for v in flat.values()]
-    codes, more = coded(f"{name}: {what}", np.concatenate(texts))
+    codes, more = coded(what, joined := np.concatenate(texts), name)
     notes.extend(more)
-    return dict(zip(flat, np.split(codes, np.cumsum([len(v) for v in texts])[:-1]), strict=True))
+    return dict(zip(flat, np.split(codes, np.cumsum([len(v) for v in texts])[:-1]), strict=True)), names_of(joined)
 
 
 def _vocabulary(name: str, kind: str, options: dict[str, str], found: dict[str, np.ndarray], notes: list[str]) -> int:

@@ -21,7 +21,9 @@ from pfl_bench.api import (
 )
 
 URL = "https://raw.githubusercontent.com/jtahmores/MDA/master/data/{}_SURF_L10.mat"
-DOMAINS = ("Caltech10", "amazon", "webcam", "dslr")
+DOMAINS = {"Caltech10": 1123, "amazon": 958, "webcam": 295, "dslr": 157}
+"""Pictures of each."""
+
 WORDS, CLASSES = 800, 10
 
 
@@ -30,15 +32,26 @@ WORDS, CLASSES = 800, 10
 )
 def load(request: DataRequest) -> ArrayDataset:
     """Read ``office_caltech.npz``, made once from the ``.mat`` files in the data directory or from a public copy."""
-    own = [found for domain in DOMAINS if (found := _own(request, domain)) is not None]
+    own = {domain: _own(request, domain) for domain in DOMAINS}
 
     def fetch(folder: Path) -> Mapping[str, np.ndarray]:
-        return read_domains([_own(request, name) or download(URL.format(name), folder) for name in DOMAINS])
+        return read_domains([path or download(URL.format(name), folder) for name, path in own.items()])
 
-    arrays = stored_arrays("office_caltech", request, fetch, own if len(own) == len(DOMAINS) else [])
+    return _dataset(stored_arrays("office_caltech", request, fetch, list(own.values()), check=_dataset))
+
+
+def _dataset(arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
     counts = arrays["inputs"].astype(np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return dataset_of_rows("office_caltech", shares, arrays["labels"], kind="table", groups=arrays["groups"])
+    found = np.bincount(arrays["groups"], minlength=len(DOMAINS)).tolist()
+    notes = [
+        f"{number} pictures of {domain}; the published file has {published}"
+        for (domain, published), number in zip(DOMAINS.items(), found, strict=True)
+        if number != published
+    ]
+    return dataset_of_rows(
+        "office_caltech", shares, arrays["labels"], kind="table", groups=arrays["groups"], notes=notes
+    )
 
 
 def _own(request: DataRequest, domain: str) -> Path | None:
@@ -60,7 +73,13 @@ def read_domains(files: list[Path]) -> Mapping[str, np.ndarray]:
             fts, own = np.asarray(found["fts"]), np.asarray(found["labels"]).ravel()
         except Exception as error:  # scipy raises whatever damaged bytes lead to
             raise RequestError(f"{path} is no MATLAB file with the arrays fts and labels") from error
-        if fts.ndim != 2 or fts.shape[1] != WORDS or len(own) != len(fts) or own.dtype.kind not in "iuf":
+        if (
+            fts.ndim != 2
+            or not len(fts)
+            or fts.shape[1] != WORDS
+            or len(own) != len(fts)
+            or own.dtype.kind not in "iuf"
+        ):
             raise RequestError(f"{path}: fts {fts.shape} and labels {own.shape}; they must be [N, {WORDS}] and [N]")
         if fts.dtype.kind not in "iuf" or not ((fts >= 0) & (fts <= 255) & (fts == np.floor(fts))).all():
             raise RequestError(f"{path}: fts must be counts from 0 to 255")

@@ -71,5 +71,8 @@ def pool_alphabets(arrays: Arrays) -> Arrays:
 @register_dataset("omniglot", source="Lake et al. 2015", summary="Characters of 50 alphabets, 28x28 grey")
 def load(request: DataRequest) -> ArrayDataset:
     """Read ``omniglot.npz``; torchvision fetches it once. Natural groups: the 50 alphabets."""
-    arrays = stored_arrays("omniglot", request, fetch)
+    return _dataset(stored_arrays("omniglot", request, fetch, check=_dataset))
+
+
+def _dataset(arrays: Arrays) -> ArrayDataset:
     return make_dataset("omniglot", pool_alphabets(arrays), groups="alphabet", validation_share=3 / 17)

@@ -4,6 +4,7 @@ Needs pyarrow (``pip install 'pfl-bench[parquet]'``).
 """
 
 import importlib.util
+from typing import Any
 
 from pfl_bench.api import ArrayDataset, DataRequest, RequestError, one_line, read_argument, register_dataset
 
@@ -21,6 +22,18 @@ def load(request: DataRequest) -> ArrayDataset:
 
     try:
         frame = pd.read_parquet(path, engine="pyarrow")
+        frame, notes = with_index(frame)
     except Exception as error:  # pyarrow's errors have no common base
         raise RequestError(f"parquet: {path} is not readable: {one_line(error)}") from error
-    return dataset_of_table(f"parquet:{path}", frame, options)
+    return dataset_of_table(f"parquet:{path}", frame, options, notes=notes)
+
+
+def with_index(frame: Any) -> tuple[Any, list[str]]:
+    """A table whose index numbers the rows; an index with names becomes columns, another one is left out and told."""
+    import pandas as pd
+
+    named = [level for level, name in enumerate(frame.index.names) if name is not None]
+    plain = isinstance(frame.index, pd.RangeIndex) or len(named) == frame.index.nlevels
+    notes = [] if plain else ["the index of the table, or a part of it, has no name and is no feature"]
+    kept = frame.reset_index(level=named) if named else frame
+    return kept.reset_index(drop=True), notes

@@ -2,11 +2,13 @@
 
 Each file holds ``data``, a dictionary with ``x`` and ``y``. Their clients and their split into train and test stay as
 they are; validation is held out of every client's training samples, because PFLlib has none (it reports the best test
-accuracy). A group is a client: ask for the rule ``natural`` with as many clients as there are. Pictures are float
-``[N, C, H, W]`` there, scaled by PFLlib; they are standardised per channel here all the same. The files are pickles;
-only arrays are read from them, and nothing in them is run.
+accuracy). A folder ``validation/`` of such files, as ``data export`` writes it, is the validation part. A group is a
+client: ask for the rule ``natural`` with as many clients as there are. Pictures are float ``[N, C, H, W]`` there,
+scaled by PFLlib; they are standardised per channel here all the same. The files are pickles; only arrays are read from
+them, and nothing in them is run.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,32 +33,41 @@ def load(request: DataRequest) -> ArrayDataset:
     folder = Path(request.argument)
     if not request.argument or not all((folder / part).is_dir() for part in PARTS):
         raise RequestError(f"data set 'pfllib' needs a folder with train/ and test/, found {shown(request.argument)}")
-    name, clients = f"pfllib:{folder}", _clients(folder)
+    parts = ("train", "validation", "test") if (folder / "validation").is_dir() else PARTS
+    name, clients = f"pfllib:{folder}", _clients(folder, parts)
     arrays: dict[str, np.ndarray] = {}
-    for part in PARTS:
+    for part in parts:
         read = [_samples(folder / part / f"{client}.npz") for client in clients]
-        shapes = {x.shape[1:] for x, _ in read}
-        if len(shapes) > 1:
-            raise RequestError(f"{name}: samples differ in shape: {' and '.join(map(str, sorted(shapes)[:2]))}")
+        for client, (x, _) in zip(clients, read, strict=True):
+            if x.shape[1:] != read[0][0].shape[1:]:
+                raise RequestError(
+                    f"pfllib: {folder / part / f'{client}.npz'}: samples differ in shape: {x.shape[1:]}, and "
+                    f"{read[0][0].shape[1:]} of client {clients[0]}"
+                )
         arrays[f"{part}_inputs"] = np.concatenate([x for x, _ in read])
         arrays[f"{part}_labels"] = np.concatenate([y for _, y in read])
         arrays[f"{part}_groups"] = np.repeat(clients, [len(y) for _, y in read])
     kind, notes = _kind(arrays), [f"{len(clients)} clients; deal them with the rule natural"]
+    empty = np.setdiff1d(clients, np.concatenate([arrays[f"{part}_groups"] for part in parts])).tolist()
+    if empty:
+        listed = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        notes.append(f"{len(empty)} of them have no sample and are left out: {listed}")
     if kind == "image":
-        for part in PARTS:
+        for part in parts:
             arrays[f"{part}_images"] = arrays[f"{part}_inputs"].transpose(0, 2, 3, 1)
     vocabulary = 0
     if kind == "tokens":
-        vocabulary = 1 + max(int(arrays[f"{part}_inputs"].max()) for part in PARTS)
+        vocabulary = 1 + max(int(arrays[f"{part}_inputs"].max(initial=0)) for part in parts)
+        notes.append(f"x are rows of whole numbers, read as {vocabulary} tokens up to the highest")
     return make_dataset(
         name, arrays, kind=kind, groups="groups", vocabulary=vocabulary, held_out_within="groups", notes=notes
     )
 
 
-def _clients(folder: Path) -> np.ndarray:
+def _clients(folder: Path, parts: Sequence[str]) -> np.ndarray:
     """Numbers of the clients; RequestError unless they are those from 0 on, with a file in each part."""
-    numbers = {}
-    for part in PARTS:
+    numbers: dict[str, set[int]] = {}
+    for part in parts:
         stems = [path.stem for path in (folder / part).glob("*.npz")]
         odd = next((stem for stem in stems if not stem.isdecimal()), None)
         if odd is not None:
@@ -64,9 +75,9 @@ def _clients(folder: Path) -> np.ndarray:
         numbers[part] = {int(stem) for stem in stems}
     if not numbers["train"]:
         raise RequestError(f"pfllib: {folder / 'train'} has no 0.npz, 1.npz, ...")
-    lonely = sorted(numbers["train"] ^ numbers["test"])
-    if lonely:
-        raise RequestError(f"pfllib: client {lonely[0]} of {folder} has a file in one of train/ and test/ only")
+    for part in parts[1:]:
+        if lonely := sorted(numbers["train"] ^ numbers[part]):
+            raise RequestError(f"pfllib: client {lonely[0]} of {folder} has a file in one of train/ and {part}/ only")
     return np.asarray(sorted(numbers["train"]))
 
 
@@ -82,7 +93,20 @@ def _samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     y = np.asarray(y)
     if y.ndim != 1 or len(y) != len(x):
         raise RequestError(f"pfllib: {path}: y has shape {y.shape} for {len(x)} samples")
+    if y.dtype.kind not in "iu" or y.min(initial=0) < 0:
+        raise RequestError(f"pfllib: {path}: y must be whole numbers from 0, found {y.dtype}{_least(y)}")
+    if x.dtype.kind == "f" and not (finite := np.isfinite(x)).all():
+        raise RequestError(
+            f"pfllib: {path}: x of sample {np.argwhere(~finite)[0][0]} has missing or infinite values; fill them, or "
+            "take such samples out"
+        )
+    if x.dtype.kind in "iu" and x.ndim == 2 and x.min(initial=0) < 0:
+        raise RequestError(f"pfllib: {path}: x are tokens, whole numbers from 0, found{_least(x)}")
     return x, y
+
+
+def _least(values: np.ndarray) -> str:
+    return f" {values.min()}" if values.size and values.dtype.kind in "iu" else ""
 
 
 def _is_text(x: object) -> bool:

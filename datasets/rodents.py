@@ -34,7 +34,7 @@ def load(request: DataRequest) -> ArrayDataset:
          (kept.sex == "F").to_numpy(dtype=float), (kept.sex == "M").to_numpy(dtype=float),
          np.sin(season), np.cos(season)], axis=1,
     )  # fmt: skip
-    labels, notes = coded("rodents: species", kept.species_id.to_numpy().astype(str))
+    labels, notes = coded("species", kept.species_id.to_numpy().astype(str), "rodents")
     left = f"{len(frame) - len(kept)} of {len(frame)} captures are left out: unmeasured, or of a rare species"
     return dataset_of_rows(
         "rodents", inputs, labels, kind="table", groups=kept.plot_id.to_numpy(dtype=np.int64), missing="mean",

@@ -29,6 +29,8 @@ from ._plays import dataset_of_texts, joined_texts, window_numbers
 
 URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 FILES = ("tinyshakespeare.txt", "input.txt")
+CHARACTERS = 1_027_553
+"""What all speakers of the public file say."""
 
 
 @register_dataset(
@@ -43,8 +45,10 @@ def load(request: DataRequest) -> ArrayDataset:
     def fetch(folder: Path) -> Mapping[str, np.ndarray]:
         return read_speeches(own or download(URL, folder))
 
-    arrays = stored_arrays("shakespeare", request, fetch, [own] if own else [], takes_argument=True)
-    return dataset_of_texts("shakespeare", request.argument, arrays)
+    def dataset(arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
+        return dataset_of_texts("shakespeare", request.argument, arrays, CHARACTERS)
+
+    return dataset(stored_arrays("shakespeare", request, fetch, [own], check=dataset, takes_argument=True))
 
 
 def read_speeches(path: Path) -> Mapping[str, np.ndarray]:

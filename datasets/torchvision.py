@@ -48,12 +48,16 @@ def load(request: DataRequest) -> ArrayDataset:
     size = whole_number("torchvision", options, "size", 1, 1024) if "size" in options else None
     stem = "-".join(["torchvision", name, *(f"{key}-{value}" for key, value in sorted(options.items()))])
     whole = f"torchvision:{request.argument}"
-    arrays = stored_arrays(
-        stem, replace(request, argument=""), lambda folder: fetch(name, folder, options.get("split"), size), asked=whole
-    )
-    if "images" in arrays:
-        return make_dataset(whole, hold_out(whole, arrays["images"], arrays["labels"], 0.2))
-    return make_dataset(whole, arrays)
+
+    def dataset(arrays: Mapping[str, np.ndarray]) -> ArrayDataset:
+        if "images" in arrays:
+            return make_dataset(whole, hold_out(whole, arrays["images"], arrays["labels"], 0.2))
+        return make_dataset(whole, arrays)
+
+    return dataset(stored_arrays(
+        stem, replace(request, argument=""), lambda folder: fetch(name, folder, options.get("split"), size),
+        check=dataset, asked=whole,
+    ))  # fmt: skip
 
 
 def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Mapping[str, np.ndarray]:
@@ -62,6 +66,8 @@ def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Map
     if not isinstance(made, type):
         raise RequestError(f"torchvision.datasets.{name} is no data set")
     takes = inspect.signature(made).parameters
+    if variant is not None and not {"train", "split"} <= set(takes):
+        raise RequestError(f"split={shown(variant)} has no meaning: torchvision.datasets.{name} has no variants")
     base: dict[str, Any] = {"root": str(folder)} if "root" in takes else {}
     if "download" in takes:
         base["download"] = True

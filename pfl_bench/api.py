@@ -20,6 +20,7 @@ from pfl_bench.client.sgd import Sgd, sgd_step_
 from pfl_bench.data.argument import name_list, read_argument, whole_number
 from pfl_bench.data.arrays import channels_come_first
 from pfl_bench.data.dataset import ArrayDataset, Arrays
+from pfl_bench.data.doors import read_split
 from pfl_bench.data.held_out import hold_out, last_of_groups, share_of_groups
 from pfl_bench.data.inputs import InputKind, InputSpec
 from pfl_bench.data.making import make_dataset
@@ -27,9 +28,10 @@ from pfl_bench.data.object_arrays import read_object
 from pfl_bench.data.originals import download, member, original_file
 from pfl_bench.data.outside import outside_package
 from pfl_bench.data.partition import Partition, RuleConfig, make_partition, register_partition
-from pfl_bench.data.rows import coded, dataset_of_rows
+from pfl_bench.data.prepared import stored_arrays
+from pfl_bench.data.rows import coded, dataset_of_rows, names_of
 from pfl_bench.data.shifts import ShiftConfig, ShiftContext, Transformation, in_type, register_shift
-from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays
+from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset
 from pfl_bench.engine.federation import Federation
 from pfl_bench.engine.method import (
     LEARNING_RATES,
@@ -51,8 +53,8 @@ __all__ = [
     "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors", "Trained", "Transformation",
     "UnsuitedError", "channels_come_first", "coded", "cross_entropies", "cross_entropy", "dataset_of_rows", "download",
     "hold_out", "in_type", "last_of_groups", "load_dataset", "make_dataset", "make_partition", "mean_over", "member",
-    "name_list", "numpy_generator", "one_line", "original_file", "outside_package", "read_argument", "read_npz",
-    "read_object", "register_dataset", "register_method", "register_model", "register_partition", "register_shift",
-    "sgd_step_", "share_of_groups", "shown", "squared_distance", "stacked", "stored_arrays", "total_cross_entropy",
-    "whole_number", "zeros_like",
+    "name_list", "names_of", "numpy_generator", "one_line", "original_file", "outside_package", "read_argument",
+    "read_npz", "read_object", "read_split", "register_dataset", "register_method", "register_model",
+    "register_partition", "register_shift", "sgd_step_", "share_of_groups", "shown", "squared_distance", "stacked",
+    "stored_arrays", "total_cross_entropy", "whole_number", "zeros_like",
 ]  # fmt: skip

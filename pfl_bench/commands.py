@@ -6,11 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from .errors import RequestError, one_line
-from .files import expanded
 from .text import printable
 
 WRONG, FAILED, INTERRUPTED = 2, 1, 130
@@ -86,12 +84,3 @@ def run_parsed(
         return work(words)
 
     return exit_status(parse_and_work)
-
-
-def folder_program(
-    module: str, summary: str | None, work: Callable[[Path], object], arguments: Sequence[str], help: str
-) -> int:
-    """Run ``work`` on the one folder that the command line names, and return the exit status."""
-    asked = parser(module, summary)
-    asked.add_argument("folder", help=help)
-    return run_parsed(asked, arguments, lambda words: work(expanded(words.folder)))

@@ -44,11 +44,13 @@ def shown(value: object, most: int = 80) -> str:
 MOST_CHOICES = 20
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
-    """Build the error for a name that does not exist: the nearest name first, then all of them, or some of many."""
+def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> RequestError:
+    """Build the error for a name that does not exist: what is ``meant``, or the nearest name, first; then all of them,
+    or some of many."""
     names = sorted(known)
-    near = nearest(name, names)
+    near = [meant] if meant else nearest(name, names)
     hint = f"did you mean {near[0]!r}? " if near else ""
+    near = [] if meant else near
     listed = names if len(names) <= MOST_CHOICES else [*near, *(n for n in names if n not in near)][:MOST_CHOICES]
     rest = f", ... ({len(names)} in all)" if len(listed) < len(names) else ""
     return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}")

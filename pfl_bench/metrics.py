@@ -6,7 +6,7 @@ keep it, and the results' columns (``pfl_bench.results.columns``) follow. A scen
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -48,7 +48,8 @@ class Metric:
     ``tally``: what the figure needs of the samples beside correctness and loss; its sum over clients is
     ``pooled(scores, tally)``. ``averaged``: whether the leaderboard has its mean over seeds. ``shown``: which tables to
     read have it too, besides the CSV files; ``keep`` orders which of them a narrow terminal goes without, the lowest
-    first. ``later``: older runs do not have it, and a table of such runs alone has no column for it.
+    first. ``later``: older runs do not have it, and a table of such runs alone has no column for it. ``defined``:
+    whether the figure exists for clients with these labels ``[n]``; ``undefined`` says what it lacks where it does not.
     """
 
     key: str
@@ -63,6 +64,8 @@ class Metric:
     keep: int = 0
     tally: Tally | None = None
     later: bool = False
+    defined: Callable[[Iterable[np.ndarray]], bool] = lambda labels: True
+    undefined: str = ""
 
     @property
     def leads(self) -> bool:
@@ -120,6 +123,11 @@ def auc(scores: ClientScores) -> float:
     return _mean_percent(won[pairs > 0] / pairs[pairs > 0])
 
 
+def two_classes_meet(labels: Iterable[np.ndarray]) -> bool:
+    """Whether a client has samples of two classes."""
+    return any(len(own) and own.min() != own.max() for own in labels)
+
+
 def calibration_error(scores: ClientScores) -> float:
     """Expected calibration error of all samples, percent: |right - confidence| per bin (Naeini et al. 2015)."""
     _, right, confidence = pooled(scores, BY_CONFIDENCE)
@@ -148,7 +156,8 @@ METRICS = (
     Metric("macro_f1", macro_f1, "macro F1", "mean over classes of F1, of all clients together", shown="report",
            tally=BY_CLASS, later=True),
     Metric("auc", auc, "AUC", "area under the ROC curve, one class against the rest, within clients, mean over classes",
-           shown="report", tally=BY_PAIR, later=True),
+           shown="report", tally=BY_PAIR, later=True, defined=two_classes_meet,
+           undefined="no client has samples of two classes"),
     Metric("log_loss", lambda scores: float((scores.loss * scores.total).sum() / scores.total.sum()), "log loss",
            "mean cross-entropy over all samples of all clients", "nats", digits=4, better="lower", shown="report",
            later=True),
@@ -161,6 +170,11 @@ METRICS = (
 def leading() -> list[str]:
     """What a scenario's primary metric may be."""
     return [metric.key for metric in METRICS if metric.leads]
+
+
+def named(key: str) -> Metric:
+    """The metric with this key."""
+    return next(metric for metric in METRICS if metric.key == key)
 
 
 def tallies() -> list[Tally]:

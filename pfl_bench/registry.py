@@ -12,7 +12,7 @@ import pkgutil
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -47,10 +47,12 @@ class Registry(Generic[T]):
     """Named entries of one kind, discovered on first use."""
 
     def __init__(
-        self, kind: str, package: str, group: str, decorator: str = "", names: re.Pattern[str] = _NAME
-    ) -> None:
+        self, kind: str, package: str, group: str, decorator: str = "", names: re.Pattern[str] = _NAME,
+        of_files: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """``of_files``: for how a file's name ends, the entry that takes such files as its argument."""
         self.kind, self.package, self.group, self.decorator = kind, package, group, decorator
-        self._form = names
+        self._form, self._of_files = names, of_files or {}
         self.broken: dict[str, str] = {}
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
@@ -102,7 +104,13 @@ class Registry(Generic[T]):
             return self._entries[name]
         if name in self.broken:
             raise RequestError(f"{self.kind} {name!r} could not be loaded: {self.broken[name]}")
-        raise unknown(self.kind, name, self._entries)
+        raise self._unknown(name, self._entries)
+
+    def _unknown(self, name: str, known: Iterable[str]) -> RequestError:
+        """The error for a name that does not exist; a file is not mistaken for a misspelt name."""
+        file = name.partition("?")[0].lower()
+        taker = next((entry for ending, entry in self._of_files.items() if file.endswith(ending)), "")
+        return unknown(self.kind, name, known, f"{taker}:{name[:200]}" if taker else "")
 
     def get(self, name: str) -> T:
         """The object registered as ``name``."""
@@ -134,14 +142,17 @@ class Registry(Generic[T]):
         """RequestError unless there is something called ``name``; nothing is imported where reading is enough."""
         known = self.known_names()
         if name not in known and name not in self.broken:
-            raise unknown(self.kind, name, known)
+            raise self._unknown(name, known)
 
     def __iter__(self) -> Iterator[Entry[T]]:
         return iter([self.entry(name) for name in self.names()])
 
 
 METHODS: Registry[Any] = Registry("method", "pfl_bench.methods", "pfl_bench.methods", "register_method")
-DATASETS: Registry[Any] = Registry("data set", "pfl_bench.datasets", "pfl_bench.datasets", "register_dataset")
+DATASETS: Registry[Any] = Registry(
+    "data set", "pfl_bench.datasets", "pfl_bench.datasets", "register_dataset",
+    of_files={".csv": "csv", ".tsv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".npz": "npz"},
+)  # fmt: skip
 PARTITIONS: Registry[Any] = Registry(
     "partition rule", "pfl_bench.partitions", "pfl_bench.partitions", "register_partition"
 )

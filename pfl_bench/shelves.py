@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .parameters import Parameter, of_class
+
 
 class UnreadableError(ValueError):
     """A file has to be imported to know what it registers."""
@@ -17,13 +19,15 @@ class Offer:
     """One registration as it stands in a file: the name and the texts beside it.
 
     ``attributes``: texts that the registered class, or one that it inherits from, assigns in its body; None where
-    a base class is not to be found in the package.
+    a base class is not to be found in the package. ``parameters``: the fields of the class that is registered as its
+    ``config``, where the file defines it.
     """
 
     name: str
     info: Mapping[str, str]
     attributes: Mapping[str, str] | None
     origin: str
+    parameters: tuple[Parameter, ...] = ()
 
 
 def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
@@ -66,8 +70,16 @@ def _in_file(path: Path, decorator: str) -> dict[str, Offer]:
             attributes = _attributes(value, tree, path) if isinstance(value, ast.ClassDef) else {}
         except UnreadableError:
             attributes = None
-        found[name] = Offer(name, dict(_info(call, tree, path)), attributes, str(path))
+        found[name] = Offer(name, dict(_info(call, tree, path)), attributes, str(path), _parameters(call, tree))
     return found
+
+
+def _parameters(call: ast.Call, tree: ast.Module) -> tuple[Parameter, ...]:
+    """The fields of the class that a registration names as its ``config``."""
+    names = [k.value.id for k in call.keywords if k.arg == "config" and isinstance(k.value, ast.Name)]
+    return tuple(
+        field for node in tree.body if isinstance(node, ast.ClassDef) and node.name in names for field in of_class(node)
+    )
 
 
 def _mentions(node: ast.AST, decorator: str) -> bool:

@@ -24,10 +24,9 @@ SECONDS, LONGEST = 20, 1300
 """What a refusal may take of a processor's time, and how long its line may be."""
 
 ANALYSES = ("claims", "clusters", "communication", "curves", "embeddings", "novel")
-PROGRAMS = (
-    "pfl_bench.cli.tune", "pfl_bench.testing.method_pages", "pfl_bench.testing.vouch",
-    *(f"pfl_bench.results.analyses.{name}" for name in ANALYSES),
-)  # fmt: skip
+MAINTAINERS = "pfl_bench.testing.vouch"
+COMMANDS = ("tune", "estimate", "pages", "results merge", "results validate", *(f"analyse {name}" for name in ANALYSES))
+"""What is asked for in words of its own, beside ``run``."""
 
 SCENARIO = {
     "id": '"f-v1"', "dataset": '"synthetic:classes=3,n=180"', "partition": '{ rule = "classes", classes = 2 }',
@@ -156,7 +155,8 @@ def scenarios(rng: random.Random) -> Case:
     sources = [f'"synthetic:{d}"' for d in data] + ['"npz:"', '"npz:none.npz"', '"npz:text.npz"', '"imagefolder:none"',
                '"npz:~nobody_here/a.npz"', f'"npz:{LONG}"', '"imagefolder:"',
                '"npz:a\\u0000b"', '"imagefolder:a\\u0000b"',
-               f'"imagefolder:{LONG}"', '"synthetix"', '"synthetic "', '"npz:/dev/null"', '"mnist"']  # fmt: skip
+               f'"imagefolder:{LONG}"', '"synthetix"', '"synthetic "', '"npz:/dev/null"', '"mnist"', '"steps.csv"',
+               '"csv:none.csv?label=y"', '"leaf:none?shape=8x8"', '"pfllib:none?kind=table"']  # fmt: skip
     wrong = {
         **dict.fromkeys(("clients", "visits", "local_steps", "batch_size", "eval_every", "adapt_every"), NO_COUNTS),
         "clients": [*NO_COUNTS, str(10**9), "37", "600"], "batch_size": [*NO_COUNTS, str(10**9)],
@@ -261,29 +261,49 @@ def commands(rng: random.Random) -> Case:
         ("run", "--seeds"),
         ("run", "--workers"), ("--nonsense",), ("run", "--fresh=1"),
         ("run", "--in-process"), ("data", "verify", "npz:none.npz"),
+        ("data", "export"), ("data", "export", bad), ("data", "export", "--suite", bad), ("data", "import"),
+        ("data", "export", "digits-classes2-n20-v2", "--to", bad), ("data", "import", "pfllib", bad, "--out", "new"),
+        ("data", "export", "digits-classes2-n20-v2", "--seeds", bad), ("data", "import", bad, ".", "--out", "new"),
+        ("results",), ("results", bad), ("results", "import"), ("results", "import", bad),
+        ("results", "import", "none.csv", "--suite", bad), ("results", "import", "none.h5", "--scenario", bad),
     ]  # fmt: skip
     words = rng.choice(lines)
-    if words == ("data",):  # which shows its help
-        words = ("data", "nonsense")
-    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "run") else "?"
+    if words in (("data",), ("results",)):  # which show their help
+        words = (*words, "nonsense")
+    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "results", "run") else "?"
     return Case(f"command {name}", words)
 
 
 def programs(rng: random.Random) -> Case:
-    """One of the other programs with words that it does not take."""
-    program = rng.choice(PROGRAMS)
-    if program.endswith("tune"):
+    """The maintainers' program, or a command of its own words, with words that it does not take."""
+    program = rng.choice((*COMMANDS, MAINTAINERS))
+    if program == "tune":
         lines = [(), ("quik",), ("quick", "--trials", rng.choice(["0", "x", "1.5", "٣x", str(10**20)])),
                  ("quick", "--seeds", rng.choice(["-1", "x", "0", "2-3", str(10**20)])), ("quick", "quick"),
                  ("quick", "--nope"),
                  ("quick", "--budget-scale", rng.choice(["1e308", "nan", "0", "x"])), ("quick", "--methods", "fedavgg"),
-                 ("paper-table1", "--scenarios", "*"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),
+                 ("paper-table1", "--scenarios", "nothing"), ("quick", "--device", "gpu"),
+                 ("quick", "--address", "a:1"), ("quick", "--executor", "rai"), ("quick", "--precision", "fp64"),
                  ("quick", "--out", "/proc/none"), ("none.toml",)]  # fmt: skip
-    elif program.endswith("vouch"):
+    elif program == "estimate":
+        lines = [
+            ("--suite", "quik"),
+            ("--methods", "fedavgg"),
+            ("--seeds", "x"),
+            ("--nope",),
+            ("--workers", "0"),
+            ("x",),
+        ]
+    elif program == "results merge":
+        lines = [(), ("none",), ("none", "--into", "x"), ("--into", "x"), ("taken", "--into", "x"), ("a", "--int", "b")]
+    elif program == MAINTAINERS:
         lines = [("x",), ("--accep",), ("--accept", "x"), ("--nope",), ("--accept=1",)]
     else:
         lines = [(), ("a", "b"), ("--nope",), ("--nope", "a"), ("none",), (LONG,), ("taken",), ("~nobody_here/x",)]
-    return Case(f"program {program.rpartition('.')[2]}", rng.choice(lines), (("taken", "a file"),), program)
+    words, files = rng.choice(lines), (("taken", "a file"),)
+    if program == MAINTAINERS:
+        return Case("program vouch", words, files, program)
+    return Case(f"program {program}", (*program.split(), *words), files)
 
 
 PLUGIN = """
@@ -368,17 +388,13 @@ def call(case: Case) -> int:
         from pfl_bench.cli.app import run_command_line
 
         return run_command_line(case.words)
-    module = importlib.import_module(case.program)
-    if "analyses" in case.program:
-        from pfl_bench.results.analyses.pictures import program
-
-        return program(case.program, module.__doc__, module.main, case.words)
-    return int(module.main(list(case.words)))
+    return int(importlib.import_module(case.program).main(list(case.words)))
 
 
 def load() -> None:
     """Import what is slow to import, so that no case is charged for it."""
-    for module in ("pfl_bench.cli.run", "pfl_bench.cli.check", "pfl_bench.running.tuning", *PROGRAMS):
+    cli = ("run", "check", "tune", "estimate", "analyse", "pages", "results")
+    for module in (*(f"pfl_bench.cli.{name}" for name in cli), MAINTAINERS):
         importlib.import_module(module)
 
 

@@ -42,6 +42,32 @@ def test_the_sources_of_the_page_are_there():
     assert named <= set(DATASETS.names())
 
 
-@pytest.mark.parametrize("option", ["label", "group", "split", "order", "features", "drop", "missing"])
+@pytest.mark.parametrize("option", ["label", "group", "split", "order", "features", "drop", "missing", "separator"])
 def test_the_options_of_tables_are_on_the_page(option):
     assert f"`{option}=" in PAGE.read_text(encoding="utf-8")
+
+
+def test_paths_of_a_suite_begin_where_the_command_runs(cli, tmp_path):
+    """As the page says: not in the folder of the suite's file."""
+    scenario = """name = "mine"
+[[scenario]]
+id = "mine-v1"
+dataset = "csv:steps.csv?label=y"
+partition = { rule = "iid" }
+clients = 2
+model = "mlp"
+visits = 2
+local_steps = 1
+batch_size = 4
+eval_every = 2
+"""
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "mine.toml").write_text(scenario)
+    run = ("run", "--suite", "suites/mine.toml", "--methods", "local", "--executor", "serial", "--in-process")
+    (tmp_path / "suites" / "steps.csv").write_text("x,y\n" + "1,a\n2,b\n" * 20)
+    status, _, error = cli(*run)
+    assert status == 2 and "steps.csv does not exist" in error
+    (tmp_path / "suites" / "steps.csv").rename(tmp_path / "steps.csv")
+    assert cli(*run)[0] == 0
+    status, _, error = cli("data", "verify", "steps.csv?label=y")
+    assert status == 2 and "did you mean 'csv:steps.csv?label=y'?" in error

@@ -1,141 +1,174 @@
-"""The program: its commands, and errors as one line."""
+"""The program: which commands there are, and what each takes. What it does is in the module of its name."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
-import typer.main
 
-from pfl_bench.commands import WRONG, exit_status, refuse
-from pfl_bench.errors import RequestError
+from pfl_bench import __version__
+from pfl_bench.actions.request import RunRequest
 from pfl_bench.files import expanded
 
-from .numbers import number, whole, whole_or_auto
-from .signals import ending
-
-
-class _Interrupted(BaseException):
-    """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
-
-    def __init__(self, interruption: KeyboardInterrupt) -> None:
-        super().__init__(interruption)
-        self.interruption = interruption
-
-
-class _Heard:
-    """Commands whose interruption, while arguments are read or work is done, passes the parser."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the arguments."""
-        with _carried():
-            return super().make_context(*args, **kwargs)  # type: ignore[misc]
-
-    def invoke(self, ctx: Any) -> Any:
-        """Do the work."""
-        with _carried():
-            return super().invoke(ctx)  # type: ignore[misc]
-
-
-class Command(_Heard, typer.core.TyperCommand):
-    """A program's only command."""
-
-
-class _Commands(_Heard, typer.core.TyperGroup):
-    pass
-
-
-@contextmanager
-def _carried() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt as interruption:
-        raise _Interrupted(interruption) from interruption
-
+from . import options as o
+from .groups import analyse_app, data_app, results_app
+from .numbers import whole
+from .program import Commands, run_program
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     help="Benchmark suite for personalized federated learning.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Fetch and check data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(analyse_app, name="analyse")
+app.add_typer(results_app, name="results")
 
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", parser=expanded, metavar="PATH", help="Load a plug-in file. Repeatable."),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(parser=expanded, metavar="PATH", help="Where data sets lie; default $PFL_BENCH_DATA, else the cache."),
-]
-Lockstep = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole_or_auto(1, 64), metavar="N",
-        help="Train so many runs of a method and scenario as one batch; 1: none; default: auto, what pays.",
-    ),
-]  # fmt: skip
-Out = Annotated[Path, typer.Option(parser=expanded, metavar="PATH", help="Folder of the results.")]
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"pfl-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Benchmark suite for personalized federated learning."""
 
 
 @app.command()
 def run(
-    methods: Annotated[str | None, typer.Option(help="'all' or a comma-separated list.")] = None,
-    suite: Annotated[str | None, typer.Option(help="A suite by name, or a .toml file.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs on scenario ids.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="For example 0-2 or 0,3,7.")] = None,
-    out: Out = Path("results"),
-    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
-    workers: Annotated[
-        int | None, typer.Option(parser=whole(1, 10_000), metavar="N", help="Runs at a time; default: one per core.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    backend: Annotated[str, typer.Option(help="auto, loop, vmap, lockstep or graph.")] = "auto",
-    lockstep: Lockstep = None,
-    state: Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")] = "memory",
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    budget_scale: Annotated[
-        float, typer.Option(parser=number, metavar="NUMBER", help="Multiply the client visits.")
-    ] = 1.0,
-    data_dir: DataDir = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")] = None,
-    plugin: Plugins = None,
+    methods: o.Methods = None,
+    suite: o.SuiteName = None,
+    scenarios: o.Scenarios = None,
+    seeds: o.Seeds = None,
+    out: o.Out = Path("results"),
+    executor: o.Executor = "ray",
+    workers: o.Workers = None,
+    address: o.Address = None,
+    device: o.Device = "auto",
+    backend: o.Backend = "auto",
+    lockstep: o.Lockstep = None,
+    state: o.State = "memory",
+    precision: o.Precision = "fp32",
+    budget_scale: o.BudgetScale = 1.0,
+    data_dir: o.DataDir = None,
+    set_: o.Settings = None,
+    plugin: o.Plugins = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
     track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
     in_process: Annotated[
         bool, typer.Option("--in-process", help="To debug a plug-in: serial, without a process of its own.")
     ] = False,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep the clients' models of the end of every run.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Whether to wait for runs that other drivers are computing.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many runs, hours and gigabytes it would be, and end.")
+    ] = False,
 ) -> int:
     """Run methods on scenarios; without options the suite quick with every method and three seeds."""
-    from pfl_bench.registry import load_plugins
-
-    from .request import RunRequest, check_means, read_request
+    from pfl_bench.actions.request import resolve
 
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, lockstep, state, precision,
         budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
-        tuple(name.strip() for name in track.split(",")) if track else (), in_process,
+        tuple(name.strip() for name in track.split(",")) if track else (), in_process, keep_models, wait,
     )  # fmt: skip
-    check_means(request)
-    plugins = load_plugins(request.plugins)
-    wanted = read_request(request)
+    wanted, plugins = resolve(request)
+    if dry_run:
+        from .estimate import estimate_request
+
+        return estimate_request(request, wanted, plugins)
     from .run import run_request  # loads torch
 
     return run_request(request, wanted, plugins)
 
 
+@app.command()
+def estimate(
+    methods: o.Methods = None,
+    suite: o.SuiteName = None,
+    scenarios: o.Scenarios = None,
+    seeds: o.Seeds = None,
+    out: o.Out = Path("results"),
+    executor: o.Executor = "ray",
+    workers: o.Workers = None,
+    device: o.Device = "auto",
+    backend: o.Backend = "auto",
+    precision: o.Precision = "fp32",
+    budget_scale: o.BudgetScale = 1.0,
+    data_dir: o.DataDir = None,
+    set_: o.Settings = None,
+    plugin: o.Plugins = None,
+    keep_models: Annotated[bool, typer.Option("--keep-models", help="As in `run`.")] = False,
+) -> int:
+    """How many runs, hours and gigabytes `run` with these options would take, from a short measurement."""
+    from pfl_bench.actions.request import resolve
+
+    request = RunRequest(
+        methods, suite, scenarios, seeds, out, executor, workers, device=device, backend=backend, precision=precision,
+        budget_scale=budget_scale, data_dir=data_dir, settings=tuple(set_ or ()), plugins=tuple(plugin or ()),
+        keep_models=keep_models,
+    )  # fmt: skip
+    wanted, plugins = resolve(request)
+    from .estimate import estimate_request  # loads torch
+
+    return estimate_request(request, wanted, plugins)
+
+
+@app.command()
+def tune(
+    suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
+    methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs. Default: the first.")] = None,
+    trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N", help="Per method and scenario.")] = 8,
+    seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
+    out: o.Out = Path("results"),
+    budget_scale: o.BudgetScale = 1.0,
+    precision: o.Precision = "fp32",
+    executor: o.Executor = "ray",
+    workers: o.Workers = None,
+    address: o.Address = None,
+    device: o.Device = "auto",
+    lockstep: o.Lockstep = None,
+    data_dir: o.DataDir = None,
+    plugin: o.Plugins = None,
+) -> int:
+    """Tune every method of a suite with the same number of trials; prints and keeps the choices as TOML."""
+    from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
+
+    request = TuneRequest(
+        suite, methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address, device,
+        lockstep, data_dir, tuple(plugin or ()),
+    )  # fmt: skip
+    wanted, plugins = resolve_tuning(request)
+    from .tune import tune_request  # loads torch
+
+    return tune_request(request, wanted, plugins)
+
+
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, datasets, partitions, shifts, models, scenarios or suites.")],
-    plugin: Plugins = None,
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="methods, datasets, partitions, quantity, shifts, availability, models, metrics, fields (of a "
+            "scenario), scenarios or suites."
+        ),
+    ],
+    plugin: o.Plugins = None,
 ) -> int:
-    """Show what there is."""
+    """Show what there is, and what it can be told."""
     from .list import list_things
 
     return list_things(what, plugin or [])
@@ -144,7 +177,7 @@ def list_(
 @app.command()
 def leaderboard(
     suite: Annotated[str, typer.Option(help="The suite's name or file.")] = "quick",
-    out: Out = Path("results"),
+    out: o.Out = Path("results"),
     format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex, html, svg, pdf.")] = "csv",
 ) -> int:
     """Rebuild a suite's leaderboard from its finished runs."""
@@ -156,7 +189,8 @@ def leaderboard(
 @app.command()
 def compare(
     before: Annotated[
-        Path, typer.Argument(parser=expanded, metavar="BEFORE", help="A suite's results folder, such as results/quick.")
+        Path,
+        typer.Argument(parser=expanded, metavar="BEFORE", help="A suite's results folder, or one of several suites."),
     ],
     after: Annotated[Path, typer.Argument(parser=expanded, metavar="AFTER", help="Another one.")],
 ) -> int:
@@ -171,7 +205,7 @@ def check(
     method: Annotated[str | None, typer.Argument(help="A method's name, or all.")] = None,
     model: Annotated[str | None, typer.Option(help="A client model's name, or all, instead of a method.")] = None,
     data: Annotated[str | None, typer.Option(help="The data set to examine client models on.")] = None,
-    plugin: Plugins = None,
+    plugin: o.Plugins = None,
 ) -> int:
     """Test whether a method is a fair entrant, or whether a client model does what it must."""
     from .check import check_things
@@ -179,54 +213,18 @@ def check(
     return check_things(method, model, data, plugin or [])
 
 
-@data_app.command()
-def prepare(name: str, data_dir: DataDir = None, plugin: Plugins = None) -> int:
-    """Fetch a data set, unless it is there already."""
-    from .data import prepare_dataset
+@app.command()
+def pages(
+    folder: Annotated[
+        Path, typer.Argument(parser=expanded, metavar="FOLDER", help="Where they are to lie, such as docs/methods.")
+    ],
+) -> int:
+    """Write a page per method and an index, from the project's root: what is sent is measured, what pins it found."""
+    from .pages import write_pages
 
-    return prepare_dataset(name, data_dir, plugin or [])
-
-
-@data_app.command()
-def verify(name: str, data_dir: DataDir = None, plugin: Plugins = None) -> int:
-    """Check a data set's file and its SHA-256; fetches nothing."""
-    from .data import verify_dataset
-
-    return verify_dataset(name, data_dir, plugin or [])
+    return write_pages(folder)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Execute one command and return its exit status; a wrong request becomes one line on stderr and 2."""
     return run_program(app, arguments, "pfl-bench")
-
-
-def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
-    """As ``run_command_line``, for any program; its parser's complaints are wrong requests like others."""
-
-    def work() -> object:
-        try:
-            return _parse_and_run(program, arguments, name)
-        except (_Interrupted, KeyboardInterrupt, typer.Abort) as error:
-            own = error.interruption if isinstance(error, _Interrupted) else error
-            status, line = ending(own if isinstance(own, KeyboardInterrupt) else KeyboardInterrupt())
-            return refuse(line, status, kind="")
-
-    return exit_status(work)
-
-
-def _parse_and_run(program: typer.Typer, arguments: Sequence[str], name: str) -> object:
-    try:
-        Path.cwd()
-    except FileNotFoundError as error:
-        raise RequestError("the working directory is not there any more; change to one that is") from error
-    try:
-        command = typer.main.get_command(program)
-        return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
-    except Exception as error:
-        if not hasattr(error, "format_message"):  # not a complaint of the command-line parser
-            raise
-        if message := error.format_message():
-            raise RequestError(message) from error
-        return WRONG  # it has shown the help

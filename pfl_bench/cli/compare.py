@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
+from pfl_bench.results.places import check_suite_folder, is_suite_folder, suite_folders
 
 from .terminal import make_console, print_rows, say
 
@@ -11,12 +12,30 @@ HEADERS = ("scenario", "method", "before", "after", "difference", "95 % interval
 
 
 def compare_folders(before: Path, after: Path) -> int:
-    """Print which cells moved. Exit status 1 if one got significantly worse, its runs fail now, or it is gone."""
-    for folder in (before, after):
-        if not (folder / "runs").is_dir():
-            suites = sorted(str(path.parent) for path in folder.glob("*/runs"))
-            hint = f"; did you mean {suites[0]}?" if suites else ""
-            raise RequestError(f"compare: {str(folder)!r} is no results folder; it has no folder 'runs'{hint}")
+    """Print which cells moved. Exit status 1 if one got significantly worse, its runs fail now, or it is gone.
+
+    Folders of several suites are compared suite by suite.
+    """
+    if is_suite_folder(before) != is_suite_folder(after):
+        for folder in (before, after):
+            check_suite_folder(folder)  # refuses the one that is not, and names a suite in it
+    if is_suite_folder(before):
+        return _compare(before, after)
+    own, others = suite_folders(before), suite_folders(after)
+    common = [name for name in own if name in others]
+    if not common:
+        raise RequestError(f"compare: {str(before)!r} and {str(after)!r} have no suite in common")
+    console = make_console()
+    for name in [name for name in own if name not in others]:
+        say(console, f"The suite {name} is gone: {own[name]} has no like in {after}")
+    for name in [name for name in others if name not in own]:
+        say(console, f"The suite {name} is new: {others[name]}")
+    worse = [_compare(own[name], others[name]) for name in common]
+    return max([*worse, int(len(common) < len(own))])
+
+
+def _compare(before: Path, after: Path) -> int:
+    """The same of one suite's folders."""
     from pfl_bench.results.comparison import UNJUDGED, compare, regressions  # loads pandas and scipy
     from pfl_bench.results.frame import scan_runs
     from pfl_bench.results.notes import left_out

@@ -1,28 +1,17 @@
-"""The command ``list``: what there is, read from files where that is enough."""
+"""The command ``list``: what there is, and what it can be told, read from files where that is enough."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pfl_bench import metrics
 from pfl_bench.errors import unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Registry, load_plugins
 from pfl_bench.shelves import Offer
 from pfl_bench.spec.suite import builtin_suites
 
+from .offered import PARAMETERS, Rows, everything, laws, tag
 from .terminal import make_console, print_rows, say
-
-Rows = list[list[str]]
-
-
-def _everything(registry: Registry[Any]) -> list[Offer]:
-    """What a registry offers, read from its files; imported where that is not enough."""
-    read = registry.offers()
-    if read is not None:
-        return read
-    return [
-        Offer(entry.name, entry.info, {"moment": str(getattr(entry.value, "moment", ""))}, entry.origin)
-        for entry in registry
-    ]
 
 
 def _moment(offer: Offer) -> str:
@@ -33,13 +22,13 @@ def _moment(offer: Offer) -> str:
 
 
 def _methods() -> tuple[Sequence[str], Rows]:
-    rows = [[o.name, _moment(o), o.info.get("paper", ""), Path(o.origin).name] for o in _everything(METHODS)]
+    rows = [[o.name, _moment(o), o.info.get("paper", ""), Path(o.origin).name] for o in everything(METHODS)]
     return ("name", "evaluated", "paper", "file"), rows
 
 
 def _summaries(registry: Registry[Any], *columns: str) -> tuple[Sequence[str], Rows]:
-    rows = [[o.name, *(o.info.get(column, "") for column in columns)] for o in _everything(registry)]
-    return ("name", *("what" if column == "summary" else column for column in columns)), rows
+    rows = [[o.name, *(o.info.get(column, "") for column in columns)] for o in everything(registry)]
+    return ("name", *(HEADINGS.get(column, column) for column in columns)), rows
 
 
 def _scenarios() -> tuple[Sequence[str], Rows]:
@@ -59,15 +48,32 @@ def _suites() -> tuple[Sequence[str], Rows]:
     return ("name", "scenarios", "methods", "seeds", "description"), rows
 
 
-LISTINGS: Mapping[str, tuple[Registry[Any] | None, Callable[[], tuple[Sequence[str], Rows]]]] = {
+def _metrics() -> tuple[Sequence[str], Rows]:
+    rows = [[m.key, m.note, m.unit, m.better, "yes" if m.leads else ""] for m in metrics.METRICS]
+    return ("name", "what", "unit", "better", "can be primary"), rows
+
+
+def _quantity() -> tuple[Sequence[str], Rows]:
+    return ("law", "what"), [[tag(law), (law.__doc__ or "").partition(":")[0]] for law in laws()]
+
+
+LISTINGS: Mapping[str, tuple[Registry[Any] | None, Callable[[], tuple[Sequence[str], Rows]] | None]] = {
     "methods": (METHODS, _methods),
     "datasets": (DATASETS, lambda: _summaries(DATASETS, "summary", "source")),
     "partitions": (PARTITIONS, lambda: _summaries(PARTITIONS, "summary")),
-    "shifts": (SHIFTS, lambda: _summaries(SHIFTS, "summary")),
-    "models": (MODELS, lambda: _summaries(MODELS, "summary")),
+    "quantity": (None, _quantity),
+    "shifts": (SHIFTS, lambda: _summaries(SHIFTS, "summary", "of", "inputs")),
+    "availability": (None, None),
+    "models": (MODELS, lambda: _summaries(MODELS, "summary", "inputs", "argument")),
+    "metrics": (None, _metrics),
+    "fields": (None, None),
     "scenarios": (None, _scenarios),
     "suites": (None, _suites),
 }
+
+
+TITLES = {"datasets": "data sets", "quantity": "laws of sizes"}
+HEADINGS = {"summary": "what", "of": "changes", "inputs": "data"}
 
 
 def list_things(what: str, plugins: Sequence[Path]) -> int:
@@ -77,8 +83,12 @@ def list_things(what: str, plugins: Sequence[Path]) -> int:
     load_plugins(plugins)
     console = make_console()
     registry, listing = LISTINGS[what]
-    headers, rows = listing()
-    print_rows(console, "data sets" if what == "datasets" else what, headers, rows)
+    if listing is not None:
+        headers, rows = listing()
+        print_rows(console, TITLES.get(what, what), headers, rows)
+    if what in PARAMETERS:
+        owner, parameters = PARAMETERS[what]
+        print_rows(console, "parameters", (owner, "field", "default", "meaning"), parameters())
     for name, reason in (registry.broken if registry is not None else {}).items():
         say(console, f"  {name} could not be loaded: {reason}")
     return 0

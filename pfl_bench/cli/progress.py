@@ -1,5 +1,8 @@
-"""The live view of a request: a bar for all runs, and one per method with its latest validation accuracy."""
+"""How far the runs of a request are: live bars on a terminal and in a notebook, elsewhere lines that a log can keep."""
 
+import importlib.util
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -12,7 +15,13 @@ from rich.text import Text
 
 from pfl_bench.engine.events import Checkpoint, Event, RunResult
 from pfl_bench.engine.events import Progress as VisitProgress
+from pfl_bench.running.reuse import Standing
 from pfl_bench.spec.run import RunSpec
+
+from .terminal import say
+
+LINE_SECONDS = 60.0
+"""How often a line says how far it is, where there are no bars."""
 
 
 class _Rate(ProgressColumn):
@@ -23,16 +32,33 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} visits/s")
 
 
+def has_bars(console: Console) -> bool:
+    """Whether a console can show something that changes: a terminal, or a notebook with its widgets."""
+    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3 h 20 min``."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 class RunProgress:
-    """Listens to the runs' events; live bars on a terminal, a line per finished run elsewhere."""
+    """Listens to the runs' events. ``results``: ids of the runs that got their result."""
 
     def __init__(self, console: Console, runs: Sequence[RunSpec], reused: set[str]) -> None:
-        self.console = console
+        self.console, self.live = console, has_bars(console)
         self.total = len(runs)
         self.ended = 0
+        self.results: set[str] = set()
         self.reused = reused
         self.budget = {run.id: run.scenario.visits for run in runs if run.id not in self.reused}
         self.done = dict.fromkeys(self.budget, 0)
+        self.first: dict[str, int] = {}  # visits that a resumed run had when it began here
+        self.began = time.monotonic()
+        self.over = threading.Event()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -62,22 +88,42 @@ class RunProgress:
         return sum(visits.get(run_id, 0) for run_id in ids)
 
     def __enter__(self) -> "RunProgress":
-        if self.console.is_terminal:
+        self.began = time.monotonic()
+        if self.live:
             self.bar.start()
+        elif self.budget:
+            threading.Thread(target=self._lines, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:
+        self.over.set()
+        if self.live:
             with suppress(OSError):  # after SIGHUP there is no terminal any more
                 self.bar.stop()
 
+    def _lines(self) -> None:
+        while not self.over.wait(LINE_SECONDS):
+            with suppress(OSError):
+                say(self.console, f"[{self._counter()}] {self.pace()}")
+
+    def pace(self) -> str:
+        """How many of the visits are done, how fast, and how long the rest will take at that rate."""
+        done, asked = sum(self.done.values()), sum(self.budget.values())
+        own = done - sum(self.first.values())
+        rate = own / max(time.monotonic() - self.began, 1e-9)
+        told = f"{done} of {asked} client visits"
+        if not own or done == asked:
+            return told
+        return f"{told}, {rate:.1f} per second, about {duration((asked - done) / rate)} left"
+
     def listen(self, run: RunSpec, event: Event) -> None:
-        """Advance the bars by what happened to a run."""
+        """Advance by what happened to a run."""
         if isinstance(event, Checkpoint):
             return
         if isinstance(event, VisitProgress):
+            self.first.setdefault(run.id, 0 if event.costs else event.visits)  # a resumed run begins with no costs
             self.done[run.id] = event.visits
             if event.accuracy is not None:
                 latest = f"seed {run.seed}: {event.accuracy:.1f} % on validation"
@@ -85,9 +131,16 @@ class RunProgress:
         else:
             self.done[run.id] = self.budget.get(run.id, 0)
             self.ended += 1
+            if isinstance(event, RunResult):
+                self.results.add(run.id)
             status = event.status if isinstance(event, RunResult) else "failed"
-            if not self.console.is_terminal:
-                self.console.print(f"[{self._counter()}] {run.id} on {run.scenario.id}: {status}", markup=False)
+            if not self.live:
+                say(self.console, f"[{self._counter()}] {run.id} on {run.scenario.id}: {status}; {self.pace()}")
         own = self._sum(self.done, self.methods[run.method])
         self.bar.update(self.tasks[run.method], completed=own)
         self.bar.update(self.whole, completed=sum(self.done.values()), description=self._counter())
+
+
+def watch_runs(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
+    """Show how far runs are, wherever this is: a terminal, a notebook or a log."""
+    return RunProgress(Console(), runs, set(standing.reused))

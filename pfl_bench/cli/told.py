@@ -38,6 +38,10 @@ def say_outcome(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) 
     """What was not computed, and what went wrong."""
     if outcome.reused:
         console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
+    if outcome.elsewhere:
+        say(console, f"{len(outcome.elsewhere)} of {len(plan.runs)} runs were computed by other drivers meanwhile.")
+    if outcome.held:
+        say(console, f"Other drivers are still computing {_listed(outcome.held)}; the tables lack them.")
     say_failed(console, outcome.failed, ledger)
     _say_moved(console, ledger)
 
@@ -78,6 +82,14 @@ def say_interrupted(
     console.print()
     say(console, f"{name_of(interruption)}: {kept}; {others}")
     _say_moved(console, ledger)
+
+
+def say_models(console: Console, plan: Plan, ledger: Ledger) -> None:
+    """Runs that should have kept their models, and were finished before that was asked for."""
+    without = [run.id for run in plan.runs if plan.options.keep_models and ledger.is_final(run.id)
+               and ledger.models(run.id) is None]  # fmt: skip
+    if without:
+        say(console, f"Without kept models, finished before: {_listed(without)}. --fresh computes them with models.")
 
 
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:

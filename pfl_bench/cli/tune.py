@@ -1,65 +1,44 @@
-"""Tuning a suite's methods: ``python -m pfl_bench.cli.tune quick --trials 8``.
-
-Runs the trials on one scenario at seeds that the suite does not publish, records them under ``<out>/<suite>-tuning``,
-and prints the choices as TOML. The default is among a method's trials; a choice at an edge widens the grid.
-"""
+"""The command ``tune``: what it says."""
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from contextlib import suppress
 
-import typer
+from pfl_bench.actions.tune import prepare_tuning, run_tuning
+from pfl_bench.actions.tune_request import Tunable, TuneRequest
+from pfl_bench.engine.stop import exit_status, name_of
+from pfl_bench.registry import Plugin
+from pfl_bench.running.reuse import Standing
+from pfl_bench.spec.run import RunSpec
 
-from pfl_bench.errors import RequestError, shown, unknown
-from pfl_bench.registry import METHODS
-from pfl_bench.results.ledger import check_writable
-from pfl_bench.spec.options import EXECUTORS
-from pfl_bench.spec.scenario import at_edition
-from pfl_bench.spec.suite import load_suite, means_all, parse_names, parse_seeds, select_scenarios
-
-from .app import Command, Lockstep, Out, run_program
-from .numbers import number, whole
-from .signals import run_to_the_end
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from .progress import RunProgress
+from .signals import named, patiently
+from .terminal import make_console, say
+from .told import say_failed, say_missing, say_standing
 
 
-@app.command(cls=Command)
-def tune_suite(
-    suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
-    methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Must match one scenario. Default: the first.")] = None,
-    trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N")] = 8,
-    seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
-    out: Out = Path("results"),
-    budget_scale: Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="As in `run`.")] = 1.0,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    executor: Annotated[str, typer.Option(help="ray or serial.")] = "ray",
-    lockstep: Lockstep = None,
-) -> int:
-    """Tune every method of a suite with the same number of trials and print the choices as TOML."""
-    loaded = load_suite(suite)
-    asked, where = (loaded.methods, "methods") if methods is None else (methods, "--methods")
-    names = parse_names(asked, METHODS.known_names(), "method", where)
-    tried_at = parse_seeds(seeds, "--seeds")
-    matching = select_scenarios(loaded.scenarios, scenarios, "--scenarios")
-    if scenarios is not None and len(matching) > 1:
-        found = ", ".join(scenario.id for scenario in matching)
-        raise RequestError(f"--scenarios: {shown(scenarios)} matches {found}; tune on one")
-    scenario = at_edition(matching[:1], budget_scale, precision, "--budget-scale")[0]
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
-    check_writable(out)
-    from .trials import run_trials  # loads torch
+def tune_request(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin, ...]) -> int:
+    """Run what the ledger does not have and print the choices as TOML. 0 if every trial is there, else 1."""
+    prepared = prepare_tuning(request, wanted, plugins)
+    console, ledger = make_console(), prepared.ledger
 
-    names = METHODS.loaded(names) if means_all(asked) else names
-    return run_trials(loaded, scenario, names, trials, tried_at, out, executor, lockstep)
+    def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
+        say_standing(console, standing, ledger)
+        return RunProgress(console, runs, set(standing.reused))
 
-
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit status."""
-    return run_program(app, arguments, "python -m pfl_bench.cli.tune")
-
-
-if __name__ == "__main__":
-    run_to_the_end(lambda: main(sys.argv[1:]))
+    farewell = f"Stopped at once. What ended is kept in {ledger.folder}; the same command goes on from there."
+    try:
+        with patiently("Stopping: writing checkpoints. Once more stops at once.", farewell):
+            tuning = run_tuning(prepared, watch)
+    except KeyboardInterrupt as error:
+        interruption = named(error)
+        with suppress(OSError):  # the terminal may be gone
+            kept = f"what ended is kept in {ledger.folder}; the same command goes on from there."
+            say(console, f"{name_of(interruption)}: {kept}")
+        return exit_status(interruption)
+    sys.stdout.write(tuning.toml)
+    for line in (*tuning.edges, "Written: " + ", ".join(str(path) for path in tuning.files)):
+        say(console, line)
+    say_failed(console, tuning.failed, ledger)
+    say_missing(console, tuning.absent, ledger)
+    return 0 if tuning.complete else 1

@@ -127,6 +127,8 @@ def checked_numbers(name: str, key: str, values: np.ndarray, count: int, limit: 
     _require_array(name, key, values)
     if values.ndim != 1 or values.dtype.kind not in "iu":
         advice = _TO_CLASSES.get(values.dtype.kind)
+        if values.dtype.kind == "f" and values.ndim == 1:
+            _refuse_fractions(name, key, values)
         if values.ndim == 2:
             advice = "y.ravel()" if 1 in values.shape else "y.argmax(axis=1) for one-hot rows"
         raise RequestError(
@@ -140,6 +142,20 @@ def checked_numbers(name: str, key: str, values: np.ndarray, count: int, limit: 
     if limit is not None and values.max() >= limit:
         raise RequestError(f"{name}: {key} has the value {values.max()}; the highest allowed is {limit - 1}")
     return values.astype(np.uint64)
+
+
+def _refuse_fractions(name: str, key: str, values: np.ndarray) -> None:
+    """RequestError for floats of which not all are whole numbers: those that are missing, infinite or between two."""
+    odd = np.flatnonzero(~np.isfinite(values))
+    if len(odd):
+        raise RequestError(
+            f"{name}: {key} has {len(odd)} missing or infinite entries, the first at {odd[0]}; take those samples out"
+        )
+    odd = np.flatnonzero(values != np.floor(values))
+    if len(odd):
+        raise RequestError(
+            f"{name}: {key} has {values[odd[0]]:g} at {odd[0]}, which is no whole number; classes and groups are"
+        )
 
 
 def renumbered(what: str, *parts: np.ndarray) -> tuple[list[np.ndarray], int, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 
 from .inputs import InputSpec
 from .standardise import Figures
@@ -27,7 +27,8 @@ class ArrayDataset:
     ``mean`` and ``std`` are per channel or feature, of uint8 images on pixels scaled to [0, 1], of floats in their own
     unit; tokens have none. The partitioner holds ``validation_share`` of every class of the training samples (or, with
     ``held_out_within="groups"``, of every group) back for validation, unless the source says which samples validate:
-    ``validation``, bool ``[N]`` over the training samples. ``notes`` are what the user should know of how the source
+    ``validation``, bool ``[N]`` over the training samples. ``group_names``: what the user calls the groups, where that
+    is not their number. ``notes`` are what the user should know of how the source
     was read; whoever loads it for him prints them.
     """
 
@@ -47,6 +48,7 @@ class ArrayDataset:
     notes: tuple[str, ...] = ()
     validation: np.ndarray | None = None
     held_out_within: Within = "classes"
+    group_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """RequestError for arrays that would be misread: of another type or shape than ``input`` says."""
@@ -63,6 +65,13 @@ class ArrayDataset:
         figures = 0 if self.input.kind == "tokens" else self.train_inputs.shape[-1]
         if len(self.mean) != figures or len(self.std) != figures:
             raise RequestError(f"{self.name}: {len(self.mean)} means and {len(self.std)} deviations for {figures}")
+
+    def groups_called(self, groups: np.ndarray, most: int = 5) -> str:
+        """Groups by their names, for a message: the first ``most`` of them."""
+        names = [self.group_names[k] if self.group_names else str(k) for k in groups[:most].tolist()]
+        return ", ".join(name if name.isdecimal() else shown(name, 30) for name in names) + (
+            ", ..." if len(groups) > most else ""
+        )
 
     @property
     def facts(self) -> dict[str, Any]:

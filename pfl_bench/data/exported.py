@@ -25,7 +25,7 @@ def read_exported(path: Path, splits: tuple[str, ...]) -> tuple[dict[str, tuple[
     """Parts, novel clients and the recorded hash; RequestError names what in the file is no partition's."""
     arrays = read_npz(path, "partition")
     try:
-        parts = {split: _parts(arrays, split) for split in splits}
+        parts = {split: parts_of(arrays, split) for split in splits}
         novel, sha256 = _whole(arrays, "novel"), arrays["sha256"]
     except KeyError as error:
         raise RequestError(f"partition: {path} is not an exported partition: {error} is missing") from error
@@ -42,7 +42,7 @@ def read_exported(path: Path, splits: tuple[str, ...]) -> tuple[dict[str, tuple[
     return parts, int(novel), str(sha256)
 
 
-def _parts(arrays: Mapping[str, np.ndarray], split: str) -> tuple[np.ndarray, ...]:
+def parts_of(arrays: Mapping[str, np.ndarray], split: str) -> tuple[np.ndarray, ...]:
     """One index array per client; ValueError if sizes and indices do not go together."""
     indices, sizes = _whole(arrays, f"{split}_indices"), _whole(arrays, f"{split}_sizes")
     if indices.ndim != 1 or sizes.ndim != 1 or not len(sizes):

@@ -1,16 +1,15 @@
 """From raw arrays to a data set: checked, renumbered, measured."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 
 from .arrays import checked_inputs, checked_numbers, renumbered
 from .dataset import ArrayDataset, Arrays, Within, content_hash
 from .inputs import InputKind, InputSpec
-from .standardise import Figures, filled, statistics
+from .standardise import Figures, Missing, filled, statistics
 
 SPLITS = ("train", "test")
 VALIDATION = "validation"
@@ -28,7 +27,8 @@ def make_dataset(
     groups: str | None = None,
     validation_share: float = 0.2,
     held_out_within: Within = "classes",
-    missing: Literal["refused", "mean"] = "refused",
+    missing: Missing = "refused",
+    group_names: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> ArrayDataset:
     """Check raw arrays and wrap them.
@@ -38,21 +38,27 @@ def make_dataset(
     own, ``validation_...`` likewise. Layouts are those of ``ArrayDataset``; grey images may lack the channel axis, and
     numbers of any width become float32. ``kind="image"`` takes uint8 images with any number of channels, None those
     with one or three. Where ``mean`` and ``std`` are not given they are measured on the training samples, without
-    validation if the source has it. ``missing``: what becomes of NaN. Where ``classes`` is not given, classes are those
-    that occur: other numbers are renumbered, and so are groups, which is among the notes. A class that only the test
-    part has is refused. RequestError names the array and what is wrong with it.
+    validation if the source has it. ``missing``: what becomes of NaN; ``optional``: refused, with the advice to ask for
+    ``missing=mean``. Where ``classes`` is not given, classes are those that occur: other numbers are renumbered, and so
+    are groups, which is among the notes. ``group_names``: what the groups from 0 on are called. A class that only the
+    test part has is refused. RequestError names the array and what is wrong with it.
     """
     key = "images" if kind in (None, "image") else "inputs"
     splits = _splits(name, arrays, (key, "labels", *([groups] if groups else ())))
     inputs = {s: checked_inputs(name, f"{s}_{key}", arrays[f"{s}_{key}"], kind, vocabulary) for s in splits}
     _require_alike(name, inputs)
-    inputs, said = filled(name, inputs, inputs["train"], missing == "mean")
+    inputs, said = filled(name, inputs, inputs["train"], missing)
     labels, classes, more = _labels(name, arrays, splits, inputs, classes)
     said = (*notes, *said, *more)
     of_parts = {key: [inputs[s] for s in splits], "labels": labels}
     if groups is not None:
-        of_parts["groups"], _, more = renumbered("groups", *_numbers(name, groups, arrays, splits, inputs))
-        said += more
+        numbers = _numbers(name, groups, arrays, splits, inputs)
+        of_parts["groups"], _, more = renumbered("groups", *numbers)
+        said += (*more, *_one_sided(numbers, group_names))
+        if group_names or more:
+            group_names = [
+                group_names[k] if group_names else str(k) for k in np.unique(np.concatenate(numbers)).tolist()
+            ]
     checked = {f"{s}_{what}": part for what, parts in of_parts.items() for s, part in zip(splits, parts, strict=True)}
     spec = _input_spec(kind or "image", inputs["train"], vocabulary)
     if (mean is None or std is None) and spec.kind != "tokens":
@@ -61,7 +67,7 @@ def make_dataset(
     return ArrayDataset(
         name, own[f"train_{key}"], own["train_labels"], own[f"test_{key}"], own["test_labels"], classes, mean or (),
         std or (), content_hash(own), spec, own.get("train_groups"), own.get("test_groups"), validation_share, said,
-        own.get(VALIDATION), held_out_within,
+        own.get(VALIDATION), held_out_within, tuple(group_names),
     )  # fmt: skip
 
 
@@ -137,6 +143,19 @@ def _check_coverage(name: str, train: np.ndarray, own: np.ndarray, classes: int 
         found.append(f"{classes - len(occurring)} of {classes} classes have no sample; clients are dealt the others")
     if len(occurring) == 1:
         found.append("there is one class only, so that every prediction is right")
+    return found
+
+
+def _one_sided(groups: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
+    """Notes on groups that are in one of training (with validation) and test only. ``groups``: by part, test last."""
+    train, test = np.unique(np.concatenate(groups[:-1])), np.unique(groups[-1])
+    number = len(np.union1d(train, test))
+    found = list[str]()
+    for what, lonely in (("no test sample", np.setdiff1d(train, test)),
+                         ("test samples only", np.setdiff1d(test, train))):  # fmt: skip
+        if len(lonely):
+            listed = ", ".join(shown(str(names[k]), 30) if len(names) else str(k) for k in lonely[:5].tolist())
+            found.append(f"{len(lonely)} of {number} groups have {what}: {listed}{', ...' if len(lonely) > 5 else ''}")
     return found
 
 

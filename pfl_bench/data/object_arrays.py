@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.errors import RequestError, one_line, shown
 
 _HARMLESS = {
     ("numpy", "ndarray"), ("numpy", "dtype"),
@@ -34,6 +34,19 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside")
 
 
+def read_pickle(path: Path, source: str) -> Any:
+    """The object in a pickle: arrays, numbers, texts and containers of them. RequestError for anything else."""
+    try:
+        if not path.is_file():
+            raise RequestError(f"{source}: {path} {'is no file' if path.exists() else 'does not exist'}")
+        with path.open("rb") as file:
+            return _Reader(file).load()
+    except RequestError:
+        raise
+    except Exception as error:  # pickle raises whatever damaged bytes lead to
+        raise RequestError(f"{source}: {path} is not readable: {one_line(error)}") from error
+
+
 def read_object(path: Path, key: str, source: str) -> Any:
     """The object in the array ``key`` of an ``.npz`` that was saved with ``np.savez(path, key=some_dict)``.
 
@@ -57,3 +70,15 @@ def read_object(path: Path, key: str, source: str) -> Any:
         raise
     except Exception as error:  # zipfile, zlib, numpy and pickle raise whatever damaged bytes lead to
         raise RequestError(f"{source}: {path} is not readable: {one_line(error)}") from error
+
+
+def read_texts(path: Path, key: str, source: str) -> np.ndarray:
+    """An array of Python objects that are all texts, as an array of texts; RequestError for other objects."""
+    found = np.asarray(read_object(path, key, source))
+    kind = next((type(value).__name__ for value in found.ravel() if not isinstance(value, str)), None)
+    if kind is not None:
+        raise RequestError(
+            f"{source}: {path} is not a readable .npz: its array {shown(key)} holds Python objects ({kind}), of which "
+            "only texts are read; save numbers as numbers, x.astype(np.float32) or y.astype(np.int64)"
+        )
+    return found.astype(str)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import PARTITIONS
@@ -24,9 +24,10 @@ from .cut import StrataKind, cut, strata_of
 from .dataset import ArrayDataset
 from .exported import read_exported, write_exported
 from .quantity import Quantity, resized
-from .small_clients import groups_of_clients, held_out_within, left_out, refuse_too_small
+from .small_clients import advice, groups_of_clients, held_out_within, left_out, refuse_too_small
 
 SPLITS = ("train", "validation", "test")
+_NOUNS = {"train": "training", "validation": "validation", "test": "test"}
 ShareFunction = Callable[[Any, np.ndarray, int, np.random.Generator], np.ndarray]
 
 
@@ -38,7 +39,7 @@ class RuleConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    quantity: Quantity | None = None
+    quantity: Quantity | None = Field(default=None, description="a law of the clients' sizes")
 
     @property
     def truncates(self) -> bool:
@@ -82,7 +83,8 @@ class Partition:
 
     ``train`` and ``validation`` index the source's training arrays, ``test`` its test arrays. The last
     ``novel`` clients take no part in training. ``notes``: what the user should know of how it came about. ``groups``:
-    for each of the scenario's shifts (``shifts.py``) the group that each client is in, int64 ``[clients]``.
+    for each of the scenario's shifts (``shifts.py``) the group that each client is in, int64 ``[clients]``. ``alike``:
+    which clients see the same by all of them together (``alike.py``), int64 ``[clients]``; None without shifts.
     """
 
     train: tuple[np.ndarray, ...]
@@ -91,6 +93,7 @@ class Partition:
     novel: int = 0
     notes: tuple[str, ...] = ()
     groups: tuple[np.ndarray, ...] = ()
+    alike: np.ndarray | None = None
 
     @property
     def clients(self) -> int:
@@ -114,25 +117,20 @@ class Partition:
             return None
         return np.asarray([np.bincount(dataset.train_groups[own]).argmax() for own in self.train])
 
-    def shift_groups(self) -> np.ndarray | None:
-        """Which clients see the same, ``[clients]``: numbered from 0, one per combination of the shifts' groups that
-        occurs; None without shifts."""
-        if not self.groups:
-            return None
-        found: np.ndarray = np.unique(np.stack(self.groups), axis=1, return_inverse=True)[1].ravel()
-        return found
-
     def holdings(self, dataset: ArrayDataset) -> list[dict[str, int | str]]:
         """A row per client and class it holds: sample counts per split, its most frequent natural group and, where
-        there are shifts, which clients see the same (``shift_group``). Classes are the source's, before any shift."""
-        natural, shifts = self.natural_groups(dataset), self.shift_groups()
+        there are shifts, which clients see the same (``shift_group``), and of several shifts the client's group in each
+        (``shift_1``, ...). Classes are the source's, before any shift."""
+        natural = self.natural_groups(dataset)
         rows: list[dict[str, int | str]] = []
         for client, own in enumerate(self.train):
             labels = {"train": dataset.train_labels[own], "validation": dataset.train_labels[self.validation[client]]}
             labels["test"] = dataset.test_labels[self.test[client]]
             counts = {split: np.bincount(each, minlength=dataset.classes) for split, each in labels.items()}
             group = "" if natural is None else int(natural[client])
-            seen = {} if shifts is None else {"shift_group": int(shifts[client])}
+            seen = {} if self.alike is None else {"shift_group": int(self.alike[client])}
+            if len(self.groups) > 1:
+                seen |= {f"shift_{place}": int(groups[client]) for place, groups in enumerate(self.groups, start=1)}
             novel = int(client >= self.clients - self.novel)
             for label in np.flatnonzero(sum(counts.values())):
                 each = {split: int(count[label]) for split, count in counts.items()}
@@ -150,7 +148,7 @@ class Partition:
     def save(self, path: Path) -> None:
         """Export who holds what to an ``.npz`` (index arrays, client sizes, the hash). Groups of shifts are no part of
         it: the scenario deals them."""
-        own = replace(self, groups=())
+        own = replace(self, groups=(), alike=None)
         write_exported(path, {split: getattr(self, split) for split in SPLITS}, self.novel, own.sha256())
 
     @classmethod
@@ -162,16 +160,18 @@ class Partition:
             raise RequestError(f"partition: {path} does not match the hash {shown(recorded[:12])} it carries")
         return partition
 
-    def check(self, dataset: ArrayDataset) -> None:
-        """RequestError unless clients are disjoint, within bounds and non-empty in every split."""
+    def check(self, dataset: ArrayDataset, advice: str = "use fewer clients or a less skewed partition") -> None:
+        """RequestError unless clients are disjoint, within bounds and non-empty in every split; ``advice`` is what to
+        do about an empty one."""
         sizes = {"train": len(dataset.train_labels), "validation": len(dataset.train_labels)}
         sizes["test"] = len(dataset.test_labels)
         for split in SPLITS:
             for client, part in enumerate(getattr(self, split)):
                 if len(part) == 0:
+                    own = len(self.train[client]) + len(self.validation[client])
                     raise RequestError(
-                        f"client {client} of {self.clients} would get no {split} sample of {dataset.name} "
-                        f"({sizes[split]} there): use fewer clients or a less skewed partition"
+                        f"client {client} of {self.clients} would get no {_NOUNS[split]} sample of {dataset.name} "
+                        f"({sizes[split]} there), and {own} for training and validation together: {advice}"
                     )
         for name, limit, parts in (
             ("train and validation", sizes["train"], self.train + self.validation),
@@ -216,5 +216,5 @@ def make_partition(
         refuse_too_small(parts, "min_samples" in type(config).model_fields, dataset, strata)
         notes += small + groups_of_clients(shares)
     partition = Partition(parts["train"], parts["validation"], parts["test"], novel, notes)
-    partition.check(dataset)
+    partition.check(dataset, *advice(config, config.quantity))
     return partition

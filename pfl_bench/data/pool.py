@@ -79,6 +79,10 @@ class _Held:
         return self.inputs.flatten(1).index_select(0, indices.flatten())
 
 
+READY_VALUES = 2**24
+"""Values of all images up to which they are kept standardised too, in four times the memory of uint8 (64 MiB)."""
+
+
 @dataclass(frozen=True)
 class ImagePool(_Held):
     """uint8 images ``[N, H, W, C]``.
@@ -95,9 +99,21 @@ class ImagePool(_Held):
 
         The channel axis is moved as a view: memory stays channels-last, which convolutions on CPU prefer.
         """
-        pixels = self.rows(indices)
-        x = pixels.float().mul_(self.scale).sub_(self.shift).view(*indices.shape, *self.inputs.shape[1:])
-        return x.movedim(-1, -3), self.labels[indices]
+        found = (
+            self._standardised(self.rows(indices))
+            if self._ready is None
+            else self._ready.index_select(0, indices.flatten())
+        )
+        return found.view(*indices.shape, *self.inputs.shape[1:]).movedim(-1, -3), self.labels[indices]
+
+    def _standardised(self, pixels: Tensor) -> Tensor:
+        return pixels.float().mul_(self.scale).sub_(self.shift)
+
+    @cached_property
+    def _ready(self) -> Tensor | None:
+        """All images, standardised, flat, where they are few and on the CPU: to gather them is then one operation."""
+        few = self.inputs.numel() <= READY_VALUES and self.device.type == "cpu"
+        return self._standardised(self.inputs.flatten(1)) if few else None
 
 
 @dataclass(frozen=True)

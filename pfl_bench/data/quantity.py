@@ -13,7 +13,9 @@ class Sizes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    min_samples: PositiveInt = 10
+    min_samples: PositiveInt = Field(
+        default=10, description="training samples, validation included, that every client gets"
+    )
 
     def drawn(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """What each client has of what is left, in proportion, ``[clients]``."""
@@ -24,7 +26,7 @@ class DirichletSizes(Sizes):
     """Shares from Dir(beta): Li et al. 2022, NIID-Bench, arXiv:2102.02079, which redraws where a client has too few."""
 
     law: Literal["dirichlet"]
-    beta: float = Field(ge=1e-3, le=1e6)
+    beta: float = Field(ge=1e-3, le=1e6, description="the smaller, the more unequal")
 
     def drawn(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """One draw."""
@@ -35,7 +37,7 @@ class LogNormalSizes(Sizes):
     """exp(N(0, sigma^2)): what LEAF's and FedProx's generators draw, with sigma 2; FedProx calls it a power law."""
 
     law: Literal["lognormal"]
-    sigma: float = Field(2.0, gt=0, le=10)
+    sigma: float = Field(2.0, gt=0, le=10, description="the larger, the more unequal")
 
     def drawn(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """One draw per client."""
@@ -46,13 +48,14 @@ class PowerLawSizes(Sizes):
     """P(size > s) ~ s^-exponent: a true power law; the smaller the exponent, the more a few clients hold."""
 
     law: Literal["power"]
-    exponent: float = Field(1.5, ge=0.1, le=100)
+    exponent: float = Field(1.5, ge=0.1, le=100, description="the smaller, the more unequal")
 
     def drawn(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """One draw per client."""
         return 1 + rng.pareto(self.exponent, clients)
 
 
+LAWS: tuple[type[Sizes], ...] = (DirichletSizes, LogNormalSizes, PowerLawSizes)
 Quantity = Annotated[DirichletSizes | LogNormalSizes | PowerLawSizes, Field(discriminator="law")]
 
 

@@ -23,26 +23,33 @@ SPLITS = {
 TEST_SHARE = 0.2
 
 
-def coded(what: str, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def coded(what: str, values: np.ndarray, name: str = "") -> tuple[np.ndarray, tuple[str, ...]]:
     """Whole numbers for labels or groups of any kind, int64 ``[N]``, and a note where they were names.
 
-    Whole numbers stay what they are. Names are numbered in their order. RequestError for fractions and what is missing.
+    Whole numbers stay what they are. Names are numbered in their order. RequestError for fractions and what is missing,
+    which says ``name`` first; who prints notes says so himself.
     """
+    told = f"{name}: {what}" if name else what
     if values.dtype.kind in "iu":
         return values, ()
     if values.dtype.kind == "b":
         return values.astype(np.int64), ()
     if values.dtype.kind == "f":
         if np.isnan(values).any():
-            raise RequestError(f"{what}: {int(np.isnan(values).sum())} of {len(values)} are missing; take those out")
+            raise RequestError(f"{told}: {int(np.isnan(values).sum())} of {len(values)} are missing; take those out")
         if (values != np.floor(values)).any() or np.abs(values).max(initial=0) > 2**53:
             odd = values[(values != np.floor(values)).argmax()]
-            raise RequestError(f"{what}: {odd:g} is no whole number; classes and groups are numbers or names")
+            raise RequestError(f"{told}: {odd:g} is no whole number; classes and groups are numbers or names")
         return values.astype(np.int64), ()
     texts = values.astype(str)
     found, codes = np.unique(texts, return_inverse=True)
     listed = ", ".join(shown(str(name), 20) for name in found[:5]) + (", ..." if len(found) > 5 else "")
     return codes.astype(np.int64), (f"{what}: {len(found)} names are numbered in their order: {listed}",)
+
+
+def names_of(values: np.ndarray | None) -> tuple[str, ...]:
+    """What the numbers are called that ``coded`` gives: the names in their order; none for numbers."""
+    return () if values is None or values.dtype.kind in "iubf" else tuple(np.unique(values.astype(str)).tolist())
 
 
 def dataset_of_rows(
@@ -55,6 +62,7 @@ def dataset_of_rows(
     splits: np.ndarray | None = None,
     in_order: bool = False,
     notes: Sequence[str] = (),
+    group_names: np.ndarray | None = None,
     **options: Any,
 ) -> ArrayDataset:
     """A data set of samples in one piece.
@@ -62,13 +70,16 @@ def dataset_of_rows(
     ``splits``: which part each sample is of, in the words of ``SPLITS``. Without it a fixed fifth is held out to test:
     of every group where there are groups, else of every class; with ``in_order`` the last of every group. Then
     validation is held out of every group, too. A class that would have no training sample keeps those that it has.
-    ``options``: as ``make_dataset`` takes them.
+    ``group_names``: what ``coded`` made ``groups`` of. ``options``: as ``make_dataset`` takes them.
     """
     if not len(labels):
         raise RequestError(f"{name}: there is no sample")
     said = list(notes)
     if splits is None:
         part, more = _held_out(name, labels, groups, in_order)
+        if "test" not in part:
+            what = "class" if groups is None else "group"
+            raise RequestError(f"{name}: no {what} has two samples, so that none can be held out to test")
         said += more
     else:
         part = _named_parts(name, splits)
@@ -81,7 +92,8 @@ def dataset_of_rows(
             arrays[f"{split}_groups"] = groups[rows]
     return make_dataset(
         name, arrays, kind=kind, groups=None if groups is None else "groups",
-        held_out_within="classes" if groups is None else "groups", notes=said, **options,
+        held_out_within="classes" if groups is None else "groups", notes=said,
+        group_names=names_of(group_names), **options,
     )  # fmt: skip
 
 

@@ -5,14 +5,15 @@ at most, so that after the partition is known each client's samples, or labels, 
 reads the arrays later sees them shifted. Standardisation stays the source's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pfl_bench.errors import RequestError, placed
+from pfl_bench.errors import RequestError, placed, shown
 from pfl_bench.registry import SHIFTS
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.fields import read_fields
@@ -115,7 +116,9 @@ def shifted(dataset: ArrayDataset, partition: Partition, specs: Sequence[ShiftSp
                     arrays[f"{'test' if split == 'test' else 'train'}_{of}"],
                 )
                 rng = numpy_generator(seed, "shift", position, spec.rule, split, int(client))
-                values[own] = _changed(spec.rule, changes[groups[client]], values[own], rng)
+                values[own] = changed(spec, changes[groups[client]], values[own], rng)
+                if of == "inputs":
+                    _check_size(spec, values[own], dataset)
     return replace(dataset, **arrays) if arrays else dataset  # type: ignore[arg-type]
 
 
@@ -141,23 +144,50 @@ def try_shifts(dataset: ArrayDataset, partition: Partition, specs: Sequence[Shif
     for groups in partition.groups:
         some |= set(np.unique(groups, return_index=True)[1].tolist())
     few = sorted(some)
-    parts = {split: tuple(getattr(partition, split)[client] for client in few) for split in SPLITS}
+    train, validation, test = (tuple(getattr(partition, split)[client] for client in few) for split in SPLITS)
     groups_of_few = tuple(groups[few] for groups in partition.groups)
+    with foreign(specs):
+        shifted(dataset, Partition(train, validation, test, groups=groups_of_few), specs, seed)
+
+
+@contextmanager
+def foreign(specs: Sequence[ShiftSpec]) -> Iterator[None]:
+    """Whatever a rule raises is a RequestError that says where: it may be anybody's."""
     try:
-        shifted(dataset, replace(partition, **parts, novel=0, groups=groups_of_few), specs, seed)
+        yield
     except RequestError:
         raise
-    except Exception as error:  # a rule may be anybody's
+    except Exception as error:
         origins = [SHIFTS.entry(spec.rule).origin for spec in specs]
         raise RequestError(f"shift {', '.join(spec.rule for spec in specs)}: {placed(error, origins, [])}") from error
 
 
-def _changed(rule: str, change: Transformation, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    found = change(values, rng)
+def changed(spec: ShiftSpec, change: Transformation, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a transformation makes of a client's samples or labels; RequestError where type or shape are others."""
+    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
+        found = change(values, rng)
     if not isinstance(found, np.ndarray) or found.shape != values.shape or found.dtype != values.dtype:
         was = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-        raise RequestError(f"shift {rule} made {was} of {values.dtype} {values.shape}; type and shape must stay")
+        raise RequestError(f"shift {spec.rule} made {was} of {values.dtype} {values.shape}; type and shape must stay")
     return found
+
+
+FURTHEST = 1e6
+"""Standard deviations between a shifted value and the data's mean: beyond, losses are no numbers any more."""
+
+
+def _check_size(spec: ShiftSpec, values: np.ndarray, dataset: ArrayDataset) -> None:
+    """RequestError for figures that no client model can be trained on."""
+    if values.dtype.kind != "f" or not len(values):
+        return
+    mean, std = np.asarray(dataset.mean), np.asarray(dataset.std)
+    furthest = float(np.max(np.abs(values - mean) / std, initial=0.0))
+    if not furthest <= FURTHEST:  # NaN is not
+        asked = "".join(f", {name}={shown(value)}" for name, value in spec.parameters.items())
+        raise RequestError(
+            f"shift {spec.rule}{asked}: values of {dataset.name} come to lie {furthest:.3g} standard deviations from "
+            f"their mean; at most {FURTHEST:g} can be trained on"
+        )
 
 
 def in_type(values: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -64,9 +64,19 @@ def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, s
         own, test = len(parts["train"][client]) + len(parts["validation"][client]), len(parts["test"][client])
         if own < 2 or not test:
             tests = np.bincount(strata.test[strata.test >= 0], minlength=len(strata.numbers))
-            small = int(((strata.counts < 2) | (tests < 1)).sum())
-            leave = "leave such groups out with min_samples = 2, or " if small and can_leave_out else ""
+            small = strata.numbers[(strata.counts < 2) | (tests < 1)]
+            leave = "leave such groups out with min_samples = 2, or " if len(small) and can_leave_out else ""
+            called = f" (they are {dataset.groups_called(small)})" if len(small) else ""
             raise RequestError(
                 f"client {client} of {clients} would get {own} training and {test} test samples of {dataset.name} and "
-                f"needs 2 and 1; {small} of {len(strata.numbers)} groups have fewer: {leave}use fewer clients"
+                f"needs 2 and 1; {len(small)} of {len(strata.numbers)} groups have fewer: {leave}use fewer clients"
+                f"{called}"
             )
+
+
+def advice(config: object, law: object) -> list[str]:
+    """What helps against a client without samples, where its law of sizes, or else its rule, has a least number."""
+    for field, holder in (("quantity.min_samples", law), ("min_samples", config)):
+        if (least := getattr(holder, "min_samples", None)) is not None:
+            return [f"raise {field}={least}, use fewer clients or a less skewed partition"]
+    return []

@@ -1,10 +1,13 @@
 """Mean and standard deviation per feature or channel, measured on the training samples; and what is missing there."""
 
+from typing import Literal
+
 import numpy as np
 
 from pfl_bench.errors import RequestError
 
 Figures = tuple[float, ...]
+Missing = Literal["refused", "optional", "mean"]
 
 
 def statistics(inputs: np.ndarray) -> tuple[Figures, Figures]:
@@ -29,21 +32,23 @@ def _pixel_statistics(images: np.ndarray) -> tuple[Figures, Figures]:
 
 
 def filled(
-    name: str, parts: dict[str, np.ndarray], train: np.ndarray, fill: bool
+    name: str, parts: dict[str, np.ndarray], train: np.ndarray, missing_values: Missing
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:  # fmt: skip
     """The parts of a data set without missing values, and a note where the mean of ``train`` took their place.
 
-    RequestError where there are some and ``fill`` is off, or a column of ``train`` has nothing else.
+    RequestError where there are some and ``missing_values`` is not ``mean`` (``optional``: the request could ask for
+    it), or a column of ``train`` has nothing else.
     """
     missing = {part: np.isnan(values) for part, values in parts.items() if values.dtype.kind == "f"}
     number = sum(int(own.sum()) for own in missing.values())
     if not number:
         return parts, ()
-    if not fill:
+    if missing_values != "mean":
         part = next(part for part, own in missing.items() if own.any())
+        ask = ", or add missing=mean to the request: the training mean takes their place"
         raise RequestError(
-            f"{name}: {part} has missing values (NaN), {number} in all; fill them, take those samples out, or let the "
-            "training mean take their place (missing = mean)"
+            f"{name}: {part} has missing values (NaN), {number} in all; fill them or take those samples out"
+            f"{ask if missing_values == 'optional' else ''}"
         )
     empty = np.isnan(train).reshape(-1, train.shape[-1]).all(axis=0)
     if empty.any():

@@ -1,4 +1,4 @@
-"""Where data sets come from: sources by name, ``.npz`` files in the data directory, downloads.
+"""Where data sets come from: sources by name, and ``.npz`` files in the data directory (``prepared.py`` makes them).
 
 A source is a function ``DataRequest -> ArrayDataset``. What it fetches is stored once and its SHA-256 recorded.
 """
@@ -6,12 +6,12 @@ A source is a function ``DataRequest -> ArrayDataset``. What it fetches is store
 import json
 import os
 import struct
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -21,6 +21,7 @@ from pfl_bench.files import expanded
 from pfl_bench.registry import DATASETS
 
 from .dataset import ArrayDataset, Arrays
+from .object_arrays import read_texts
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,14 @@ def check_hash(dataset: ArrayDataset, data_dir: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(f"{dataset.name}: {record} is damaged; remove it to accept the data as it is") from error
     if expected != dataset.sha256:
-        raise RequestError(f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {str(expected)[:80]}")
+        raise RequestError(
+            f"{dataset.name}: SHA-256 is {dataset.sha256}, but {record} says {str(expected)[:80]}: the data has "
+            f"changed since; remove {record} to accept it as it is"
+        )
 
 
 def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
-    """Read an ``.npz`` without pickle; a missing, truncated, damaged or foreign file is a RequestError."""
+    """Read an ``.npz`` and run nothing in it; a missing, truncated, damaged or foreign file is a RequestError."""
     try:
         if not path.exists():
             raise RequestError(f"{name}: {path} does not exist")
@@ -105,13 +109,22 @@ def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             if len(set(archive.files)) != _announced(path):
                 raise RequestError(f"{name}: {path} is not a readable .npz: its list of arrays is damaged")
-            return {key: archive[key] for key in archive.files}
+            return {key: _array(archive, key, path, name) for key in archive.files}
     except RequestError:
         raise
     except Exception as error:  # what numpy, zipfile and zlib raise for damaged bytes has no common base
-        pickled = isinstance(error, ValueError) and "pickle" in str(error)  # numpy's text advises to trust the file
-        reason = "it holds Python objects, which are not read" if pickled else one_line(error)
-        raise RequestError(f"{name}: {path} is not a readable .npz: {reason}") from error
+        raise RequestError(f"{name}: {path} is not a readable .npz: {one_line(error)}") from error
+
+
+def _array(archive: Any, key: str, path: Path, name: str) -> np.ndarray:
+    """One array of an archive; of Python objects, which numpy does not read without running them, texts."""
+    try:
+        found: np.ndarray = archive[key]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        return read_texts(path, key, name)
+    return found
 
 
 def _announced(path: Path) -> int:
@@ -139,40 +152,3 @@ def _beside(place: Path) -> Iterator[Path]:
         beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def stored_arrays(
-    name: str, request: DataRequest, fetch: Callable[[Path], Arrays], originals: Sequence[Path] = (), *,
-    takes_argument: bool = False, asked: str = "",
-) -> Arrays:  # fmt: skip
-    """Arrays of ``<data-dir>/<name>.npz``; where there is no such file, fetch them once and store them.
-
-    ``fetch`` receives a temporary folder for its downloads. A failed download is a RequestError and leaves no file.
-    ``originals``: files of the source that lie in the data directory already, which ``fetch`` reads instead of the
-    network (``original_file``). ``asked``: what the user calls the data set, if it is not its file's name.
-    """
-    if request.argument and not takes_argument:
-        raise RequestError(f"data set {name!r} takes no argument, found {shown(request.argument)}")
-    path, asked = request.data_dir / f"{name}.npz", asked or name
-    if not path.exists():
-        if not request.download and not originals:
-            raise RequestError(f"{name}: {path} does not exist; run 'pfl-bench data prepare {asked}'")
-        try:
-            with tempfile.TemporaryDirectory(prefix=f"pfl-bench-{name}-") as folder:
-                arrays = fetch(Path(folder))
-        except RequestError as error:
-            raise RequestError(f"{name}: {error}") from error
-        except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
-            if originals:
-                raise RequestError(f"{name}: {originals[0]} is not readable: {one_line(error)}") from error
-            raise RequestError(
-                f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"
-            ) from error
-        try:
-            write_npz(path, arrays)
-        except OSError as error:
-            raise RequestError(f"{name}: {path} could not be written: {one_line(error)}") from error
-    try:
-        return read_npz(path, name)
-    except RequestError as error:
-        raise RequestError(f"{error}; remove it and run 'pfl-bench data prepare {asked}'") from error

@@ -35,7 +35,7 @@ def clusters_of(method: Method, fed: Federation, state: State) -> np.ndarray:
 def cluster_rows(clusters: np.ndarray, partition: Partition, dataset: ArrayDataset) -> list[Row]:
     """A row per training client: its ``cluster``, and its ``group``: the clients that see the same by the scenario's
     shifts, else its natural group; empty where there is neither."""
-    groups = partition.shift_groups() if partition.groups else partition.natural_groups(dataset)
+    groups = partition.natural_groups(dataset) if partition.alike is None else partition.alike
     return [
         {"client": client, "cluster": int(cluster), "group": "" if groups is None else int(groups[client])}
         for client, cluster in enumerate(clusters)

@@ -36,6 +36,7 @@ class RunResult:
     ``history``: a row per evaluation, moment and split. ``clients``: a row per moment, selection and client.
     ``tables``: further rows by name: ``union`` (each client's model on the test data of all), ``novel`` (enrolled
     clients), ``vectors`` (what the server knows of clients), ``clusters`` (whom the method takes for alike).
+    ``models``: the clients' models at the end, where they are to be kept (``kept``).
     """
 
     status: Status
@@ -45,6 +46,7 @@ class RunResult:
     clients: list[Row] = field(default_factory=list)
     tables: dict[str, list[Row]] = field(default_factory=dict)
     facts: Row = field(default_factory=dict)
+    models: bytes | None = None
 
 
 @dataclass(frozen=True)

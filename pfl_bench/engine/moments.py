@@ -15,6 +15,7 @@ from .clients import client_ids
 from .evaluation import EvaluationSet, Scores, as_served, checked, evaluate
 from .events import Row
 from .federation import Federation
+from .kept import Kept
 from .meter import BudgetError
 from .method import MOMENT_HOOKS, Method, Moment
 from .places import Place
@@ -36,11 +37,12 @@ def evaluate_moment(
     *,
     selectable: bool = True,
     union: Sequence[EvaluationSet] = (),
+    kept: Kept | None = None,
 ) -> list[Row]:
     """Score every client on validation and test; remember the best (on validation) and the last test scores.
 
     ``selectable``: whether this evaluation may be the best. ``union``: per place, what the same models are scored on
-    for the global score (``union.union_sets``), if they are.
+    for the global score (``union.union_sets``), if they are. ``kept`` receives the models, if they are to be kept.
     """
     parts: dict[str, list[Scores]] = {"validation": [], "test": [], **({"union": []} if union else {})}
     for position, place in enumerate(places):
@@ -52,6 +54,8 @@ def evaluate_moment(
                 raise TypeError(
                     f"{method.name}.{MOMENT_HOOKS[moment]} changes the state, which only init and round may"
                 )
+            if kept is not None:
+                kept.add(position, served)
             used, allowed = run.costs.adapt_steps - before, len(clients) * scenario.adapt_allowance
             if used > allowed:
                 raise BudgetError(

@@ -24,6 +24,7 @@ from .clusters import cluster_rows, clusters_of
 from .enrollment import enroll
 from .events import Checkpoint, Event, Progress, Row, RunResult, Status
 from .footprint import state_sizes
+from .kept import Kept
 from .meter import BudgetError, Costs
 from .method import Method, Moment
 from .moments import evaluate_moment
@@ -55,7 +56,7 @@ def simulate(
     device = torch.device(options.device)
     places = build_places(spec, dataset, partition, options, company)
     method: Method = METHODS.get(spec.method)(spec.config)
-    run = RunState([], Costs())
+    run, kept = RunState([], Costs()), Kept(method.moment) if options.keep_models else None
     try:
         resumed = _resume(resume_from, device, spec.id)
         if resumed is None:
@@ -65,7 +66,7 @@ def simulate(
             yield Progress(run.visits, None)
         saved = reported = time.monotonic()
         while run.visits < spec.scenario.visits:
-            evaluated = _advance(run, method, places, spec)
+            evaluated = _advance(run, method, places, spec, kept)
             if evaluated is not None or time.monotonic() - reported >= PROGRESS_SECONDS:
                 yield Progress(run.visits, evaluated, run.costs.as_dict())
                 reported = time.monotonic()
@@ -77,7 +78,8 @@ def simulate(
                 if stopping:
                     return
         tables = _last_words(run, method, places, spec, partition, dataset)
-        yield _result("finished", "", run, method, places, tables)
+        models = kept.dumps(spec, places, dataset) if kept is not None else None
+        yield replace(_result("finished", "", run, method, places, tables), models=models)
     except UnsuitedError as error:
         yield RunResult("skipped", str(error))
     except DivergedError as error:
@@ -120,8 +122,11 @@ def _a_state(returned: object, hook: str) -> State:
     return returned
 
 
-def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> float | None:
-    """One round and, where due, an evaluation; returns the primary metric of the official one on validation."""
+def _advance(run: RunState, method: Method, places: Places, spec: RunSpec, kept: Kept | None = None) -> float | None:
+    """One round and, where due, an evaluation; returns the primary metric of the official one on validation.
+
+    ``kept`` receives the models of the last one.
+    """
     scenario, started = spec.scenario, clock.now()
     size = min(spec.config.cohort, scenario.visits - run.visits)
     asked = draw_cohort(spec.seed, run.round, places[0].group.population, size)
@@ -156,11 +161,15 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec) -> fl
         return None
     started = clock.now()
     itself = is_selectable(method.selected_from, visits, run.visits, scenario.visits)
-    union = union_sets(places, spec.seed) if run.visits == scenario.visits else ()
+    last = run.visits == scenario.visits
+    union = union_sets(places, spec.seed) if last else ()
     rows: list[Row] = []
     for moment in due:
-        everybody = union if moment == method.moment else ()
-        rows += evaluate_moment(run, method, places, moment, scenario, selectable=itself, union=everybody)
+        own = moment == method.moment
+        rows += evaluate_moment(
+            run, method, places, moment, scenario,
+            selectable=itself, union=union if own else (), kept=kept if last and own else None,
+        )  # fmt: skip
     run.costs.eval_seconds += clock.now() - started
     run.history += [{**row, **run.costs.as_dict()} for row in rows]
     official = [row for row in rows if (row["moment"], row["split"]) == (method.moment, "validation")]

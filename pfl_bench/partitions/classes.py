@@ -3,16 +3,18 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from pfl_bench.api import RequestError, RuleConfig, register_partition
 
 
 class Classes(RuleConfig):
-    """``classes`` per client. ``variant``: ``code`` as in the official code, ``paper`` as in the paper's text."""
+    """How many classes, and which of two descriptions."""
 
-    classes: PositiveInt
-    variant: Literal["code", "paper"] = "code"
+    classes: PositiveInt = Field(description="classes per client")
+    variant: Literal["code", "paper"] = Field(
+        default="code", description="code: as in the official code; paper: as in the paper's text"
+    )
 
     @property
     def truncates(self) -> bool:

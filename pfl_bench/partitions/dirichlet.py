@@ -3,7 +3,7 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pfl_bench.api import RequestError, RuleConfig, register_partition
 
@@ -20,10 +20,14 @@ class Dirichlet(RuleConfig):
     ``by="client"``.
     """
 
-    alpha: PositiveFloat
-    last_alphas: tuple[PositiveFloat, ...] = ()
-    by: Literal["class", "client"] = "class"
-    min_samples: PositiveInt = 10
+    alpha: PositiveFloat = Field(description="the smaller, the more skewed")
+    last_alphas: tuple[PositiveFloat, ...] = Field(
+        default=(), description='those of the last clients (the novel ones), one each; needs by = "client"'
+    )
+    by: Literal["class", "client"] = Field(
+        default="class", description="class: each class is divided over the clients; client: each client mixes classes"
+    )
+    min_samples: PositiveInt = Field(default=10, description="redrawn until every client expects so many to train on")
 
 
 @register_partition("dirichlet", config=Dirichlet, summary="class shares from Dir(alpha)")

@@ -1,7 +1,7 @@
 """``natural``: the source's own groups (alphabets, writers, super-classes)."""
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from pfl_bench.api import RuleConfig, register_partition
 
@@ -11,7 +11,9 @@ class Natural(RuleConfig):
     out and counted; 0 leaves out none, and a group too small for a client of its own is refused.
     """
 
-    min_samples: NonNegativeInt = 0
+    min_samples: NonNegativeInt = Field(
+        default=0, description="groups with fewer training samples, or no test sample, are left out and counted"
+    )
 
     @property
     def least(self) -> int:

@@ -1,7 +1,7 @@
 """``pfllib_dir``: PFLlib's Dirichlet split, in which a client that has its average share gets no further class."""
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pfl_bench.api import RequestError, RuleConfig, register_partition
 
@@ -11,8 +11,8 @@ ATTEMPTS = 200
 class PfllibDir(RuleConfig):
     """``alpha`` as in PFLlib. Redrawn until every client has ``min_samples``; PFLlib asks for 1, of all its data."""
 
-    alpha: PositiveFloat = 0.1
-    min_samples: PositiveInt = 10
+    alpha: PositiveFloat = Field(default=0.1, description="the smaller, the more skewed")
+    min_samples: PositiveInt = Field(default=10, description="redrawn until every client has so many to train on")
 
 
 @register_partition("pfllib_dir", config=PfllibDir, summary="PFLlib's Dirichlet split: full clients get no more")

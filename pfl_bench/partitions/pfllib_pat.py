@@ -1,7 +1,7 @@
 """``pfllib_pat``: PFLlib's pathological split: classes are dealt to the first clients that still want one."""
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from pfl_bench.api import RequestError, RuleConfig, register_partition
 
@@ -10,8 +10,8 @@ class PfllibPat(RuleConfig):
     """``classes`` per client. ``balanced``: a class's clients have equally many of it; else uniform numbers, and the
     last has the rest."""
 
-    classes: PositiveInt = 2
-    balanced: bool = False
+    classes: PositiveInt = Field(default=2, description="classes per client")
+    balanced: bool = Field(default=False, description="whether a class's clients have equally many of it")
 
 
 @register_partition("pfllib_pat", config=PfllibPat, summary="PFLlib's pathological split: classes to the next clients")

@@ -1,7 +1,7 @@
 """``shards``: samples sorted by label, cut into equal shards, dealt at random (McMahan et al. 2017)."""
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from pfl_bench.api import RuleConfig, register_partition
 
@@ -9,7 +9,7 @@ from pfl_bench.api import RuleConfig, register_partition
 class Shards(RuleConfig):
     """``shards`` per client; 2 in the FedAvg paper."""
 
-    shards: PositiveInt = 2
+    shards: PositiveInt = Field(default=2, description="shards per client")
 
 
 @register_partition("shards", config=Shards, summary="label-sorted shards dealt at random")

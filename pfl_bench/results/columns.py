@@ -102,6 +102,15 @@ def _cost(key: str, **more: Any) -> Column:
     return Column(key, lambda record: record.costs.get(key), figure=True, better="lower", **more)
 
 
+def _asked(key: str, **more: Any) -> Column:
+    """A counter of what was asked of clients, where they may be away: else it says what the budget says."""
+
+    def read(record: Record) -> Any:
+        return record.costs.get(key) if record.scenario.get("availability") else None
+
+    return Column(key, read, figure=True, over_seeds="mean", later=True, digits=0, **more)
+
+
 def _seconds(record: Record) -> Any:
     costs = record.costs
     return costs.get("train_seconds", 0) + costs.get("eval_seconds", 0) if costs else None
@@ -129,6 +138,7 @@ BUDGET = (
     Column("budget_scale", lambda r: r.budget_scale, figure=True, over_seeds="first"),
     Column("candidates", lambda r: r.candidates, figure=True, over_seeds="first"),
     Column("primary", lambda r: r.scenario.get("primary"), over_seeds="first", later=True),
+    Column("config_from", lambda r: r.config_from, over_seeds="first", details="shared", later=True),
 )
 SCORES = (
     _accuracy("validation_accuracy", lambda r: r.official.best.get("validation_accuracy")),
@@ -156,6 +166,10 @@ COSTS = (
     _cost("bytes_down", **_MEGABYTES, shown="everywhere", heading="MB down", digits=1, keep=7),
     _cost("bytes_up", **_MEGABYTES, shown="everywhere", heading="MB up", digits=1, keep=1),
     _cost("local_steps", **_MEAN, shown="report", heading="local steps", unit="mini-batch gradients", digits=0),
+    _asked("asked_visits", heading="asked visits", unit="client visits", shown="everywhere", keep=2,
+           note="that clients were asked for, whether they were there or not; the budget counts those that took place"),
+    _asked("asked_steps", heading="asked steps", unit="mini-batch gradients", shown="report",
+           note="of those who were there, whether they did them or not; local steps are those that they did"),
     _cost("samples", **_MEAN, unit="samples"),
     _cost("adapt_steps", **_SHOWN, heading="adapt steps",
           note="to adapt, before all evaluations together, and to serve novel clients", unit="mini-batch gradients",

@@ -30,9 +30,19 @@ FEWEST_SEEDS = 3
 KEYS = ["scenario", "scenario_hash", "method", "config_hash"]
 
 Verdict = Literal[
-    "same", "within noise", "better", "worse", "too few seeds", "other data", "other splits", "lost", "new", "gone"
+    "same",
+    "within noise",
+    "better",
+    "worse",
+    "too few seeds",
+    "other data",
+    "other splits",
+    "undefined",
+    "lost",
+    "new",
+    "gone",
 ]
-UNJUDGED: tuple[Verdict, ...] = ("too few seeds", "other data", "other splits")
+UNJUDGED: tuple[Verdict, ...] = ("too few seeds", "other data", "other splits", "undefined")
 REGRESSIONS: tuple[Verdict, ...] = ("worse", "lost", "gone")
 
 
@@ -92,13 +102,17 @@ def _cell(scenario: str, entry: str, before: pd.DataFrame, after: pd.DataFrame) 
     common = a.index.intersection(b.index)
     equal = common[(a.loc[common, "partition_sha256"] == b.loc[common, "partition_sha256"]).to_numpy(dtype=bool)]
     equal = equal if same_data else equal[:0]
+    told = equal[(a.loc[equal, "accuracy"].notna() & b.loc[equal, "accuracy"].notna()).to_numpy(dtype=bool)]
+    undefined, equal = equal.difference(told), told
     values = (b.loc[equal, "accuracy"] - a.loc[equal, "accuracy"]).to_numpy(dtype=float)
-    verdict, p_value = _verdict(old, new, len(common), values) if same_data else ("other data", None)
+    verdict, p_value = _verdict(old, new, len(common), len(undefined), values) if same_data else ("other data", None)
     alone = verdict in ("new", "gone")
     left_out = [*_left_out("before", before, old), *_left_out("after", after, new)]
     left_out += [] if alone else [*_unpaired("before", a, new), *_unpaired("after", b, old)]
-    if same_data and len(values) < len(common):
-        left_out.append(f"seeds {_listed(common.difference(equal))}: other splits")
+    if same_data and len(values) + len(undefined) < len(common):
+        left_out.append(f"seeds {_listed(common.difference(equal).difference(undefined))}: other splits")
+    if len(undefined):
+        left_out.append(f"seeds {_listed(undefined)}: what ranks is undefined")
     return Moved(
         scenario=scenario,
         entry=entry,
@@ -178,14 +192,16 @@ def _one_a_seed(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.sort_values("status", key=lambda status: status != "finished").drop_duplicates("seed")
 
 
-def _verdict(old: pd.DataFrame, new: pd.DataFrame, common: int, values: np.ndarray) -> tuple[Verdict, float | None]:
+def _verdict(
+    old: pd.DataFrame, new: pd.DataFrame, common: int, undefined: int, values: np.ndarray
+) -> tuple[Verdict, float | None]:  # fmt: skip
     if old.empty or new.empty:
         return ("new" if old.empty else "gone"), None
     done = set(old.loc[old["status"] == "finished", "seed"])
     if done & set(new.loc[new["status"].isin(["failed", "diverged", "skipped"]), "seed"]):
         return "lost", None
     if common and not len(values):
-        return "other splits", None
+        return ("undefined" if undefined else "other splits"), None
     if len(values) and not np.any(values):
         return "same", None
     if len(values) < FEWEST_SEEDS:

@@ -11,6 +11,7 @@ from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
 from .entries import entry_name
 from .mixtures import MARK, MIXED
+from .notes import IMPORTED
 from .primary import heading
 from .record import TROUBLES
 
@@ -33,7 +34,13 @@ class Shown(Heading):
     keep: int | None = None
 
 
+UNDEFINED = "undefined"
+"""What is shown where runs finished, and what ranks does not exist for their clients."""
+
+
 def _accuracy(row: Row) -> Cell:
+    if missing(row["accuracy_mean"]) and row["seeds"]:
+        return Cell(UNDEFINED)
     spread = "" if missing(row["accuracy_std"]) else f" ± {row['accuracy_std']:.2f}"
     return Cell(number(row["accuracy_mean"], 2).text + spread, real(row["accuracy_mean"]))
 
@@ -47,7 +54,7 @@ def _runs(row: Row) -> Cell:
 def _interval(row: Row) -> Cell:
     """Untold where there are seeds for one, but it would span all percentages."""
     shown = interval(row["ci_low"], row["ci_high"])
-    return Cell("untold") if not shown.text and row["seeds"] > 1 else shown
+    return Cell("untold") if not shown.text and row["seeds"] > 1 and not missing(row["accuracy_mean"]) else shown
 
 
 def _versus_best(row: Row) -> Cell:
@@ -103,16 +110,21 @@ PUBLISHED = Shown(
     cell=_published, needed=lambda table: bool(table["published_mean"].notna().any()),
 )  # fmt: skip
 
+OTHERS = Shown(
+    "imported", numeric=False, note="others' figures (results import): neither ranked nor averaged",
+    cell=lambda row: words(row[IMPORTED]), needed=lambda table: bool(table.get(IMPORTED, NONE).notna().any()), keep=8,
+)  # fmt: skip
+
 
 def text_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of a table in the terminal, in Markdown or LaTeX."""
-    return _needed(table, [RANK, METHOD, ACCURACY, INTERVAL, *_means("everywhere"), SEEDS, PUBLISHED])
+    return _needed(table, [RANK, METHOD, ACCURACY, INTERVAL, *_means("everywhere"), SEEDS, PUBLISHED, OTHERS])
 
 
 def report_columns(table: pd.DataFrame) -> list[Shown]:
     """The columns of the report's leaderboard of one scenario or of several; its first one names the rows."""
     front = [METHOD, ACCURACY, RANK, RUNS, INTERVAL, VERSUS_BEST, TEST_ERROR]
-    return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED])
+    return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED, OTHERS])
 
 
 def _means(*shown: str) -> list[Shown]:

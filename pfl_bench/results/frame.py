@@ -46,7 +46,7 @@ def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
     columns = catalogue()
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
-    for name in _names(folder / "runs"):
+    for name in run_names(folder / "runs"):
         try:
             rows.append(_row(folder / "runs" / name, columns))
         except Unreadable as error:
@@ -55,7 +55,7 @@ def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
     return by_scenario(frame, "method", "config_hash", "seed"), problems
 
 
-def _names(runs: Path) -> list[str]:
+def run_names(runs: Path) -> list[str]:
     """The folders of runs, but for those that are being written; none where there are none yet."""
     try:
         return sorted(place.name for place in runs.iterdir() if not place.name.startswith("."))

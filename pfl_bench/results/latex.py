@@ -45,6 +45,12 @@ class _Column:
     cells: Sequence[str]
     width: float
     key: str = ""
+    wraps: bool = False
+
+    @property
+    def letter(self) -> str:
+        """Its alignment: a long text is broken into lines."""
+        return f"p{{{self.width - _GAP:.0f}pt}}" if self.wraps else "r" if self.numeric else "l"
 
 
 def to_latex(table: pd.DataFrame) -> str:
@@ -126,7 +132,7 @@ def _tables(first: _Column, rest: Sequence[_Column]) -> list[str]:
     """As many tables as it takes, ``first`` in front of each."""
     groups: list[list[_Column]] = [[]]
     room = max(COLUMN - first.width, COLUMN / 2)  # beside very long names nothing would fit
-    for column in rest:
+    for column in (replace(each, width=room, wraps=True) if each.width > room else each for each in rest):
         if groups[-1] and sum(each.width for each in groups[-1]) + column.width > room:
             groups.append([])
         groups[-1].append(column)
@@ -138,7 +144,7 @@ def _tabular(columns: Sequence[_Column]) -> list[str]:
     below = rf"\multicolumn{{{len(columns)}}}{{@{{}}p{{\columnwidth}}@{{}}}}{{\scriptsize {key}}} \\"
     return [
         r"{\footnotesize\setlength{\tabcolsep}{2.5pt}%",
-        rf"\begin{{tabular}}{{@{{}}{''.join('r' if column.numeric else 'l' for column in columns)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(column.letter for column in columns)}@{{}}}}",
         r"\toprule",
         " & ".join(column.title for column in columns) + r" \\",
         r"\midrule",

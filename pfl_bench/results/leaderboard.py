@@ -101,16 +101,16 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
         table = accuracy_table(part, str(scenario))
         best, standings = best_entry(table), confidence_set(table)
         for key, own in part.groupby(KEYS, sort=False):
-            rows[key] = _standing(table, own["entry"].iloc[0], best, standings)
+            rows[key] = _standing(table, own["entry"].iloc[0], best, standings, bool(own["accuracy"].isna().all()))
     index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 
 
 def _standing(
-    table: pd.DataFrame, entry: str, best: str | None, standings: dict[str, Standing]
+    table: pd.DataFrame, entry: str, best: str | None, standings: dict[str, Standing], undefined: bool
 ) -> tuple[float | None, float | None, str, str]:
     if entry not in standings:
-        return None, None, "untested", "no run on the common splits"
+        return None, None, "untested", "what ranks is undefined" if undefined else "no run on the common splits"
     if entry == best:
         return 0.0, None, "best", ""
     standing, gaps = standings[entry], (table[entry] - table[best]).dropna()

@@ -9,18 +9,18 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.errors import RequestError
 
 from .escapes import for_csv
 from .files import write_text
-from .leftovers import ASIDE, BEGUN, CHECKPOINT, ERROR, REPLACED, STAGED, beside, clear, is_ours, mend, move_aside
-from .lock import FolderLock, Taken
+from .leftovers import ASIDE, BEGUN, CHECKPOINT, ERROR, MODELS, REPLACED, STAGED, beside, clear, is_ours, move_aside
 from .record import FINAL, RUN, SCHEMA, Record, Unreadable, find_record, read_record
+from .shared import SharedFolder
 
 
 def check_writable(folder: Path) -> None:
@@ -32,49 +32,8 @@ def check_writable(folder: Path) -> None:
         raise RequestError(f"results folder {str(folder)!r} cannot be written: {place} is not a writable folder")
 
 
-class Ledger:
-    """The runs below ``<folder>/runs``. Only the driver that holds ``lock`` writes.
-
-    ``moved``: what was there under a name of ours without being ours, and had to be moved to ``aside/``, in words.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runs = folder / "runs"
-        self.aside = folder / "aside"
-        self.moved: list[str] = []
-        self._lock: FolderLock | None = None
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Own the ledger; RequestError if another driver does. Mends what a killed driver left half done."""
-        guard = FolderLock(self.folder)
-        try:
-            guard.acquire()
-            self.runs.mkdir(exist_ok=True)
-            self.moved += mend(self.runs, self.aside)
-        except Taken as error:
-            raise self._taken() from error
-        except OSError as error:
-            guard.release()
-            raise RequestError(f"results folder {str(self.folder)!r} cannot be written: {one_line(error)}") from error
-        try:
-            self._lock = guard
-            yield
-        finally:
-            self._lock = None
-            guard.release()
-
-    def _taken(self) -> RequestError:
-        return RequestError(f"another run is writing to {self.folder}; wait for it, or choose another folder")
-
-    def _renew_lock(self) -> None:
-        """Before every write: the folder may have been removed, and be another driver's by now (RequestError)."""
-        if self._lock is not None:
-            try:
-                self._lock.renew()
-            except Taken as error:
-                raise self._taken() from error
+class Ledger(SharedFolder):
+    """The runs below ``<folder>/runs``: read by anybody, written by who has taken a run, or holds the lock."""
 
     def is_final(self, run_id: str) -> bool:
         """Whether a run has its result and need not be repeated."""
@@ -84,6 +43,13 @@ class Ledger:
     def record(self, run_id: str) -> Record | None:
         """A run's ``run.json``, or None if there is none that can be read."""
         return find_record(self.runs / run_id)
+
+    def stamp(self, run_id: str) -> int:
+        """Tells a run's record from one that took its place; 0 where there is none."""
+        try:
+            return (self.runs / run_id / RUN).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def unbelievable(self, run_id: str) -> str:
         """Why there is a ``run.json`` that cannot be used; "" if it can, or if there is none."""
@@ -114,6 +80,11 @@ class Ledger:
         """Where a failed run's traceback is, if there is one."""
         return self._find(run_id, ERROR)
 
+    def models(self, run_id: str) -> Path | None:
+        """Where the models are that a run has kept, if it has (``engine.kept``)."""
+        place = self.runs / run_id / MODELS
+        return place if place.is_file() else None
+
     def _find(self, run_id: str, name: str) -> Path | None:
         """A run's file of this name, in its place or that of its successor."""
         place = self.runs / run_id
@@ -125,7 +96,7 @@ class Ledger:
         if place.exists():
             return
         with suppress(OSError):
-            self._renew_lock()
+            self._renew()
             place.parent.mkdir(parents=True, exist_ok=True)
             write_text(place, _csv(rows))
 
@@ -138,6 +109,7 @@ class Ledger:
         tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         checkpoint: bytes | None = None,
         error: str | None = None,
+        models: bytes | None = None,
         aside: str = "",
     ) -> None:
         """Write a run's folder as a whole, ``tables`` as ``<name>.csv``. OSError (a full disk) changes nothing.
@@ -146,7 +118,7 @@ class Ledger:
         ``<folder>/aside/<run-id>.<n>/`` with the reason in its ``aside.json``. A final run gives way to another final
         one only, unless a reason is given: until then its successor is kept beside it (``begun``).
         """
-        self._renew_lock()
+        self._renew(run_id)
         place = self.runs / run_id
         staged, replaced, begun = (beside(place, ending) for ending in (STAGED, REPLACED, BEGUN))
         self._clear(staged)
@@ -157,6 +129,8 @@ class Ledger:
                     (staged / f"{name}.csv").write_text(_csv(rows), encoding="utf-8")
             if checkpoint is not None:
                 (staged / CHECKPOINT).write_bytes(checkpoint)
+            if models is not None:
+                (staged / MODELS).write_bytes(models)
             if error is not None:
                 (staged / ERROR).write_text(error, encoding="utf-8", errors="backslashreplace")
             text = json.dumps(_finite({"schema": SCHEMA, "id": run_id, **record}), indent=1, allow_nan=False)

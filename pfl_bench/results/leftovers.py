@@ -11,11 +11,11 @@ from pathlib import Path
 
 from .record import RUN, find_record
 
-CHECKPOINT, ERROR, ASIDE = "checkpoint.bin", "error.txt", "aside.json"
+CHECKPOINT, ERROR, ASIDE, MODELS = "checkpoint.bin", "error.txt", "aside.json", "models.safetensors"
 STAGED, REPLACED, BEGUN = ".new", ".old", ".next"
 """Endings of folders beside a run's: being written; about to be removed; the unfinished successor of a final run."""
 
-_OURS = {RUN, CHECKPOINT, ERROR, ASIDE, "checkpoint.safetensors"}  # the last: of earlier versions
+_OURS = {RUN, CHECKPOINT, ERROR, ASIDE, MODELS, "checkpoint.safetensors"}  # the last: of earlier versions
 
 
 def beside(place: Path, ending: str) -> Path:
@@ -55,17 +55,22 @@ def move_aside(path: Path, aside: Path) -> Path:
     return free
 
 
-def mend(runs: Path, aside: Path) -> list[str]:
-    """Finish or take back what a killed driver left half done. Returns what was moved aside, in words."""
-    moved = []
-    for staged in sorted(runs.glob(f".*{STAGED}")):
-        place = runs / staged.name[1 : -len(STAGED)]
+def left_behind(runs: Path) -> list[str]:
+    """The ids of runs of which something is half done."""
+    endings = (STAGED, REPLACED)
+    return sorted({path.name[1 : -len(ending)] for ending in endings for path in runs.glob(f".*{ending}")})
+
+
+def mend(runs: Path, aside: Path, run_id: str) -> list[str]:
+    """Finish or take back what a killed driver left half done of a run. Returns what was moved aside, in words."""
+    moved, place = [], runs / run_id
+    staged, replaced = beside(place, STAGED), beside(place, REPLACED)
+    if os.path.lexists(staged):
         if is_ours(staged) and find_record(staged) is not None and not os.path.lexists(place):
             staged.rename(place)
         else:
             moved.append(clear(staged, aside))
-    for replaced in sorted(runs.glob(f".*{REPLACED}")):
-        place = runs / replaced.name[1 : -len(REPLACED)]
+    if os.path.lexists(replaced):
         if is_ours(replaced) and find_record(replaced) is not None and find_record(place) is None:
             moved.append(clear(place, aside))
             replaced.rename(place)

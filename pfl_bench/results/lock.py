@@ -1,4 +1,4 @@
-"""One driver per folder: a lock that outlives the removal of its file, and notices that its folder was replaced."""
+"""A lock on a folder, that outlives the removal of its file, and notices that its folder was replaced."""
 
 import os
 from contextlib import suppress
@@ -12,6 +12,7 @@ except ImportError:  # Windows: there a file in use cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+ATTEMPTS = 10
 
 
 class Taken(Exception):
@@ -61,7 +62,7 @@ class FolderLock:
             self.acquire()
 
     def _hold_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        _make(self.folder)
         if fcntl is None:
             return
         self._descriptor = os.open(self.folder, os.O_RDONLY)
@@ -72,6 +73,10 @@ class FolderLock:
         except OSError:  # a file system that locks no folders: the file must do
             os.close(self._descriptor)
             self._descriptor = None
+            return
+        found = os.fstat(self._descriptor)
+        if (found.st_dev, found.st_ino) != _identity(self.folder):  # removed by who held it, between the two lines
+            raise Taken
 
     def _hold_file(self) -> None:
         try:
@@ -81,6 +86,15 @@ class FolderLock:
 
     def _identities(self) -> list[tuple[int, int] | None]:
         return [_identity(self.folder), _identity(self.folder / LOCK)]
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, though others may remove empty ones meanwhile."""
+    for _ in range(ATTEMPTS):
+        with suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

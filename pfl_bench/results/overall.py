@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pfl_bench.metrics import PRIMARY
+
 from .cells import number
 from .entries import one_name_each
-from .primary import by_primary
+from .primary import HEADINGS as NAMES_OF_METRICS
+from .primary import by_primary, primaries
 from .statistics.aggregates import aggregate
 from .statistics.common import Common, common, split_edition
 from .statistics.paired import reference_of
@@ -23,12 +26,14 @@ HEADINGS = ("method", "mean rank", "interquartile mean", "P(better than {referen
 @dataclass(frozen=True)
 class Overall:
     """``aggregates``: as ``statistics.aggregates.aggregate``, best mean rank first. ``reference``: whom its
-    probabilities speak of."""
+    probabilities speak of. ``averaged``: what the interquartile means are of, where scenarios rank by different
+    metrics, and what they leave out; ranks and probabilities are within scenarios, and of all."""
 
     shared: Common
     ranking: Ranking
     reference: str
     aggregates: pd.DataFrame
+    averaged: str = ""
 
     @property
     def basis(self) -> str:
@@ -59,7 +64,7 @@ class Overall:
     @property
     def notes(self) -> list[str]:
         """All that must stand beside the figures."""
-        return [note for note in (self.basis, self.verdict, self.left_out) if note]
+        return [note for note in (self.basis, self.averaged, self.verdict, self.left_out) if note]
 
     def headings(self) -> list[str]:
         """Of ``rows``."""
@@ -84,10 +89,23 @@ def overall(runs: pd.DataFrame) -> Overall:
     done = done.assign(entry=one_name_each(done))
     shared = common(done)
     reference = reference_of(shared.runs["entry"].unique()) or ""
-    ranks, figures = ranking(done, shared), aggregate(done, reference)
+    one, others = _of_one_metric(shared.runs)
+    ranks, figures = ranking(done, shared), aggregate(done, reference, one)
     order = figures["entry"].map(ranks.mean_ranks)
     figures = figures.assign(_rank=order).sort_values(["_rank", "entry"], ignore_index=True).drop(columns="_rank")
-    return Overall(shared, ranks, reference, figures)
+    return Overall(shared, ranks, reference, figures, others)
+
+
+def _of_one_metric(runs: pd.DataFrame) -> tuple[list[str], str]:
+    """The scenarios with the primary metric that most of them have, which alone may be averaged; and in words of what
+    that is, and which others there are, or ""."""
+    metric = primaries(runs).groupby(runs["scenario"], sort=False).first()
+    counts = metric.value_counts()
+    most = min(counts.index, key=lambda key: (-counts[key], key != PRIMARY, key), default=PRIMARY)
+    kept = [str(scenario) for scenario in metric.index[metric == most]]
+    others = [f"{scenario} ({NAMES_OF_METRICS.get(key, key)})" for scenario, key in metric.items() if key != most]
+    told = f"Interquartile means are of {NAMES_OF_METRICS.get(most, most)}, over {len(kept)} of {len(metric)} scenarios"
+    return kept, f"{told}; other metrics are not averaged with it: {', '.join(others)}." if others else ""
 
 
 def several_scenarios(table: pd.DataFrame) -> bool:

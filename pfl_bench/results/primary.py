@@ -26,8 +26,9 @@ def by_primary(runs: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(**{key: runs[key] for key in ("accuracy", "validation_accuracy") if key in runs})
     for key in sorted(set(named) - {PRIMARY}):
         own = named == key
-        runs.loc[own, "accuracy"] = runs.loc[own, key]
-        runs.loc[own, "validation_accuracy"] = runs.loc[own, "validation_primary"]
+        for column, source in (("accuracy", key), ("validation_accuracy", "validation_primary")):
+            figures = pd.to_numeric(runs[source], errors="coerce")  # None where it was undefined in every run
+            runs[column] = pd.to_numeric(runs[column], errors="coerce").where(~own, figures)
     return runs
 
 

@@ -14,6 +14,7 @@ from . import EVERY_FORMAT, PAGE, PICTURES
 from .escapes import for_markdown
 from .files import write_bytes, write_text
 from .frame import scan_runs
+from .imports import read_imported, with_imported
 from .latex import matrix_to_latex
 from .leaderboard import leaderboard, named, with_test_error
 from .matrix import matrix
@@ -133,5 +134,7 @@ def publish(folder: Path, formats: tuple[str, ...] = ("csv",)) -> Published:
     if runs.empty:
         said = "; ".join(left_out(problems)) or "it is empty"
         raise RequestError(f"--suite: there is no readable run in {folder / 'runs'}; nothing was written. {said}")
-    table = leaderboard(runs)
+    figures, more = read_imported(folder)
+    problems += more
+    table = with_imported(leaderboard(runs), figures)
     return Published(runs, table, write_tables(folder, runs, table, formats, problems), problems)

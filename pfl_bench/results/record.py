@@ -41,7 +41,8 @@ class Record:
     ``scenario`` and ``config`` are as they were hashed; ``moment`` is the method's official one; ``costs`` counts
     bytes, gradients, samples and seconds; ``sources`` maps a role (``method``, ``model``, ...) to the SHA-256 of what
     filled it (older runs have none). ``begun_under``: commit, torch version and device of earlier pieces of a resumed
-    run that were computed under others than the last. What a run does not say is None or empty.
+    run that were computed under others than the last. ``config_from``: who chose the hyper-parameters, ``suite``,
+    ``request`` or nobody (``defaults``). What a run does not say is None or empty.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Record:
     rounds: Figure = None
     state_floats: Figure = None
     shared_floats: Figure = None
+    config_from: str | None = None
     begun_under: tuple[Fields, ...] = ()
 
     @property
@@ -199,5 +201,6 @@ def _typed(run_id: str, document: Fields) -> Record:
 
 
 _TEXTS = (
-    "suite", "partition_sha256", "data_sha256", "method_source_sha256", "git_commit", "backend", "device", "time",
+    "suite", "config_from", "partition_sha256", "data_sha256", "method_source_sha256", "git_commit", "backend",
+    "device", "time",
 )  # fmt: skip

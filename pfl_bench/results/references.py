@@ -1,6 +1,7 @@
 """Published figures beside ours: what was reported, by whom, how sure that is, and how far we are from it."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,24 +17,49 @@ COLUMNS = ["published_mean", "published_std", "difference", "verdict", "publishe
 
 @dataclass(frozen=True)
 class Reference:
-    """One published figure, percent; ``std`` over seeds, where it was reported."""
+    """One published figure, percent; ``std`` over seeds, where it was reported.
+
+    ``protocol``: how the source's protocol differs from the scenario's; "" where it is the scenario's own.
+    """
 
     method: str
     scenario: str
     mean: float
-    kind: Literal["paper", "rerun"]
+    kind: Literal["paper", "rerun", "benchmark"]
     source: str
     status: Literal["verified", "secondary", "memory"]
     std: float | None = None
+    protocol: str = ""
 
 
 @cache
 def references() -> tuple[Reference, ...]:
     """Every published figure in the package, in order of preference; those from memory are left out."""
-    text = resources.files("pfl_bench.results").joinpath("references.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    found = [Reference(**{**figure, "source": table["sources"][figure["source"]]}) for figure in table["figure"]]
+    data = _data("references.toml")
+    sources, protocols = data["sources"], data["protocols"]
+    found = [
+        Reference(**{**figure, "source": sources[figure["source"]]}, protocol=protocols.get(figure["source"], ""))
+        for figure in (*data["figure"], *_columns(data["table"]))
+    ]
     return tuple(reference for reference in found if reference.status != "memory")
+
+
+@cache
+def needed() -> dict[str, str]:
+    """For methods without a published figure that a scenario can meet: what their own paper's figures would need."""
+    return dict(_data("references_needed.toml")["needed"])
+
+
+def _data(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("pfl_bench.results").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _columns(tables: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The figures of whole columns, where a method has its mean and perhaps its standard deviation."""
+    for table in tables:
+        common = {key: value for key, value in table.items() if key != "figures"}
+        for method, values in table["figures"].items():
+            yield {**common, "method": method, **dict(zip(("mean", "std"), values, strict=False))}
 
 
 def find(method: str, scenario: str) -> Reference | None:
@@ -45,9 +71,11 @@ def find(method: str, scenario: str) -> Reference | None:
 def verdict(mean: float, std: float | None, reference: Reference, scale: float) -> str:
     """``inside`` if the two means differ by at most the sum of the two standard deviations, else ``outside``.
 
-    At another budget than the published one there is nothing to judge; nor without a spread of our own. A figure
-    published without a spread counts as exact.
+    Under another protocol or at another budget than the published one there is nothing to judge; nor without a spread
+    of our own. A figure published without a spread counts as exact.
     """
+    if reference.protocol:
+        return "other protocol"
     if scale != 1:
         return "other budget"
     if std is None or not np.isfinite(std):
@@ -68,11 +96,11 @@ def _row(row: dict[Any, Any]) -> dict[str, Any]:
     if reference is None or row["accuracy_mean"] is None or pd.isna(row["accuracy_mean"]):
         return {}
     std = None if pd.isna(row["accuracy_std"]) else float(row["accuracy_std"])
-    same_budget = row["budget_scale"] == 1
+    comparable = row["budget_scale"] == 1 and not reference.protocol
     return {
         "published_mean": reference.mean,
         "published_std": reference.std,
-        "difference": round(row["accuracy_mean"] - reference.mean, 4) if same_budget else None,
+        "difference": round(row["accuracy_mean"] - reference.mean, 4) if comparable else None,
         "verdict": verdict(row["accuracy_mean"], std, reference, row["budget_scale"]),
         "published_source": f"{reference.kind}: {reference.source}",
         "published_status": reference.status,

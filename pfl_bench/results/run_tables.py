@@ -91,6 +91,12 @@ def read_history(folder: Path, runs: pd.DataFrame) -> Found:
     return of_official_moment(together, runs).dropna(subset=["visits", PRIMARY]), problems
 
 
+def without_curve(rows: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """A line per scenario of these runs of which ``read_history`` found no evaluation."""
+    gone = [str(name) for name in runs["scenario"].unique() if name not in set(rows["scenario"])]
+    return [f"{scenario}: no picture, for there is no evaluation in which what ranks is defined" for scenario in gone]
+
+
 def read_clients(folder: Path, runs: pd.DataFrame) -> Found:
     """The clients' test results of every run at its official moment and its selected evaluation: ``CLIENTS``."""
     clients, problems = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))

@@ -24,11 +24,19 @@ class Keeper:
     """Writes the runs of a request to a ledger that the caller has locked."""
 
     def __init__(
-        self, suite: str, bases: Mapping[str, Basis], options: Options, ledger: Ledger, standing: Standing
-    ) -> None:
+        self, suite: str, bases: Mapping[str, Basis], options: Options, ledger: Ledger, standing: Standing,
+        origins: Mapping[str, str],
+    ) -> None:  # fmt: skip
         self._suite, self._bases, self._options, self._ledger = suite, bases, options, ledger
+        self._origins = origins
         self._aside = dict(standing.renewed)  # why a run of the same id, there already, is kept aside
         self._begun = {run_id: _earlier(record) for run_id, record in standing.resumable.items()}
+
+    def begin(self, run_id: str, standing: Standing) -> None:
+        """A run is about to start: how the ledger stands to it by now."""
+        self._aside.pop(run_id, None), self._begun.pop(run_id, None)
+        self._aside |= standing.renewed
+        self._begun |= {resumed: _earlier(record) for resumed, record in standing.resumable.items()}
 
     def keep(self, run: RunSpec, event: Event) -> str:
         """Write what must survive. Returns why the run has failed, or "": it has not, or goes on.
@@ -63,7 +71,8 @@ class Keeper:
             self._save(run, {"status": "failed", "reason": _short(event.reason)}, error=event.details)
         else:
             facts = {"status": event.status, "reason": _short(event.reason), "summary": event.summary, **event.facts}
-            self._save(run, facts, history=event.history, tables={"clients": event.clients, **event.tables})
+            tables = {"clients": event.clients, **event.tables}
+            self._save(run, facts, history=event.history, tables=tables, models=event.models)
 
     def _save(self, run: RunSpec, facts: Mapping[str, Any], **files: Any) -> None:
         """A run on other data, splits or code goes aside when its successor has ended, and not before."""
@@ -83,6 +92,7 @@ class Keeper:
             "config": run.config.model_dump(mode="json"),
             "config_identity": run.config_identity,
             "config_hash": run.config_hash,
+            **({"config_from": origin} if (origin := self._origins.get(run.id)) else {}),
             "scenario": run.scenario.identity(),
             "seed": run.seed,
             "partition_sha256": basis.partition,

@@ -5,6 +5,7 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.registry import METHODS
 
+from .fit import enrollment_notes
 from .runner import Plan
 
 
@@ -14,11 +15,12 @@ def notes_of(plan: Plan) -> list[str]:
     And of every method that is another on a scenario's client model.
     """
     lines = [f"{name}: {note}" for name, dataset in plan.datasets.items() for note in dataset.notes]
-    data_of = {run.scenario.id: plan.datasets[run.scenario.dataset] for run in plan.runs}
+    scenarios = {run.scenario.id: run.scenario for run in plan.runs}
     first: dict[str, int] = {}
     for scenario, seed in plan.partitions:
         if first.setdefault(scenario, seed) == seed:
-            notes = partition_notes(plan.partitions[scenario, seed], data_of[scenario])
+            partition, data = plan.partitions[scenario, seed], plan.datasets[scenarios[scenario].dataset]
+            notes = [*partition_notes(partition, data), *enrollment_notes(scenarios[scenario], partition)]
             lines += [f"{scenario}, seed {seed}: {note}" for note in notes]
     return [*lines, *method_notes(plan)]
 

@@ -91,7 +91,8 @@ def selection_of(record: Record, run: RunSpec) -> str:
     visits, budget = record.official.best.get("visits"), run.scenario.visits
     method = METHODS.get(run.method)(run.config)
     away = run.scenario.availability.present < 1  # then how large its last round was is not known
-    began = visits - (1 if away else run.config.cohort) if visits is not None else 0
+    asked = min(run.config.cohort, run.scenario.clients - run.scenario.novel)
+    began = visits - (1 if away else asked) if visits is not None else 0
     if visits is None or is_selectable(method.selected_from, began, visits, budget):
         return ""
     return "which evaluations are selected from"

@@ -1,7 +1,7 @@
 """From a request to a ledger full of results: check everything first, then run what is not there yet."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,34 +10,35 @@ import torch
 from pfl_bench.client.backends import choose_backend
 from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
-from pfl_bench.data.partition import Partition, make_partition
-from pfl_bench.data.shifts import deal_groups, try_shifts
+from pfl_bench.data.partition import Partition
+from pfl_bench.data.splitting import scenario_partition
 from pfl_bench.data.store import load_dataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.errors import RequestError, about, shown
-from pfl_bench.files import expanded
 from pfl_bench.registry import Plugin
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.shared import PATIENCE
 from pfl_bench.spec.options import Options, check_device
 from pfl_bench.spec.run import RunSpec
-from pfl_bench.spec.scenario import Scenario
 
-from .executors import Executor, Update
-from .fit import check_fit
+from .executors import Executor, Take, Update
+from .fit import check_clients, check_fit
 from .guard import harmless
 from .job import Job, make_job
 from .keeping import Keeper
 from .lockstep.companies import in_lockstep
 from .reuse import Basis, Standing, review
 from .sources import Sources
+from .turns import Turns
 
 
 @dataclass(frozen=True)
 class Plan:
     """A checked request: runs, the data they need, one partition per scenario and seed, and how to compute.
 
-    ``bases``: by run id, what each run is computed on.
+    ``bases``: by run id, what each run is computed on; ``origins``: where its hyper-parameters come from
+    (``spec.tuned``), where that is known.
     """
 
     suite: str
@@ -47,6 +48,7 @@ class Plan:
     options: Options
     plugins: tuple[Plugin, ...] = ()
     bases: Mapping[str, Basis] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def partition(self, run: RunSpec) -> Partition:
         """The run's partition."""
@@ -61,12 +63,15 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What became of the runs of a request, by run id. ``renewed``: why a recorded run was not reused."""
+    """What became of the runs of a request, by run id. ``renewed``: why a recorded run was not reused. ``elsewhere``:
+    what other drivers finished meanwhile; ``held``: what they are still computing."""
 
     reused: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     renewed: dict[str, str] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
 
 
 Listener = Callable[[RunSpec, Event], None]
@@ -84,33 +89,6 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def scenario_partition(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
-    """The scenario's partition at a seed, with the groups of its shifts. RequestError if it cannot be had, or if a
-    shift does not go with the data."""
-    partition = _split(scenario, dataset, seed)
-    if scenario.shift:
-        partition = deal_groups(scenario.shift, dataset, partition, seed)
-        try_shifts(dataset, partition, scenario.shift, seed)
-    return partition
-
-
-def _split(scenario: Scenario, dataset: ArrayDataset, seed: int) -> Partition:
-    """Who holds what: computed by the scenario's rule, or imported."""
-    spec = scenario.partition
-    if spec.file is not None:
-        partition = Partition.load(expanded(spec.file))
-        if spec.sha256 is not None and partition.sha256() != spec.sha256:
-            raise RequestError(f"partition {spec.file} is not the one with hash {spec.sha256[:12]}")
-        if (partition.clients, partition.novel) != (scenario.clients, scenario.novel):
-            raise RequestError(
-                f"partition {spec.file} has {partition.clients} clients ({partition.novel} novel), "
-                f"the scenario {scenario.clients} ({scenario.novel})"
-            )
-        partition.check(dataset)
-        return partition
-    return make_partition(str(spec.rule), spec.parameters, dataset, scenario.clients, seed, scenario.novel)
-
-
 @harmless()
 def make_plan(
     suite: str,
@@ -118,12 +96,11 @@ def make_plan(
     data_dir: Path,
     options: Options,
     plugins: tuple[Plugin, ...] = (),
+    origins: Mapping[str, str] | None = None,
 ) -> Plan:
     """Load the data, cut the partitions, and try the models and the back-end, so that wrong requests end here."""
     sources = Sources(plugins)
-    origins = {
-        run.id: sources.of(run) for run in runs
-    }  # first: what is edited while data load has been read as it runs
+    texts = {run.id: sources.of(run) for run in runs}  # first: what is edited while data load has been read as it runs
     scenarios = {run.scenario.id: run.scenario for run in runs}
     datasets: dict[str, ArrayDataset] = {}
     for scenario in scenarios.values():
@@ -140,25 +117,32 @@ def make_plan(
             check_fit(scenario, dataset)
             for seed in dict.fromkeys(run.seed for run in runs if run.scenario == scenario):
                 partitions[scenario.id, seed] = scenario_partition(scenario, dataset, seed)
+                check_clients(scenario, dataset, partitions[scenario.id, seed])
     bases = {
         run.id: Basis(
             datasets[run.scenario.dataset].sha256,
             partitions[run.scenario.id, run.seed].sha256(),
-            origins[run.id],
+            texts[run.id],
             datasets[run.scenario.dataset].facts,
         )
         for run in runs
     }
-    return Plan(suite, runs, datasets, partitions, options, plugins, bases)
+    return Plan(suite, runs, datasets, partitions, options, plugins, bases, origins or {})
 
 
 def execute(
-    plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, standing: Standing | None = None
+    plan: Plan,
+    ledger: Ledger,
+    executor: Executor,
+    listen: Listener,
+    standing: Standing | None = None,
+    wait: bool = True,
 ) -> Outcome:
-    """Run what the ledger does not have; the caller holds the ledger's lock. Failures are recorded, not raised.
+    """Run what the ledger does not have, and nobody else is computing. Failures are recorded, not raised.
 
     Stopped if a signal asked for it before all were done: checkpoints are written by then (``engine.stop``).
     ``standing``: what of the ledger stands (``reuse.review``); by default, all that was computed on the same.
+    ``wait`` for runs that other drivers have, and take over what they leave; else these are in ``Outcome.held``.
     """
     standing = review(plan.runs, plan.bases, ledger) if standing is None else standing
     _keep_partitions(plan, ledger)
@@ -168,29 +152,54 @@ def execute(
         if record.status == "diverged":
             outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]
-    keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing)
+    keeper = Keeper(plan.suite, plan.bases, plan.options, ledger, standing, plan.origins)
+    turns = Turns(wanted, plan.bases, ledger, keeper, standing.fresh)
+    try:
+        _compute(wanted, plan, ledger, executor, listen, keeper, turns, outcome)
+        while turns.held and wait:
+            _compute(turns.await_others(), plan, ledger, executor, listen, keeper, turns, outcome)
+    finally:
+        ledger.give_all_back()
+    outcome.held = list(turns.held)
+    for run_id, record in turns.elsewhere.items():
+        outcome.elsewhere.append(run_id)
+        if record.status == "diverged":
+            outcome.failed[run_id] = record.reason
+    _keep_partitions(plan, ledger)  # again: somebody may have removed the folder meanwhile
+    return outcome
+
+
+def _compute(
+    runs: Sequence[RunSpec], plan: Plan, ledger: Ledger, executor: Executor, listen: Listener, keeper: Keeper,
+    turns: Turns, outcome: Outcome,
+) -> None:  # fmt: skip
+    """Run those of these whose turn it is. Stopped if a signal asked for it before all were done."""
     jobs = [
-        make_job(
-            run, plan.partition(run), plan.options_of(run), plan.plugins, plan.bases[run.id].sources
-        ).going_on_from(ledger.checkpoint(run.id) if run.id in standing.resumable else None)
-        for run in wanted
+        make_job(run, plan.partition(run), plan.options_of(run), plan.plugins, plan.bases[run.id].sources)
+        for run in runs
     ]
-    ended = 0
-    with closing(_updates(executor, jobs, plan.datasets)) as updates:
+    left = ended = 0
+
+    def take(position: int, job: Job) -> Job | None:
+        nonlocal left
+        own = turns.begin(runs[position], job)
+        left += own is None
+        return own
+
+    with closing(_updates(executor, jobs, plan.datasets, take)) as updates:
         for position, event in updates:
-            run = wanted[position]
+            run = runs[position]
             listen(run, event)
             trouble = keeper.keep(run, event)
             if isinstance(event, RunResult | Failure):
                 ended += 1
+                ledger.give_back(run.id)
                 if trouble:
                     outcome.failed[run.id] = trouble
                 else:
                     outcome.finished.append(run.id)
-    _keep_partitions(plan, ledger)  # again: somebody may have removed the folder meanwhile
-    if ended < len(jobs):
+    if left + ended < len(jobs):
         stop.raise_if_asked()
-    return outcome
 
 
 def missing(plan: Plan, ledger: Ledger) -> list[str]:
@@ -199,13 +208,14 @@ def missing(plan: Plan, ledger: Ledger) -> list[str]:
 
 
 def _keep_partitions(plan: Plan, ledger: Ledger) -> None:
-    for (scenario, _), partition in plan.partitions.items():
-        dataset = plan.datasets[next(run.scenario.dataset for run in plan.runs if run.scenario.id == scenario)]
-        ledger.save_partition(partition.sha256(), partition.holdings(dataset))
+    data_of = {run.scenario.id: plan.datasets[run.scenario.dataset] for run in plan.runs}
+    with suppress(RequestError), ledger.lock(PATIENCE):  # who cannot write it now may later
+        for (scenario, _), partition in plan.partitions.items():
+            ledger.save_partition(partition.sha256(), partition.holdings(data_of[scenario]))
 
 
 def _updates(
-    executor: Executor, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]
+    executor: Executor, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset], take: Take
 ) -> Generator[Update, None, None]:
     if jobs:
-        yield from executor.execute(jobs, datasets)
+        yield from executor.execute(jobs, datasets, take)

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from pfl_bench.api import RequestError, ShiftConfig, ShiftContext, Transformation, in_type, register_shift
 
 
 class Contrast(ShiftConfig):
-    """``factors``, one per group: below 1 is flatter; by default 1, 1/2, 1/4, ..."""
+    """The factors."""
 
-    factors: tuple[PositiveFloat, ...] = ()
+    factors: tuple[PositiveFloat, ...] = Field(
+        default=(), description="one per group: below 1 is flatter; by default 1, 1/2, 1/4, ..."
+    )
 
 
 @register_shift(

@@ -4,17 +4,24 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from pfl_bench.api import RequestError, ShiftConfig, ShiftContext, Transformation, in_type, register_shift
 
 
 class Noise(ShiftConfig):
-    """``levels``: one per group, in standard deviations of the data (of the channel or feature). Without them they rise
-    evenly from 0 in the first group to ``level`` in the last."""
+    """The levels, in standard deviations of the data (of the channel or feature)."""
 
-    level: NonNegativeFloat = 1.0
-    levels: tuple[NonNegativeFloat, ...] = ()
+    level: NonNegativeFloat = Field(
+        default=1.0, description="that of the last group; levels rise evenly from 0 in the first"
+    )
+    levels: tuple[NonNegativeFloat, ...] = Field(default=(), description="instead: one per group")
+
+    @model_validator(mode="after")
+    def _has_one_or_the_other(self) -> "Noise":
+        if self.levels and "level" in self.model_fields_set:
+            raise ValueError(f"level={self.level} has no meaning beside levels; give one of the two")
+        return self
 
 
 @register_shift(

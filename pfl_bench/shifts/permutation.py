@@ -15,9 +15,11 @@ from pfl_bench.api import RequestError, ShiftConfig, ShiftContext, Transformatio
 
 
 class Permutation(ShiftConfig):
-    """``moved``: how many classes have another name in a group, 2 for a swap; by default all."""
+    """How many classes change places."""
 
-    moved: int | None = Field(default=None, ge=2)
+    moved: int | None = Field(
+        default=None, ge=2, description="how many classes have another name in a group, 2 for a swap; by default all"
+    )
 
 
 @register_shift("permutation", config=Permutation, of="labels", summary="classes renamed by group: concept shift")
@@ -26,6 +28,8 @@ def permutation(
 ) -> Sequence[Transformation | None]:
     """The first group keeps its names; each other moves classes drawn at random along a cycle of its own."""
     classes = context.classes
+    if classes < 2:
+        raise RequestError(f"shift permutation: the data have {classes} class, and no other name to give it")
     moved = classes if config.moved is None else config.moved
     if not 2 <= moved <= classes:
         raise RequestError(f"shift permutation: moved={moved} of {classes} classes; give a number from 2 to {classes}")

@@ -5,17 +5,24 @@ Their Rotated MNIST has the angles 0, 90, 180 and 270, or 0 and 180, degrees.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy import ndimage
 
 from pfl_bench.api import RequestError, ShiftConfig, ShiftContext, Transformation, in_type, register_shift
 
+Angle = Annotated[float, Field(ge=-360, le=360)]
+
 
 class Rotation(ShiftConfig):
-    """``angles`` in degrees, counter-clockwise, one per group; by default 0, 360 / groups, 720 / groups, ..."""
+    """The angles."""
 
-    angles: tuple[float, ...] = ()
+    angles: tuple[Angle, ...] = Field(
+        default=(),
+        description="in degrees, counter-clockwise, one per group; by default 0, 360 / groups, 720 / groups, ...",
+    )
 
 
 @register_shift("rotation", config=Rotation, of="inputs", inputs=("image",), summary="images turned by group")

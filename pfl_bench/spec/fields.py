@@ -1,12 +1,14 @@
 """A table of values, from TOML, JSON or Python, read as a model: numbers are numbers, and what is wrong is one line."""
 
-from collections.abc import Mapping, Sequence, Set
-from typing import Any, TypeVar, get_args
+from collections.abc import Mapping, Set
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from pfl_bench.errors import RequestError, nearest, shown
+from pfl_bench.errors import RequestError, shown
+
+from .problems import first_problem
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,48 +64,3 @@ def _has_json(value: Any) -> bool:
     except (PydanticSerializationError, ValueError, RecursionError):
         return False
     return True
-
-
-def first_problem(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first complaint of pydantic on one line: field, value and what is wrong; a misspelt field with neighbours.
-
-    ``model`` is what was to be read; its fields are the neighbours.
-    """
-    problems = error.errors()
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    field = ".".join(str(part) for part in _named(problem["loc"]))
-    if problem["type"] == "missing":
-        return f"{field} is missing"
-    if problem["type"] == "extra_forbidden":
-        return f"there is no field {shown(field)}{_neighbours(problem['loc'], problems, model)}"
-    if problem["type"] == "value_error":
-        return (f"{field}: " if field else "") + str(problem["ctx"]["error"])
-    said = problem["msg"]
-    return f"{field or 'value'}={shown(problem['input'])}: {said[0].lower()}{said[1:]}"
-
-
-def _named(loc: Sequence[int | str]) -> list[int | str]:
-    """A place without the names that pydantic gives to the alternatives of a union."""
-    return [part for part in loc if not (isinstance(part, str) and (part in _ALTERNATIVES or "[" in part))]
-
-
-_ALTERNATIVES = {"str", "int", "float", "bool", "constrained-int", "constrained-float"}
-
-
-def _neighbours(loc: Sequence[int | str], problems: Sequence[Any], model: type[BaseModel] | None) -> str:
-    """Names like the misspelt one: of a field that is missing there, else of all there are."""
-    missing = [str(p["loc"][-1]) for p in problems if p["type"] == "missing" and p["loc"][:-1] == loc[:-1]]
-    every = list(_model_at(model, loc[:-1]).model_fields) if model else []
-    near = nearest(str(loc[-1]), missing, 1) or nearest(str(loc[-1]), every)
-    if near:
-        return f": did you mean {' or '.join(map(repr, near))}?"
-    return f"; fields are {', '.join(every)}" if every else ""
-
-
-def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel]:
-    """The model of a table within a model."""
-    for part in loc:
-        info = model.model_fields.get(str(part))
-        kinds = (info.annotation, *get_args(info.annotation)) if info else ()
-        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
-    return model

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .config import MOST, Count
 
@@ -18,9 +18,13 @@ class ShiftSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    rule: str
-    groups: Count | Literal["natural"] = 2
-    deal: int = Field(default=0, ge=0, le=MOST)
+    rule: str = Field(description="which shift")
+    groups: Count | Literal["natural"] = Field(
+        default=2, description="into how many groups the clients are dealt, or natural: the source's own"
+    )
+    deal: int = Field(
+        default=0, ge=0, le=MOST, description="which of the deals: shifts with another one have groups that cross"
+    )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -45,7 +49,23 @@ class AvailabilitySpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    present: float = Field(default=1.0, ge=0.01, le=1)
-    spread: float = Field(default=0.0, ge=0, le=0.99)
-    stragglers: float = Field(default=0.0, ge=0, le=1)
-    least_work: float = Field(default=0.1, gt=0, le=1)
+    present: float = Field(
+        default=1.0, ge=0.01, le=1, description="probability that a client that is asked is there, mean over clients"
+    )
+    spread: float = Field(
+        default=0.0, ge=0, le=0.99, description="how much that probability varies over clients: 0, not at all"
+    )
+    stragglers: float = Field(
+        default=0.0, ge=0, le=1, description="probability that a client does a part of a visit's local steps only"
+    )
+    least_work: float = Field(default=0.1, gt=0, le=1, description="the least share of its steps that a straggler does")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> "AvailabilitySpec":
+        if self.spread > 0 and self.present == 1:
+            raise ValueError(f"spread={self.spread} has no effect where all are there; set present below 1")
+        if self.stragglers == 0 and self.least_work != type(self).model_fields["least_work"].default:
+            raise ValueError(f"least_work={self.least_work} has no effect without stragglers; set their probability")
+        if self.stragglers > 0 and self.least_work == 1:
+            raise ValueError("least_work=1 is all of a visit, and leaves no straggler; set it below 1")
+        return self

@@ -17,7 +17,7 @@ class Options:
 
     ``lockstep``: how many runs of one method and scenario may train as one batch (``running.lockstep``); 1: each alone,
     None: as many as pays. ``state``: whether personal state of the clients is in ``memory``, or in files on ``disk``
-    mapped into it.
+    mapped into it. ``keep_models``: whether a run leaves the clients' models of its end.
     """
 
     device: str = "cpu"
@@ -25,6 +25,7 @@ class Options:
     checkpoint_seconds: float = 30.0
     state: Literal["memory", "disk"] = "memory"
     lockstep: int | None = 1
+    keep_models: bool = False
 
 
 def check_device(name: str, where: str = "device") -> None:

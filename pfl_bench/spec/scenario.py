@@ -27,9 +27,9 @@ class PartitionSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    rule: str | None = None
-    file: str | None = None
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    rule: str | None = Field(default=None, description="which rule; its own parameters stand beside it")
+    file: str | None = Field(default=None, description="instead: a partition that was exported, an .npz")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="the hash that the file must have")
 
     @model_validator(mode="after")
     def _is_a_rule_or_a_file(self) -> "PartitionSpec":
@@ -53,8 +53,10 @@ class EnrollSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: Steps = 100
-    samples: tuple[Count | Literal["all"], ...] = Field(default=("all",), min_length=1)
+    steps: Steps = Field(default=100, description="mini-batch gradients that a method may take per novel client")
+    samples: tuple[Count | Literal["all"], ...] = Field(
+        default=("all",), min_length=1, description="how many labelled samples each has, one row of results for each"
+    )
 
 
 class Scenario(BaseModel):
@@ -66,17 +68,19 @@ class Scenario(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._+@-]*$")
-    dataset: str
-    partition: PartitionSpec
-    clients: Count
-    novel: int = Field(default=0, ge=0, le=MOST)
-    enroll: EnrollSpec | None = None
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._+@-]*$", description="its name, which ends in its version")
+    dataset: str = Field(description="a data set by name, with its argument")
+    partition: PartitionSpec = Field(description="who holds which samples")
+    clients: Count = Field(description="how many there are, the novel ones included")
+    novel: int = Field(default=0, ge=0, le=MOST, description="how many of them take no part in training")
+    enroll: EnrollSpec | None = Field(default=None, description="how those are served after training")
     model: str | tuple[str, ...] = Field(description="client model; several are dealt to the clients in turn")
     visits: Count = Field(description="client visits: one client trains once")
     local_steps: Steps = Field(description="mini-batch gradients per visit")
-    batch_size: Count
-    batches: Literal["fresh", "epoch"] = "fresh"
+    batch_size: Count = Field(description="samples of a mini-batch, all of a client that has fewer")
+    batches: Literal["fresh", "epoch"] = Field(
+        default="fresh", description="each batch drawn anew, or in turn from a shuffled pass over the client's samples"
+    )
     eval_every: Count = Field(description="client visits between evaluations")
     adapt_every: Count | None = Field(default=None, description="as eval_every, for models that adapt first")
     adapt_steps: Steps | None = Field(
@@ -84,9 +88,11 @@ class Scenario(BaseModel):
         description="mini-batch gradients per client to adapt before an evaluation, equal for all methods; default: "
         "those of one visit",
     )
-    precision: Precision = "fp32"
+    precision: Precision = Field(default="fp32", description="what client models compute in; see --precision")
     primary: str = Field(default="accuracy", description="the metric that chooses on validation, and ranks")
-    budget_scale: float = Field(default=1.0, gt=0, le=MOST)
+    budget_scale: float = Field(
+        default=1.0, gt=0, le=MOST, description="share of the full budget that visits is; see --budget-scale"
+    )
     shift: tuple[ShiftSpec, ...] = Field(default=(), description="what groups of clients see differently, in order")
     availability: AvailabilitySpec = Field(
         default=AvailabilitySpec(), description="who of those asked takes part, and how much of a visit they do"
@@ -118,9 +124,17 @@ class Scenario(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_steps_to_leave_out(self) -> "Scenario":
+        if self.availability.stragglers > 0 and self.local_steps == 1:
+            raise ValueError("availability: stragglers have no effect with local_steps=1; they do at least one step")
+        return self
+
+    @model_validator(mode="after")
     def _enrolls_somebody(self) -> "Scenario":
         if self.enroll is not None and not self.novel:
             raise ValueError("enroll: there is nobody to enroll; set novel to a number of clients")
+        if self.enroll is not None and len(self.models) > 1:
+            raise ValueError(f"enroll: novel clients are enrolled with one client model; model has {len(self.models)}")
         return self
 
     @property

@@ -40,10 +40,14 @@ class Suite:
     search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
-        """The suite's hyper-parameters of a method in the scenario with this id; later globs win."""
+        """The suite's hyper-parameters of a method in the scenario with this id; later globs win.
+
+        What is said of a scenario holds for its editions too: ``a-v1`` for ``a-v1@0.1x+bf16``.
+        """
         chosen = dict(self.hyperparameters.get(method, {}))
+        whole = scenario.partition("@")[0].partition("+")[0]
         for pattern, by_method in self.hyperparameters_at.items():
-            if fnmatch.fnmatchcase(scenario, pattern):
+            if fnmatch.fnmatchcase(scenario, pattern) or fnmatch.fnmatchcase(whole, pattern):
                 chosen |= by_method.get(method, {})
         return chosen
 

@@ -12,6 +12,7 @@ from pfl_bench.engine.method import FAMILIES, Method
 from pfl_bench.registry import METHODS
 
 from .harness import Harness
+from .method_figures import figures_cell
 from .source import sources
 
 NEEDS = {
@@ -24,7 +25,7 @@ NEEDS = {
 }
 """Attributes in a method's source, and what they show that it needs."""
 
-HEADER = ("method", "travels", "stays", "needs", "evaluated", "new clients", "pinned by")
+HEADER = ("method", "travels", "stays", "needs", "evaluated", "new clients", "published figures", "pinned by")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _cells(name: str, tests: Path) -> tuple[str, ...]:
         ", ".join(needs(name)) or "-",
         cls.moment,
         "yes" if cls.defines("enroll") else "no rule",
+        figures_cell(name),
         ", ".join(f"`{file}`" for file in sorted(pinned)),
     )
 

@@ -1,4 +1,4 @@
-"""A short page per method, made from its file: ``python -m pfl_bench.testing.method_pages docs/methods``.
+"""A short page per method, made from its file: ``pfl-bench pages docs/methods``.
 
 What is sent is measured (one round on the conformance kit's tiny scenario), and what pins the definition is found in
 the tests, so a page cannot claim what the code does not do.
@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pfl_bench.commands import folder_program
+from pfl_bench.commands import exit_status
 from pfl_bench.engine.method import Method
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import make_config
 from pfl_bench.spec.suite import builtin_suites
 
+from .method_figures import figures_section
 from .method_index import first_words, index, measure, pins
 
 HOOKS = {
@@ -29,7 +30,8 @@ HOOKS = {
 
 
 def page(name: str, tests: Path) -> str:
-    """Markdown: paper, definition, what is evaluated when, traffic, hyper-parameters, and the tests that pin it."""
+    """Markdown: paper, definition, what is evaluated when, traffic, hyper-parameters, published figures,
+    and the tests that pin it."""
     cls: type[Method] = METHODS.get(name)
     config = make_config(name, {}, "page")
     lines = [
@@ -59,23 +61,27 @@ def page(name: str, tests: Path) -> str:
     for field, info in cls.Config.model_fields.items():
         lines.append(f"| {field} | {getattr(config, field)} | {info.description or ''} |")
     if chosen := list(choices(name)):
-        lines += ["", "What the suites set instead:", "", "| suite | scenarios | values |", "|---|---|---|"]
-        lines += [f"| {suite} | {where} | {values} |" for suite, where, values in chosen]
-    lines += ["", "## What pins it", ""]
+        lines += ["", "What the suites set instead:", "", "| suite | values |", "|---|---|"]
+        lines += [f"| {suite} | {values} |" for suite, values in chosen]
+    lines += ["", *figures_section(name), "## What pins it", ""]
     lines += [f"- `{where}`: {said}" for where, said in pins(name, tests)]
     lines += ["- every check of the conformance kit (`tests/methods/test_conformance.py`)", ""]
     return "\n".join(lines)
 
 
-def choices(name: str) -> Iterator[tuple[str, str, str]]:
-    """The values that built-in suites give a method, as suite, scenarios and ``field = value``; one per variant."""
+def choices(name: str) -> Iterator[tuple[str, str]]:
+    """The values that built-in suites give a method, a line per suite: ``field = value``, and where, if not in all."""
     for suite in builtin_suites().values():
-        everywhere = [("all", suite.hyperparameters.get(name, {}))]
-        everywhere += [(f"`{glob}`", by_method.get(name, {})) for glob, by_method in suite.hyperparameters_at.items()]
-        everywhere += [("all, a variant", values) for values in suite.variants.get(name, ())]
-        for where, values in everywhere:
-            if values:
-                yield suite.name, where, ", ".join(f"{field} = {value}" for field, value in values.items())
+        everywhere = [("", suite.hyperparameters.get(name, {}))]
+        everywhere += [(f"`{glob}`: ", by_method.get(name, {})) for glob, by_method in suite.hyperparameters_at.items()]
+        everywhere += [("a variant: ", values) for values in suite.variants.get(name, ())]
+        told = [
+            where + ", ".join(f"{field} = {value}" for field, value in values.items())
+            for where, values in everywhere
+            if values
+        ]
+        if told:
+            yield suite.name, "; ".join(told)
 
 
 def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
@@ -88,11 +94,5 @@ def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
     (folder / "README.md").write_text(index(tests), encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit status."""
-    name = "pfl_bench.testing.method_pages"
-    return folder_program(name, __doc__, write_pages, arguments, "where the pages are to lie, such as docs/methods")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":  # as ``pfl-bench pages``
+    sys.exit(exit_status(lambda: write_pages(Path(*sys.argv[1:2] or ["docs/methods"]))))

@@ -8,7 +8,7 @@ import numpy as np
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.making import make_dataset
 from pfl_bench.data.partition import Partition, make_partition
-from pfl_bench.running.runner import scenario_partition
+from pfl_bench.data.splitting import scenario_partition
 from pfl_bench.spec.scenario import Scenario
 
 from .cases import Case, damage, kind

@@ -1,4 +1,8 @@
-"""Sides of a comparison, timed in turns in one process, so that a noisy machine is noisy to all of them."""
+"""Sides of a comparison, timed in turns in one process, so that a noisy machine is noisy to all of them.
+
+Times are CPU time: other work on the machine lengthens it, by what it takes of the caches, but less than it lengthens
+waiting.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,15 +13,15 @@ ROUNDS = 7
 
 
 def medians(sides: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds per call of each side: the median over rounds in which every side has its turn."""
+    """Seconds of CPU time per call of each side: the median over rounds in which every side has its turn."""
     for side in sides.values():
         side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            started = time.perf_counter()
+            started = time.process_time()
             side()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(time.process_time() - started)
     return {name: float(np.median(kept)) for name, kept in seconds.items()}
 
 

@@ -41,7 +41,7 @@ def cifar10(visits: int) -> TinySetup:
     if (folder / "cifar10.npz").exists():
         dataset = load_dataset("cifar10", folder)
     else:
-        scenario = scenario.model_copy(update={"dataset": "synthetic:classes=10,n=50000,side=32,channels=3"})
+        scenario = scenario.model_copy(update={"dataset": "synthetic:classes=10,n=32000,side=32,channels=3"})
         dataset = load_dataset(scenario.dataset)
     partition = make_partition("classes", {"classes": 2, "variant": "code"}, dataset, scenario.clients, 0)
     return TinySetup(scenario.model_copy(update={"visits": visits}), dataset, partition)

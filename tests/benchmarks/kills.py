@@ -4,8 +4,9 @@ Not part of the suite: 30 kills take some minutes. A tiny suite is started in a 
 after a random time (by SIGINT, two of them within 50 ms, SIGTERM, SIGHUP or SIGKILL), perhaps more than once, and then
 the same command finishes it. It must exit with 0, repeat no finished run, and write the table and the clients' scores
 of an undisturbed suite, bit for bit. A signal that can be heard must end the driver with its status, how to go on, and
-no traceback. Prints what was tried and what was wrong; exits with 1 if anything was. A driver that was faster than its
-signal does not count.
+no traceback. With ``--shared`` two drivers share a folder; one of them, or both, are killed and started again, and no
+finished run may be computed again by anybody. Prints what was tried and what was wrong; exits with 1 if anything was.
+A driver that was faster than its signal does not count.
 """
 
 import argparse
@@ -115,6 +116,31 @@ def go_on(folder: Path, executor: str, expected: dict[str, bytes]) -> list[str]:
     return wrong + ([f"left {left}"] if left else [])
 
 
+def share(folder: Path, draw: random.Random, length: float, expected: dict[str, bytes], kills: int) -> list[str]:
+    """Two drivers at once, killed and started again at random; what was wrong in the end."""
+    drivers, wrong = [start(folder, "serial") for _ in range(2)], []
+    seen: dict[str, int] = {}
+    for _ in range(kills):
+        time.sleep(draw.uniform(0.1, 0.6) * length)
+        for place in draw.choice([[0], [1], [0, 1]]):
+            way = draw.choice([name for name in WAYS if "+" not in name])
+            drivers[place].send_signal(getattr(signal, f"SIG{way}"))
+            output, _ = drivers[place].communicate(timeout=120)
+            wrong += ["a traceback: " + output[-1500:]] if "Traceback" in output else []
+            drivers[place] = start(folder, "serial")
+        now = finished(folder)
+        wrong += [f"repeated {run}" for run, stamp in seen.items() if now.get(run) != stamp]
+        seen |= now
+    for driver in drivers:
+        output, _ = driver.communicate(timeout=600)
+        wrong += [] if driver.returncode == 0 else [f"ended with {driver.returncode}: {output[-1500:]}"]
+    now = finished(folder)
+    wrong += [f"repeated {run}" for run, stamp in seen.items() if now.get(run) != stamp]
+    wrong += ["another table or other scores"] if not wrong and scores(folder) != expected else []
+    left = [p.name for p in [*(folder / "results/kills/runs").glob(".*"), *(folder / "results/kills").glob(".holds")]]
+    return wrong + ([f"left {left}"] if left else [])
+
+
 def prepare(folder: Path) -> Path:
     """A folder with the suite in it."""
     folder.mkdir()
@@ -127,6 +153,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serial", type=int, default=20)
     parser.add_argument("--ray", type=int, default=10)
+    parser.add_argument("--shared", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     draw = random.Random(asked.seed)
@@ -161,6 +188,17 @@ def main() -> int:
                 counts["wrong"] += len(wrong)
                 for one in wrong:
                     print(f"WRONG ({folder.name}): {one}", flush=True)
+        done = 0
+        while done < asked.shared:
+            kills = min(draw.choice([1, 2, 3]), asked.shared - done)
+            folder = prepare(Path(place) / f"shared-{done}")
+            wrong = share(folder, draw, length["serial"], expected, kills)
+            done += kills
+            counts["shared"] += kills
+            counts["wrong"] += len(wrong)
+            print(f"{folder.name}: {kills} times killed and restarted, {len(finished(folder))} finished", flush=True)
+            for one in wrong:
+                print(f"WRONG ({folder.name}): {one}", flush=True)
     print(dict(counts))
     return 1 if counts["wrong"] else 0
 

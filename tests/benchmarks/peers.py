@@ -1,7 +1,10 @@
-"""How other benchmarks train a client, written plainly: the yardstick for our own speed.
+"""An imitation of the official pFedHN code's data path, and plain models: yardsticks that are no real peers.
 
 A ``Subset`` of a map-style data set with per-image transforms, a fresh ``DataLoader`` for every local step (as the
-official pFedHN code draws its batches), an ``nn.Module`` whose weights are loaded from and copied to state dicts.
+official code draws its batches), an ``nn.Module`` whose weights are loaded from and copied to state dicts. No published
+benchmark as a whole is as slow as that in training: measured on one core, a LeNet step took the official code 16 ms,
+FL-bench 13, PFLlib 12, Flower 11, pfl-research and a channels-last plain loop 8, as ours. The plain loops of ``speed``
+and ``test_local_step`` are what ours is to be compared with.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The goal that users feel: two pFedHN runs at once on two cores, against the peers' way with two threads."""
+"""What users feel: two pFedHN runs at once on two cores, against the imitated official code with two threads."""
 
 import multiprocessing
 import time
@@ -22,7 +22,7 @@ CLIENTS, VISITS, STEPS, ROUNDS = 50, 4, 50, 5
 
 def cifar_like(precision: Precision = "fp32") -> TinySetup:
     """CIFAR-10's shapes; one evaluation, at the end, on both sides left out of the time."""
-    base = tiny_setup("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=CLIENTS)
+    base = tiny_setup("synthetic:classes=10,n=32000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=CLIENTS)
     changes = {"batch_size": 64, "local_steps": STEPS, "visits": VISITS, "eval_every": VISITS}
     return TinySetup(base.but(**changes).scenario.at_precision(precision), base.dataset, base.partition)
 
@@ -51,7 +51,7 @@ def ours(precision: Precision) -> float:
     return float(np.median(rounds[1:]))
 
 
-def peers() -> float:
+def imitated() -> float:
     """Seconds for two runs one after the other, each with both cores."""
     setup = cifar_like()
     clients = [client_data(setup.dataset, own) for own in setup.partition.train]
@@ -67,8 +67,8 @@ def peers() -> float:
 
 @pytest.mark.benchmark(group="two pFedHN runs on two cores")
 def test_two_runs_at_once(benchmark, capsys):
-    pytest.importorskip("torchvision", reason="the peers' per-image transforms are torchvision's")
-    theirs = benchmark.pedantic(peers, rounds=1)
+    pytest.importorskip("torchvision", reason="the imitated per-image transforms are torchvision's")
+    theirs = benchmark.pedantic(imitated, rounds=1)
     each = {f"s ours, {precision}": ours(precision) for precision in PRECISIONS}
-    ratios = {f"peers / {name[2:]}": theirs / value for name, value in each.items()}
-    report(benchmark, capsys, f"two runs of {VISITS} visits", {"s peers": theirs, **each, **ratios})
+    ratios = {f"imitation / {name[2:]}": theirs / value for name, value in each.items()}
+    report(benchmark, capsys, f"two runs of {VISITS} visits", {"s imitation": theirs, **each, **ratios})

@@ -34,8 +34,8 @@ def proportional_bytes(workers: int) -> dict[str, float]:
 @pytest.mark.benchmark(group="memory per worker")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_memory_of_workers(benchmark, capsys, workers):
-    """A data set of 154 MB (CIFAR's size); FedPer with 50 clients keeps 50 heads, the rest is overhead."""
-    base = tiny_setup("synthetic:classes=10,n=50000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
+    """A data set of 98 MB; FedPer with 50 clients keeps 50 heads, the rest is overhead."""
+    base = tiny_setup("synthetic:classes=10,n=32000,side=32,channels=3", "lenet", rule={"rule": "iid"}, clients=50)
     setup = base.but(visits=60, local_steps=5, batch_size=64, eval_every=20)
     specs = [replace(setup.spec("fedper"), seed=seed) for seed in range(2 * workers)]
     jobs = [make_job(spec, setup.partition, Options()) for spec in specs]

@@ -107,6 +107,13 @@ WRONG = {
     "other sizes": ({"image": [png(1)] * 29 + [png(1, (9, 9))]}, "?label=label&inputs=image", "differ in size"),
     "text among numbers": ({}, "?label=label&inputs=a,text", "column 'text' of train is no number"),
     "no picture": ({"image": [png(1)] * 29 + [None]}, "?label=label&inputs=image", "entry 29 is no readable"),
+    "size of rows": ({}, "?label=label&inputs=row&size=3", "size='3' has no meaning for samples that are no pictures"),
+    "words of pictures": (
+        {},
+        "?label=label&inputs=image&length=3",
+        "length='3' has no meaning for samples that are no",
+    ),
+    "vocabulary of rows": ({}, "?label=label&inputs=a&vocabulary=9", "vocabulary='9' has no meaning for samples that"),
     "missing numbers": ({"a": [np.nan] * 30}, "?label=label&inputs=a,b", "has missing values"),
 }
 
@@ -118,12 +125,14 @@ def test_tables_that_do_not_fit_are_one_line(hub, tmp_path, case):
     with pytest.raises(RequestError, match=said) as refused:
         load_dataset(f"hf:me/mine{request}", tmp_path)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+    assert not list(tmp_path.iterdir()), "nothing is kept"
 
 
 @pytest.mark.parametrize(
     ("argument", "said"),
     [("", "is no name of the hub"), ("../x?label=a&inputs=b", "is no name"), ("me/mine", "say which columns"),
      ("me/mine?label=x", r"inputs is missing"), ("me/mine?label=x&inputs=y&colour=z", "option 'colour=z'"),
+     ("me/mine?label=x&inputs=y,x", "label and inputs both name the column .x."),
      ("me/mine?label=x&inputs=y&vocabulary=2", "more than 2"), ("me/mine?label=x&inputs=y&size=0", "size='0'")],
 )  # fmt: skip
 def test_wrong_requests(tmp_path, argument, said):
@@ -144,6 +153,10 @@ def test_files_in_the_data_directory_are_taken_instead(tmp_path):
         frame(n).drop(columns="image").to_parquet(folder / f"{part}-00000-of-00001.parquet")
     dataset = load_dataset("hf:me/mine?label=label&inputs=row", tmp_path, download=False)
     assert len(dataset.train_labels) == 30 and "read from the files in" in dataset.notes[0]
+    spec = "hf:me/mine?label=label&inputs=row"
+    assert_refused(f"{spec}&revision=v1", "revision='v1' has no meaning for files in the data directory", tmp_path)
+    frame(24).drop(columns="image").to_parquet(folder / "train-00000-of-00001.parquet")
+    assert len(load_dataset(spec, tmp_path, download=False).train_labels) == 24, "the file is read anew"
     (folder / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
     assert_refused("hf:me/mine?label=label&inputs=a,b", "train-00000-of-00001.parquet is not readable", tmp_path)
     (folder / "x.parquet").write_bytes(b"")

@@ -61,25 +61,45 @@ def test_the_archive_of_wisdm_is_unpacked(tmp_path, monkeypatch):
     assert len(load_dataset("wisdm", tmp_path / "data").train_labels) == 160
 
 
+def field(number, text):
+    """A file with one field, counted from 1, of its line 8 changed."""
+    lines = wisdm(4).split("\n")
+    fields = lines[7].split(",")
+    fields[number - 1] = text
+    return "\n".join([*lines[:7], ",".join(fields), *lines[8:]])
+
+
 ARFF = {
     "no data": ("@relation x\n", "no line @data"),
     "no rows": ("@data\n", "has no sample"),
     "short row": (wisdm(4) + "1,2,3\n", "line 9: 3 fields; an id, the user, 43 features"),
-    "a word": (wisdm(4).replace("\n3,4,", "\n3,4,x", 1), "line 8: .*could not convert"),
-    "user no number": (wisdm(4).replace("\n1,2,", "\n1,joe,"), "line 6: .*invalid literal"),
+    "a word": (wisdm(4).replace("\n3,4,", "\n3,4,x", 1), "line 8: field 3 is 'x.*', which is no number"),
+    "user no number": (
+        wisdm(4).replace("\n1,2,", "\n1,joe,"),
+        "line 6: user 'joe' must be a whole number from 1 to 36",
+    ),
     "cut": (wisdm(4)[:-40], "line 8: .* fields"),
     "binary": ("\0\x01" * 99, "no line @data"),
     "infinite": (wisdm(40).replace("\n3,4,", "\n3,4,1e999,", 1), "line 8: 47 fields"),
     "one person": (wisdm(1), "."),
+    "too large": (field(3, "1e39"), "line 8: field 3 is '1e39', which is no finite number"),
+    "inf": (field(45, "inf"), "line 8: field 45 is 'inf', which is no finite number; [?] is what is missing"),
+    "nan": (field(45, "nan"), "line 8: field 45 is 'nan', which is no finite number"),
+    "new class": (field(46, "Flying"), "line 8: class 'Flying' must be one of Downstairs, Jogging"),
+    "class missing": (field(46, "?"), "line 8: class '[?]' must be one of"),
+    "nobody": (field(2, "99"), "line 8: user '99' must be a whole number from 1 to 36"),
+    "half a person": (field(2, "1.5"), "line 8: user '1.5' must be"),
+    "utf-16": (wisdm(4).encode("utf-16"), "is not UTF-8 text"),
     "html": ("<html>404</html>", "no line @data"),
 }
 
 
 @pytest.mark.parametrize("case", ARFF)
 def test_broken_files_of_wisdm_are_one_line(tmp_path, case):
-    (tmp_path / "wisdm_transformed.arff").write_text(ARFF[case][0])
-    assert_refused("wisdm", ARFF[case][1], tmp_path)
-    assert not (tmp_path / "wisdm.json").exists()
+    content, said = ARFF[case]
+    (tmp_path / "wisdm_transformed.arff").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert_refused("wisdm", said, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["wisdm_transformed.arff"], "nothing is kept"
 
 
 def test_office_caltech_has_four_domains(tmp_path):
@@ -108,7 +128,7 @@ def broken_domain(case, folder):
 
 @pytest.mark.parametrize(
     "case", ["other name", "no labels", "few words", "fewer labels", "negative", "fractions", "labels from 0", "texts",
-             "large counts", "cut", "no file", "text"]
+             "large counts", "empty", "cut", "no file", "text"]
 )  # fmt: skip
 def test_broken_files_of_office_caltech_are_one_line(tmp_path, case):
     domains(tmp_path / "office_caltech")
@@ -170,3 +190,49 @@ def test_wrong_options_of_shakespeare(tmp_path, argument, said):
 @pytest.mark.parametrize("name", ["wisdm", "office_caltech", "shakespeare"])
 def test_without_a_file_and_without_the_network_the_command_is_named(tmp_path, name):
     assert_refused(name, f"run 'pfl-bench data prepare {name}'", tmp_path)
+
+
+def prepared(name, folder):
+    """Files of a source in the data directory, and how to change one of them."""
+    if name == "wisdm":
+        path = folder / "wisdm_transformed.arff"
+        path.write_text(wisdm())
+        return path, wisdm(150).encode()
+    if name == "shakespeare":
+        path = folder / "tinyshakespeare.txt"
+        path.write_text(play())
+        return path, play(speeches=30).encode()
+    domains(folder / "office_caltech")
+    path = folder / "office_caltech" / "dslr.mat"
+    before = path.read_bytes()
+    domains(folder / "office_caltech", rows=20)
+    changed = path.read_bytes()
+    path.write_bytes(before)
+    return path, changed
+
+
+@pytest.mark.parametrize("name", ["wisdm", "office_caltech", "shakespeare"])
+def test_a_file_that_changed_is_read_anew_and_a_broken_one_replaces_nothing(tmp_path, name):
+    path, changed = prepared(name, tmp_path)
+    whole, before = path.read_bytes(), load_dataset(name, tmp_path, download=False)
+    kept = (tmp_path / f"{name}.npz").read_bytes()
+    path.write_bytes(b"<html>")
+    assert_refused(name, path.name, tmp_path)
+    assert (tmp_path / f"{name}.npz").read_bytes() == kept
+    path.write_bytes(changed)
+    assert_refused(name, rf"{name}\.json says {before.sha256}: the data has changed since; remove .*json", tmp_path)
+    path.write_bytes(whole)
+    assert load_dataset(name, tmp_path, download=False).sha256 == before.sha256
+    path.write_bytes(changed)
+    (tmp_path / f"{name}.json").unlink()
+    assert load_dataset(name, tmp_path, download=False).sha256 != before.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [("wisdm", "200 windows; the published file has 5418"), ("shakespeare", "in the published file 1027553"),
+     ("office_caltech", "pictures of dslr; the published file has 157")],
+)  # fmt: skip
+def test_a_file_of_another_size_than_the_published_one_is_told(tmp_path, name, note):
+    prepared(name, tmp_path)
+    assert any(note in said for said in load_dataset(name, tmp_path, download=False).notes)

@@ -13,6 +13,9 @@ Y = np.arange(40) % 4
 NAMES = np.asarray(["ant", "bee", "cat", "dog"])[Y]
 
 
+USERS = np.asarray(["eve", "joe", "ann"])
+
+
 def loaded(tmp_path, suffix="", **arrays):
     np.savez(tmp_path / "x.npz", **arrays)
     return load_dataset(f"npz:{tmp_path}/x.npz{suffix}")
@@ -28,6 +31,7 @@ PLAIN = {"train_images": X, "train_labels": Y, "test_images": X[:8], "test_label
         {"train_images": X.transpose(0, 3, 1, 2), "test_images": X[:8].transpose(0, 3, 1, 2)},
         {"train_labels": NAMES, "test_labels": NAMES[:8]},
         {"train_labels": NAMES.astype("S"), "test_labels": NAMES[:8].astype("S")},
+        {"train_labels": NAMES.astype(object), "test_labels": NAMES[:8].astype(object)},
     ],
 )
 def test_what_means_the_same_is_the_same(tmp_path, changes):
@@ -62,6 +66,30 @@ def test_groups_by_name_hold_validation_out_of_every_group(tmp_path):
     assert dataset.train_groups.tolist() == [0] * 20 + [1] * 20 and dataset.held_out_within == "groups"
 
 
+def test_users_without_a_test_part_are_counted_and_named(tmp_path):
+    dataset = loaded(
+        tmp_path, **PLAIN, train_users=USERS.astype(object)[np.arange(40) % 2], test_users=USERS[Y[:8] // 2 + 1]
+    )
+    assert "1 of 3 groups have no test sample: 'eve'" in dataset.notes
+    assert "1 of 3 groups have test samples only: 'ann'" in dataset.notes
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (RNG.normal(size=(40, 28, 28)), "samples of shape (28, 28), float64, are read as kind=series; if they are not"),
+        (X[..., 0], "are read as kind=image; if they are not, add kind=series to the request"),
+        (RNG.integers(0, 30, (40, 6)), "are read as kind=table; if they are not, add kind=tokens to the request"),
+        (RNG.normal(size=(40, 6)), None),
+    ],
+)  # fmt: skip
+def test_a_kind_that_was_guessed_is_told(tmp_path, values, note):
+    arrays = {"x_train": values, "x_test": values[:8], "y_train": Y, "y_test": Y[:8]}
+    assert [each for each in loaded(tmp_path, **arrays).notes if note is None or note not in each] == []
+    kind = {3: "series", 2: "table"}[values.ndim]
+    assert loaded(tmp_path, f"?kind={kind}", **arrays).notes == ()
+
+
 WRONG = [
     ({"x_train": X}, "", "arrays 'test_images' and 'x_train' are samples of different kinds"),
     ({"labels_train": Y}, "", "'labels_train' and 'train_labels' mean the same"),
@@ -74,6 +102,22 @@ WRONG = [
     ({}, "?kind=tokens&vocabulary=x", "vocabulary='x' must be a whole number"),
     ({}, "?colour=1", "option 'colour=1' must be one of kind="),
     ({"train_groups": Y}, "", "array 'test_groups' is missing"),
+    ({}, "?vocabulary=50", "vocabulary='50' has no meaning for kind=image; add kind=tokens, or leave it out"),
+    ({}, "?missing=mean", "missing=mean has no meaning for uint8, of which none is missing"),
+    (
+        {"train_labels": np.where(Y > 2, np.nan, Y)},
+        "",
+        "train_labels has 10 missing or infinite entries, the first at 3",
+    ),
+    ({"train_labels": Y / 2}, "", "train_labels has 0.5 at 1, which is no whole number"),
+    ({"train_labels": Y + 0.0}, "", r"found float64 \(40,\); convert with y.astype\(np.int64\)"),
+    ({"train_labels": Y.astype(object)}, "", r"array 'train_labels' holds Python objects \(int\), of which only texts"),
+    ({"train_labels": np.asarray([None, *NAMES[1:]])}, "", r"holds Python objects \(NoneType\)"),
+    (
+        {"train_images": np.where(X > 250, np.nan, X), "test_images": X[:8] + 0.5},
+        "",
+        "or add missing=mean to the request",
+    ),
 ]
 
 

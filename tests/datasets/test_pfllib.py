@@ -46,12 +46,35 @@ def test_rows_are_a_table_and_whole_numbers_tokens(tmp_path):
     for part in ("train", "test"):
         for path in (folder / part).iterdir():
             np.savez(path, data={"x": RNG.integers(0, 50, (8, 5)), "y": np.arange(8) % 2})
-    assert load_dataset(f"pfllib:{folder}").input.kind == "tokens"
+    dataset = load_dataset(f"pfllib:{folder}")
+    assert dataset.input.kind == "tokens"
+    assert f"x are rows of whole numbers, read as {dataset.input.vocabulary} tokens up to the highest" in dataset.notes
+    np.savez(folder / "test" / "2.npz", data={"x": np.full((8, 5), -1), "y": np.arange(8) % 2})
+    assert_refused(f"pfllib:{folder}", r"test/2\.npz: x are tokens, whole numbers from 0, found -1")
+
+
+def test_clients_without_samples_are_named(tmp_path):
+    folder, _ = folder_of(tmp_path)
+    client(folder / "train" / "3.npz", 0)
+    client(folder / "test" / "3.npz", 0)
+    client(folder / "test" / "1.npz", 0)
+    notes = load_dataset(f"pfllib:{folder}").notes
+    assert "1 of them have no sample and are left out: 3" in notes
+    assert "1 of 3 groups have no test sample: 1" in notes
 
 
 class Harm:
     def __reduce__(self):
         return print, ("harm",)
+
+
+def odd_values(good):
+    x = good["x"]
+    return {
+        "missing": {**good, "x": np.where(np.arange(4)[:, None, None, None] == 2, np.nan, x)},
+        "infinite": {**good, "x": x + np.inf}, "names": {**good, "y": np.asarray(list("abcd"))},
+        "negative": {**good, "y": good["y"] - 1}, "fractions": {**good, "y": good["y"] / 3},
+    }  # fmt: skip
 
 
 def broken(case, folder):
@@ -64,6 +87,8 @@ def broken(case, folder):
     }  # fmt: skip
     if case in changes:
         np.savez(path, data=np.asarray(changes[case], dtype=object) if case == "no dictionary" else changes[case])
+    elif case in odd_values(good):
+        np.savez(path, data=odd_values(good)[case])
     elif case == "other key":
         np.savez(path, images=good["x"])
     elif case == "array":
@@ -84,7 +109,12 @@ def broken(case, folder):
 BROKEN = {
     "no x": "no dictionary with x and y", "no dictionary": "no dictionary with x and y",
     "labels short": r"y has shape \(2,\)",
-    "other shape": "samples differ in shape", "texts": "texts come as pairs", "harmful": "print, which is not read",
+    "other shape": r"train/1\.npz: samples differ in shape: \(1, 5, 6\), and \(1, 6, 6\) of client 0",
+    "missing": r"train/1\.npz: x of sample 2 has missing", "infinite": r"train/1\.npz: x of sample 0 has missing",
+    "names": r"train/1\.npz: y must be whole numbers from 0, found <U1",
+    "negative": r"train/1\.npz: y must be whole numbers from 0, found int64 -1",
+    "fractions": r"train/1\.npz: y must be whole numbers from 0, found float64",
+    "texts": "texts come as pairs", "harmful": "print, which is not read",
     "other key": "is not readable", "array": "not a dictionary of arrays", "lonely": "client 1 of",
     "named": "bob.npz is no client", "cut": "is not readable", "bare pickle": "is not readable",
     "no clients": "has no 0.npz",

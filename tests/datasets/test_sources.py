@@ -14,7 +14,7 @@ def test_all_sources_are_found():
     assert set(DATASETS.names()) == {
         "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "omniglot", "npz", "imagefolder", "synthetic",
         "csv", "parquet", "wisdm", "office_caltech", "shakespeare", "pfllib", "torchvision", "ag_news", "leaf", "hf",
-        "rodents", "migraine", "watch", "typefaces", "folio",
+        "rodents", "migraine", "watch", "typefaces", "folio", "exported",
     }  # fmt: skip
 
 
@@ -23,6 +23,12 @@ def test_digits_are_real_and_offline():
     assert len(digits.train_labels) + len(digits.test_labels) == 1797
     assert digits.classes == 10 and digits.input_shape == (1, 8, 8)
     assert digits.train_inputs.max() == 255
+
+
+def test_digits_are_scikit_learns_with_and_without_its_file(monkeypatch):
+    whole = load_dataset("digits").sha256
+    monkeypatch.setattr("pfl_bench.datasets.digits.find_spec", lambda name: None)
+    assert load_dataset("digits").sha256 == whole
 
 
 def test_synthetic_options():

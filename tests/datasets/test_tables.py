@@ -3,6 +3,7 @@ import importlib.util
 import numpy as np
 import pandas as pd
 import pytest
+from pfl_bench.datasets.parquet import with_index
 
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
@@ -91,6 +92,72 @@ def test_other_separators_and_names_with_odd_characters(tmp_path):
     assert dataset.classes == 3
 
 
+def test_utf_16_is_read(tmp_path):
+    right = load_dataset(written(tmp_path, split="part"))
+    frame().to_csv(tmp_path / "t.csv", index=False, encoding="utf-16")
+    assert load_dataset(f"csv:{tmp_path}/t.csv?label=animal&split=part").sha256 == right.sha256
+
+
+def test_a_column_without_a_name_is_no_feature_unless_asked_for(tmp_path):
+    right = load_dataset(written(tmp_path, split="part"))
+    for again in (False, True):
+        table = pd.read_csv(tmp_path / "t.csv") if again else frame()
+        table.to_csv(tmp_path / "t.csv")
+        spec = f"csv:{tmp_path}/t.csv?label=animal&split=part"
+        first = "Unnamed: 0.1" if again else "Unnamed: 0"
+        drop = "Unnamed: 0.1,Unnamed: 0" if again else "Unnamed: 0"
+        assert_refused(spec, f"column 1 has no name \\('{first}'\\).* add drop={drop} to the request")
+        assert load_dataset(f"{spec}&drop={drop}").sha256 == right.sha256
+    assert load_dataset(f"{spec}&features=Unnamed: 0,weight").input.shape == (2,)
+    for name in ("__index_level_0__", "Unnamed: 3_level_1"):
+        assert_refused(written(tmp_path, frame().rename(columns={"legs": name}), split="part"), f"drop={name} to the")
+
+
+def test_groups_that_the_split_leaves_without_a_test_sample_are_named(tmp_path):
+    who = np.where(frame().part == "test", "eve", "joe")
+    notes = load_dataset(written(tmp_path, frame(plot=who), group="plot", split="part")).notes
+    assert "1 of 2 groups have no test sample: 'joe'" in notes
+    assert "1 of 2 groups have test samples only: 'eve'" in notes
+    assert "group column 'plot': 2 names are numbered in their order: 'eve', 'joe'" in notes, "who prints says whose"
+
+
+def replaced(column, row, text, where=None):
+    """The text of a file with one entry of it changed, or all of a column by a function."""
+    table = frame().astype({column: object})
+    table.loc[row, column] = text
+    if where is not None:
+        table[column] = table[column].astype(str).map(where)
+    return table.to_csv(index=False, sep=";" if where else ",")
+
+
+TEXTS_AMONG_NUMBERS = {
+    "question mark": (replaced("weight", 5, "?"), "column 'weight', line 7: '[?]' is no number, and 119 of 120 "),
+    "few values": (replaced("legs", 5, "?"), "column 'legs', line 7: '[?]' is no number"),
+    "comma": (replaced("weight", 8, "1,5"), "line 10: '1,5' is no number.*decimals with a point, as in 1.5"),
+    "commas": (replaced("weight", 0, 0.5, lambda text: text.replace(".", ",")), "line 2: '0,5' is no number, and 0 of"),
+    "infinite": (replaced("weight", 3, "inf"), "column 'weight', line 5: the value is infinite"),
+    "empty": (replaced("weight", 3, ""), "column 'weight' has missing values, 1 in all, the first in line 5"),
+    "no class": (replaced("animal", 4, ""), "column 'animal': 1 entries are missing, the first in line 6"),
+    "after an empty line": (replaced("weight", 5, "?").replace("\n", "\n\n", 2), "line 9: '[?]' is no number"),
+    "after a long text": (replaced("weight", 5, "?").replace(",f,", ',"f\nf",', 1), "line 8: '[?]' is no number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TEXTS_AMONG_NUMBERS)
+def test_what_is_no_number_is_named_with_column_value_and_line(tmp_path, case):
+    content, said = TEXTS_AMONG_NUMBERS[case]
+    (tmp_path / "t.csv").write_text(content)
+    assert_refused(f"csv:{tmp_path}/t.csv?label=animal&separator={';' if case == 'commas' else ','}", said)
+
+
+def test_a_column_of_which_most_are_texts_is_a_category(tmp_path):
+    code = np.asarray(["1", "a", "b"])[np.arange(N) % 3]
+    assert (
+        "column 'sex' becomes 3 features, one for each of its texts"
+        in load_dataset(written(tmp_path, frame(sex=code))).notes
+    )
+
+
 CSV = [
     ({"label": "beast"}, None, "label='beast' is no column; there are 'weight', 'legs'"),
     ({"colour": "red"}, None, "option 'colour=red' must be one of label="),
@@ -98,6 +165,8 @@ CSV = [
     ({"features": "weight,wings"}, None, "features='wings' is no column"),
     ({"features": "weight,animal"}, None, "'animal' is a feature and something else"),
     ({"drop": "weight,legs,sex,plot,when,part"}, None, "no column is left to be a feature"),
+    ({"group": "animal"}, None, "label and group both name the column 'animal'; each is another one"),
+    ({"group": "plot", "order": "plot"}, None, "group and order both name the column 'plot'"),
     ({"split": "sex"}, None, "'f' names no part; parts are train"),
     ({"separator": ";;"}, None, "separator=';;' must be one character"),
     ({"missing": "zero"}, None, "missing='zero' must be mean"),
@@ -107,6 +176,9 @@ CSV = [
     ({}, {"sex": [f"name {i}" for i in range(N)]}, "column 'sex' has 120 different texts"),
     ({}, {"weight": np.arange(N) * 1e300}, "beyond float32"),
     ({"split": "part"}, {"part": ["train"] * N}, "no sample is of the part 'test'"),
+    ({"split": "part", "order": "when"}, None, "order='when' has no meaning beside split=: .* drop=when"),
+    ({"features": "weight", "drop": "legs"}, None, "drop='legs' has no meaning beside features="),
+    ({"group": "when"}, None, "no group has two samples, so that none can be held out to test"),
 ]
 
 
@@ -117,6 +189,7 @@ def test_requests_and_tables_that_do_not_fit_are_named(tmp_path, options, column
 
 BROKEN = {
     "empty": (b"", "not readable as a table"),
+    "latin": ("h\u00f6he,b,label\n1,2,x\n".encode("latin-1"), "it is no UTF-8 text .*save it as CSV in UTF-8"),
     "header only": (b"a,b,label\n", "there is no sample"),
     "binary": (bytes(range(256)) * 9, "not readable as a table"),
     "longer rows": (b"a,b,label\n1,2,x\n1,2,3,y\n" * 9, "not readable as a table"),
@@ -151,10 +224,30 @@ def test_parquet_is_the_table_that_csv_is(tmp_path):
     frame().to_parquet(tmp_path / "t.parquet")
     other = load_dataset(spec.replace("csv:", "parquet:").replace("t.csv", "t.parquet"))
     assert other.sha256 == load_dataset(spec).sha256
+    frame().set_index("plot").to_parquet(tmp_path / "t.parquet")
+    named = load_dataset(f"parquet:{tmp_path}/t.parquet?label=animal&group=plot&split=part")
+    assert set(named.train_groups) == {0, 1, 2, 3}, "an index with a name is a column"
+    frame().sample(frac=1, random_state=0).to_parquet(tmp_path / "t.parquet")
+    assert any("index of the table" in n for n in load_dataset(f"parquet:{tmp_path}/t.parquet?label=animal").notes)
     whole = (tmp_path / "t.parquet").read_bytes()
     for cut in (0, 3, 100, len(whole) - 5):
         (tmp_path / "t.parquet").write_bytes(whole[:cut])
         assert_refused(f"parquet:{tmp_path}/t.parquet?label=animal", "is not readable")
+
+
+def test_an_index_with_a_name_is_a_column_and_another_one_is_told():
+    rows, said = with_index(frame())
+    assert rows.equals(frame()) and said == []
+    rows, said = with_index(frame().set_index("plot"))
+    assert list(rows.index) == list(range(N)) and list(rows["plot"]) == list(frame()["plot"]) and said == []
+    rows, said = with_index(frame().iloc[::-1].set_axis(list(range(N))))
+    assert (
+        "plot" in rows
+        and "index" not in rows
+        and said == ["the index of the table, or a part of it, has no name and is no feature"]
+    )
+    rows, said = with_index(frame().set_index(["plot", frame().index]))
+    assert rows["plot"].tolist() == frame()["plot"].tolist() and len(said) == 1 and list(rows.index) == list(range(N))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pfl_bench.datasets._words import FIRST, UNKNOWN, numbered, padded
 
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
+from pfl_bench.errors import RequestError
 
 from .broken import assert_refused
 
@@ -36,6 +37,10 @@ def test_news_are_tokens(tmp_path):
     assert dataset.train_inputs[0, 2] == FIRST, "the: the most frequent word"
     alone = load_dataset("ag_news:part=test", tmp_path, download=False)
     assert len(alone.test_labels) == 4 and (tmp_path / "ag_news.npz").exists()
+    assert dataset.notes[:1] == ("40 texts in the train part; the published file has 120000",)
+    (tmp_path / "ag_news" / "test.csv").write_text(TEST * 2)
+    changed = [load_dataset(f"ag_news:{options}", tmp_path, download=False) for options in ("length=6", "part=test")]
+    assert [len(each.test_labels) for each in changed] == [40, 8], "the file is read anew"
 
 
 NEWS = {
@@ -54,6 +59,7 @@ NEWS = {
 def test_broken_news_are_one_line(tmp_path, case):
     news(tmp_path, train=NEWS[case][0])
     assert_refused("ag_news", NEWS[case][1], tmp_path)
+    assert not (tmp_path / "ag_news.npz").exists()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,19 @@ def test_users_of_leaf_are_groups(tmp_path):
 def test_texts_of_leaf_are_characters(tmp_path):
     dataset = load_dataset(f"leaf:{leaf(tmp_path, texts=True)}")
     assert dataset.input.shape == (8,) and dataset.input.vocabulary == 5 and dataset.classes == 2
-    assert "leaf: labels: 2 names are numbered in their order: 'a', 'b'" in dataset.notes
+    assert "labels: 2 names are numbered in their order: 'a', 'b'" in dataset.notes
+
+
+def test_users_without_a_test_part_are_named(tmp_path):
+    def without(document):
+        return {"users": ["f1", "f9"], "user_data": {"f1": document["user_data"]["f1"], "f9": {"x": [], "y": []}}}
+
+    dataset = load_dataset(f"leaf:{leaf(tmp_path, without)}")
+    assert "1 of 4 users have no sample: 'f9'" in dataset.notes
+    assert "2 of 3 groups have test samples only: 'f2', 'f3'" in dataset.notes
+    with pytest.raises(RequestError, match=r"needs 2 and 1; 2 of 3 groups have fewer: .* \(they are 'f2', 'f3'\)$"):
+        make_partition("natural", {}, dataset, 3, 0)
+    assert any("x are read as a table of 12 features; ?shape=HEIGHTxWIDTH" in note for note in dataset.notes)
 
 
 def changed(**own):
@@ -107,12 +125,21 @@ def changed(**own):
 
 LEAF = {
     "no users": (lambda d: {"user_data": d["user_data"]}, "has not LEAF's form"),
-    "unknown user": (lambda d: d | {"users": ["f1", "f9"]}, "has not LEAF's form"),
+    "unknown user": (lambda d: d | {"users": ["f1", "f9"]}, "all.json: user 'f9' is among users and not in user_data"),
+    "user left out": (lambda d: d | {"users": ["f1", "f2"]}, "all.json: user 'f3' is in user_data and not among users"),
+    "user is a list": (lambda d: d | {"user_data": dict.fromkeys(d["users"])}, "user 'f1' has no lists x and y"),
+    "names and numbers": (changed(y=list("ababababab")), "user 'f2': y must be texts, or numbers; they are texts, and"),
+    "other count": (lambda d: d | {"num_samples": [10, 11, 10]}, "user 'f2' has 10 samples, and num_samples says 11"),
+    "other counts": (lambda d: d | {"num_samples": [10]}, "num_samples must have a number for each of 3 users"),
+    "missing": (changed(x=[[0.5] * 12, [float("nan")] * 12] * 5), "all.json: user 'f2': x of sample 1 is missing"),
+    "missing label": (changed(y=[float("nan")] * 10), "all.json: user 'f2': y of sample 0 is missing"),
     "no json": (lambda d: "{", "has not LEAF's form"), "a list": (lambda d: "[1, 2]", "has not LEAF's form"),
-    "nested": (lambda d: "[" * 100_000, "has not LEAF's form"), "empty": (lambda d: d | {"users": []}, "has no sample"),
+    "nested": (lambda d: "[" * 100_000, "has not LEAF's form"),
+    "empty": (lambda d: {"users": [], "user_data": {}}, "has no sample"),
     "fewer y": (changed(y=[1]), "user 'f2' has 10 x and 1 y"),
-    "ragged": (changed(x=[[1.0]] * 10), "differ in the length"),
-    "texts in numbers": (changed(x=["a"] * 10), "x must be texts, or rows of numbers|differ"),
+    "ragged": (changed(x=[[1.0]] * 10), "user 'f2': samples differ in the length of x: 1, and 12 of 'f1'"),
+    "ragged within": (changed(x=[[1.0]] * 9 + [[1.0, 2.0]]), "user 'f2': samples differ in the length of x"),
+    "texts in numbers": (changed(x=["a"] * 10), "x must be texts, or numbers; they are texts, and numbers"),
     "labels as lists": (changed(y=[[1]] * 10), "differ in the length of y|y must be"),
     "null": (changed(x=[None] * 10), "must be texts|differ"),
 }  # fmt: skip
@@ -128,6 +155,7 @@ def test_wrong_requests_of_leaf(tmp_path):
     folder = leaf(tmp_path)
     assert_refused(f"leaf:{folder}?shape=5x5", "shape=5x5 is 25 numbers; x has 12")
     assert_refused(f"leaf:{folder}?shape=5", "must be HEIGHTxWIDTH")
+    assert_refused(f"leaf:{leaf(tmp_path / 'texts', texts=True)}?shape=2x4", "shape=2x4 has no meaning for texts")
     assert_refused(f"leaf:{tmp_path}", "needs a folder with train/ and test/")
     (folder / "test" / "all.json").unlink()
     assert_refused(f"leaf:{folder}", "test has no .json file")

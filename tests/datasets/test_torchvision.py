@@ -96,6 +96,8 @@ def test_sets_that_are_none_for_us_are_one_line(tmp_path, monkeypatch, case):
         ("EMNIST?split=../x", "must be letters and digits"), ("EMNIST?size=0", "size='0' must be a whole number"),
         ("EMNIST?train=1", "option 'train=1' must be one of split="), ("EMNIST?size=9999", "from 1 to 1024"),
         ("function", "is no data set"),
+        ("SVHN?split=extra", "split='extra' has no meaning: torchvision.datasets.SVHN has no variants"),
+        ("EuroSAT?split=extra", "EuroSAT has no variants"),
     ],
 )  # fmt: skip
 def test_wrong_requests(tmp_path, monkeypatch, argument, said):

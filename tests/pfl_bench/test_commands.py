@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from pfl_bench.commands import exit_status, folder_program, parser, refuse, run_parsed
+from pfl_bench.commands import exit_status, parser, refuse, run_parsed
 from pfl_bench.errors import RequestError
 
 
@@ -45,24 +45,11 @@ def test_a_line_is_bounded_and_shows_no_control_character(text, capsys):
     assert line.endswith(text[-5:].strip() + "\n") or "\\" in line
 
 
-def test_a_program_on_a_folder(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    seen: list = []
-
-    def run(*words: str) -> int:
-        return folder_program("pfl_bench.x", "What it does.", seen.append, words, "the folder")
-
-    assert run("~/r") == 0 and seen == [tmp_path / "r"]
-    assert run("--help") == 0 and "What it does." in capsys.readouterr().out and len(seen) == 1
-    for words, said in {(): "arguments are required: folder", ("a", "b"): "unrecognized arguments: b"}.items():
-        assert run(*words) == 2
-        line = capsys.readouterr().err
-        assert line.startswith("error: ") and said in line and line.count("\n") == 1 and "python -m pfl_bench.x" in line
-    assert len(seen) == 1
-
-
 def test_an_option_is_not_abbreviated(capsys):
     asked = parser("pfl_bench.x", None)
     asked.add_argument("--accept", action="store_true")
     assert run_parsed(asked, ["--acc"], lambda words: 0) == 2
     assert run_parsed(asked, ["--accept"], lambda words: int(words.accept)) == 1
+    assert run_parsed(asked, ["x"], lambda words: 0) == 2 and run_parsed(asked, ["--help"], lambda words: 1) == 0
+    said = capsys.readouterr()
+    assert "python -m pfl_bench.x" in said.out and said.err.count("error: ") == 2 == said.err.count("\n")

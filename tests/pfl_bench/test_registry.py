@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.errors import RequestError
-from pfl_bench.registry import ALL, METHODS, Plugin, Registry, load_plugin, read_plugin
+from pfl_bench.registry import ALL, DATASETS, METHODS, Plugin, Registry, load_plugin, read_plugin
 from pfl_bench.shelves import offers
 
 
@@ -77,6 +77,17 @@ def test_duplicate_and_malformed_names_are_refused():
         METHODS.register("fedavg", paper="x")(type("M", (), {}))
     with pytest.raises(RequestError, match="'Fed Avg' must match"):
         METHODS.register("Fed Avg", paper="x")
+
+
+@pytest.mark.parametrize(
+    ("file", "meant"),
+    [("steps.csv", "csv:steps.csv"), ("a/b.TSV", "csv:a/b.TSV"), ("x.npz?kind=table", "npz:x.npz?kind=table"),
+     ("t.parquet", "parquet:t.parquet"), ("../z.csv.gz", "csv:../z.csv.gz")],
+)  # fmt: skip
+def test_a_file_where_a_data_set_is_asked_for_is_told_its_source(file, meant):
+    with pytest.raises(RequestError) as refused:
+        DATASETS.require(file)
+    assert str(refused.value).startswith(f"unknown data set '{file}': did you mean '{meant}'? choose from ag_news, ")
 
 
 def test_unknown_name_suggests_the_nearest():

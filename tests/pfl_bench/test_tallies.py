@@ -93,3 +93,12 @@ def test_pairs_are_the_same_by_ranks_one_by_one_and_in_pieces(seed, coarse):
 def test_who_has_one_class_has_no_pairs():
     logits, labels = torch.randn(2, 4, 3), torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1]])
     assert np.isnan(FIGURES["auc"](scored(logits, labels, torch.ones(2, 4, dtype=torch.bool))))
+
+
+def test_confidences_are_summed_alike_in_any_number_of_bins_at_a_time(monkeypatch):
+    logits, labels, real = drawn(3, clients=5, length=70)
+    logits[0, 0] = torch.nan  # in no bin
+    whole = tallies.by_confidence(logits, labels, real)
+    monkeypatch.setattr(tallies, "BINNED", 1)
+    assert torch.equal(tallies.by_confidence(logits, labels, real).nan_to_num(-1), whole.nan_to_num(-1))
+    assert whole[:, 0].sum() == real.sum() - 1

@@ -6,6 +6,8 @@ every kind of function; it loads two seconds' worth of modules first, and replay
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -75,8 +77,12 @@ class UnrecordableError(Exception):
     """What a function does depends on the values of tensors."""
 
 
-def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, Replay]:
-    """``function(*trees)`` and how to have it again.
+Lowering = Callable[[fx.Graph, dict[str, Tensor]], None]
+"""Exchanges operations of a graph that writes nothing in place; see ``lowered``."""
+
+
+def record(function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering | None = None) -> tuple[Any, Replay]:
+    """``function(*trees)`` and how to have it again. ``lower``: by other operations; then the first is so too.
 
     UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in
     place is put back, so that it can be called as if for the first time.
@@ -98,9 +104,24 @@ def record(function: Callable[..., Any], trees: tuple[Any, ...]) -> tuple[Any, R
     nodes = [recorder.node_of(leaf) if isinstance(leaf, Tensor) else leaf for leaf in given]
     simple = _is_simple(found)
     recorder.graph.output(pytree.tree_unflatten(nodes, shape) if simple else nodes)
-    _simplify(recorder.graph, aliases=not recorder.changes)
-    replay: Replay = fx.GraphModule(recorder.constants, recorder.graph).forward
-    return found, replay if simple else lambda *inputs: pytree.tree_unflatten(replay(*inputs), shape)
+    _prune(recorder.graph, aliases=not recorder.changes)
+    lowered = lower is not None and not recorder.changes
+    if lower is not None and not recorder.changes:
+        lower(recorder.graph, recorder.constants)
+    _rename(recorder.graph)
+    for node in recorder.graph.nodes:
+        node.meta.clear()  # it holds tensors
+    forward = _compiled(recorder.graph, recorder.constants)
+    replay: Replay = forward if simple else lambda *inputs: pytree.tree_unflatten(forward(*inputs), shape)
+    return replay(*inputs) if lowered else found, replay
+
+
+def _compiled(graph: fx.Graph, constants: dict[str, Tensor]) -> Replay:
+    """A graph as a Python function. ``fx.GraphModule`` makes one too, which looks its constants up as a module does."""
+    code = graph.python_code("self")
+    names: dict[str, Any] = dict(code.globals)
+    exec(code.src, names)
+    return partial(names["forward"], SimpleNamespace(**constants))
 
 
 def _is_simple(tree: Any) -> bool:
@@ -144,6 +165,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _enter(self, found: Any, node: fx.Node) -> None:
         if isinstance(found, Tensor):
+            node.meta["made"] = found
             self._nodes[id(found)] = node
             self._alive.append(found)
         elif isinstance(found, tuple | list):
@@ -169,13 +191,18 @@ def _is_idle(func: Any, args: Sequence[Any], found: Any) -> bool:
     return func in _VIEWS or (func in _PRODUCTS and isinstance(args[1], int | float) and args[1] == 1)
 
 
-def _simplify(graph: fx.Graph, *, aliases: bool) -> None:
+def _prune(graph: fx.Graph, *, aliases: bool) -> None:
     """Leave out what is idle (views; ``aliases``: nothing is written in place, so a copy and its source may be one too)
-    or not needed, and reach the rest by the way that costs Python least."""
+    or not needed."""
     for node in graph.nodes:
         if node.meta.get("idle") and (aliases or node.target in _VIEWS):
             node.replace_all_uses_with(node.args[0])
-    graph.eliminate_dead_code()  # first: by another name nothing tells that an operation writes in place
+    graph.eliminate_dead_code()
+
+
+def _rename(graph: fx.Graph) -> None:
+    """Reach operations by the way that costs Python least. Last: by another name nothing tells that one writes in
+    place."""
     for node in graph.nodes:
         if node.target in _METHODS:
             node.op, node.target = "call_method", _METHODS[node.target]

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .lowered import lower
 from .recorded import Replay, record
 
 Function = Callable[..., Any]
@@ -38,11 +39,12 @@ class TraceCache:
 
     ``warm_calls``: calls of a function before it is recorded. Recording takes as long as some fifteen calls of a small
     step, and a replay less than half as long as a call, so it pays within a client visit; what is called only once
-    or twice is not worth it.
+    or twice is not worth it. ``lowered``: by faster operations, from the first call on (see ``lowered``).
     """
 
-    def __init__(self, warm_calls: int = 2, kept: int = 64) -> None:
-        self.warm_calls, self.kept = warm_calls, kept
+    def __init__(self, warm_calls: int = 2, kept: int = 64, *, lowered: bool = False) -> None:
+        self.warm_calls, self.kept = 0 if lowered else warm_calls, kept
+        self._lower = lower if lowered else None
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ class TraceCache:
         if entry.calls <= self.warm_calls or entry.refused:
             return function(*trees)
         try:
-            found, entry.replay = record(function, trees)
+            found, entry.replay = record(function, trees, self._lower)
         except Exception:  # a branch on a tensor's value, say; what is wrong with the function itself comes up again
             entry.refused = True
             return function(*trees)
@@ -110,3 +112,6 @@ def _kind(leaf: Any) -> Hashable:
 
 TRACES = TraceCache()
 """The process's traces: runs with the same client model and loss share them."""
+
+LOWERED = TraceCache(kept=256, lowered=True)
+"""The same for runs in lock-step, all of whose stacked steps are lowered."""

@@ -1,4 +1,4 @@
-"""The paper's claims about orders, one row each: ``python -m pfl_bench.results.analyses.claims results/paper-table1``.
+"""The paper's claims about orders, one row each: ``pfl-bench analyse claims results/paper-table1``.
 
 Writes ``claims.csv``, and ``columns-<edition>.md``: methods in rows and scenarios in columns, as the paper prints it.
 An edition is what a scenario's id says after its version: the share of the budget and the precision.
@@ -6,7 +6,6 @@ An edition is what a scenario's id says after its version: the share of the budg
 
 import fnmatch
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from pfl_bench.metrics import PRIMARY
+from pfl_bench.results.display import UNDEFINED
 from pfl_bench.results.entries import entries
 from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.order import natural_key
-from pfl_bench.results.primary import by_primary
+from pfl_bench.results.primary import HEADINGS, by_primary, heading
 from pfl_bench.results.statistics.common import split_edition
-
-from .pictures import program
 
 COLUMNS = ["edition", "scenario", "claim", "difference", "spread", "seeds", "verdict"]
 
@@ -135,21 +134,23 @@ def check(runs: pd.DataFrame) -> pd.DataFrame:
                 compare = _paired if pair.higher[0] == pair.lower[0] else _independent
                 difference, spread, seeds = compare(cells[pair.higher], cells[pair.lower])
                 where = " to ".join(dict.fromkeys((pair.higher[0], pair.lower[0])))
-                if seeds:
-                    verdict = judge(difference, spread, pair.or_equal)
+                undefined = cells[pair.higher].empty or cells[pair.lower].empty
+                if seeds or undefined:
+                    verdict = "undefined" if undefined else judge(difference, spread, pair.or_equal)
                     rows.append((edition, where, pair.text, difference, spread, seeds, verdict))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _best_variant(runs: pd.DataFrame) -> pd.Series:
+    """By seed; empty where what ranks is undefined."""
     variants = [part for _, part in runs.groupby("entry")]
-    best = max(variants, key=lambda own: float(own["validation_accuracy"].astype(float).mean()))
-    return best.set_index("seed")["accuracy"]
+    best = max(variants, key=lambda own: float(own["validation_accuracy"].astype(float).fillna(-1).mean()))
+    return best.set_index("seed")["accuracy"].dropna().astype(float)
 
 
 def _paired(left: pd.Series, right: pd.Series) -> tuple[float, float, int]:
     """Mean difference over common seeds, two standard errors, number of seeds."""
-    differences = (left - right).dropna().astype(float)
+    differences = (left - right).dropna()
     n = len(differences)
     spread = 2 * float(differences.std(ddof=1)) / np.sqrt(n) if n > 1 else np.nan
     return float(differences.mean()), spread, n
@@ -166,7 +167,9 @@ def columns_table(runs: pd.DataFrame) -> str:
     """Markdown: entries in rows, scenarios in columns, ``mean ± standard deviation (seeds)`` in percent."""
     cells = runs.groupby(["entry", "column"])["accuracy"].agg(["mean", "std", "count"])
     columns, names = sorted(set(runs["column"]), key=natural_key), sorted(set(runs["entry"]))
-    lines = ["| method | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    ranks = {column: heading(part) for column, part in runs.groupby("column")}
+    titles = [column if ranks[column] == HEADINGS[PRIMARY] else f"{column} ({ranks[column]})" for column in columns]
+    lines = ["| method | " + " | ".join(titles) + " |", "|---" * (len(columns) + 1) + "|"]
     for name in names:
         row = [_cell(cells.loc[(name, c)]) if (name, c) in cells.index else "-" for c in columns]
         lines.append(f"| {name} | " + " | ".join(row) + " |")
@@ -174,6 +177,8 @@ def columns_table(runs: pd.DataFrame) -> str:
 
 
 def _cell(figures: pd.Series) -> str:
+    if np.isnan(figures["mean"]):
+        return UNDEFINED
     spread = "" if np.isnan(figures["std"]) else f" ± {figures['std']:.2f}"
     return f"{figures['mean']:.2f}{spread} ({figures['count']:.0f})"
 
@@ -186,11 +191,6 @@ def files(runs: pd.DataFrame) -> dict[str, str]:
     return {"claims.csv": claims, **tables}
 
 
-def main(folder: Path) -> None:
-    """Write them into the suite's folder."""
-    for name, text in files(finished_runs(folder)).items():
-        write_text(folder / name, text)
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.claims", __doc__, main, sys.argv[1:]))
+def main(folder: Path) -> list[Path]:
+    """Write them into the suite's folder; where."""
+    return [write_text(folder / name, text) for name, text in files(finished_runs(folder)).items()]

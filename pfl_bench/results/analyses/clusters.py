@@ -1,13 +1,12 @@
 """Do methods that sort clients find those that are alike?
 
-``python -m pfl_bench.results.analyses.clusters results/shifts``
+``pfl-bench analyse clusters results/shifts``
 
 The share of clients in the right cluster: clusters are matched with groups (those that see the same by the scenario's
 shifts, else natural ones), each with one at most, so that as many clients as possible are where their group is. Beside
 it the same share under shuffled groups: with few clients it is far above one over the number of groups.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.run_tables import complete, read_table
 
-from .pictures import program, write_frame
+from .pictures import write_frame
 
 SHUFFLES = 1000
 FIGURES = ("client", "cluster", "group")
@@ -65,13 +64,11 @@ def clustered(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def main(folder: Path) -> None:
-    """Write ``clusters.csv``, a row per run, and print the mean of each method and scenario."""
+def main(folder: Path) -> list[Path]:
+    """Write ``clusters.csv``, a row per run, and ``clusters-summary.csv``, a row per method and scenario; where."""
     table = clustered(folder)
-    write_frame(folder / "clusters.csv", table)
     means = table.groupby(["scenario", "method"], sort=False)[["groups", "clusters", "right", "right_by_chance"]].mean()
-    print(means.round(3).to_string())
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.clusters", __doc__, main, sys.argv[1:]))
+    return [
+        write_frame(folder / "clusters.csv", table),
+        write_frame(folder / "clusters-summary.csv", means.reset_index()),
+    ]

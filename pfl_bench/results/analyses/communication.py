@@ -1,4 +1,4 @@
-"""Accuracy against bytes moved: ``python -m pfl_bench.results.analyses.communication results/paper-communication``."""
+"""Accuracy against bytes moved: ``pfl-bench analyse communication results/paper-communication``."""
 
 import sys
 from pathlib import Path
@@ -9,9 +9,9 @@ from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.palette import Palette
 from pfl_bench.results.primary import YLABEL, ylabel
-from pfl_bench.results.run_tables import complete, read_history
+from pfl_bench.results.run_tables import complete, read_history, without_curve
 
-from .pictures import budget_title, picture, program, write_frame
+from .pictures import budget_title, picture, write_frame
 
 
 def accuracy_over_bytes(folder: Path) -> pd.DataFrame:
@@ -50,14 +50,15 @@ def draw(rows: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> No
         figure.legend(loc="outside right upper", fontsize="small")
 
 
-def main(folder: Path) -> None:
-    """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder."""
+def main(folder: Path) -> list[Path]:
+    """Write ``communication-<scenario>.csv`` (totals) and the picture into the suite's folder; where."""
     rows, runs = accuracy_over_bytes(folder), finished_runs(folder)
+    for line in without_curve(rows, runs):
+        print(line, file=sys.stderr)
+    written = []
     for scenario, part in rows.groupby("scenario"):
-        write_frame(folder / f"communication-{scenario}.csv", totals(part))
-        own = runs[runs["scenario"] == scenario]
-        draw(part, budget_title(own), folder / f"communication-{scenario}.png", ylabel(own))
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.communication", __doc__, main, sys.argv[1:]))
+        own, drawn = runs[runs["scenario"] == scenario], folder / f"communication-{scenario}.png"
+        written.append(write_frame(folder / f"communication-{scenario}.csv", totals(part)))
+        draw(part, budget_title(own), drawn, ylabel(own))
+        written.append(drawn)
+    return written

@@ -1,12 +1,11 @@
 """Do embeddings know which clients are alike?
 
-``python -m pfl_bench.results.analyses.embeddings results/paper-embeddings``
+``pfl-bench analyse embeddings results/paper-embeddings``
 
 The figure that can fail: the share of clients whose nearest neighbour in embedding space belongs to the same natural
 group (super-class), against the same share under shuffled groups.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.run_tables import complete, read_partition, read_table
 
-from .pictures import budget_title, picture, program, write_frame
+from .pictures import budget_title, picture, write_frame
 
 SHUFFLES = 2000
 
@@ -85,20 +84,20 @@ def draw(part: pd.DataFrame, title: str, target: Path) -> None:
         axes.set(title=title, xticks=[], yticks=[])
 
 
-def main(folder: Path) -> None:
-    """Write ``embeddings-<scenario>.csv`` (one row per run) and a picture of each scenario's first run."""
+def main(folder: Path) -> list[Path]:
+    """Write ``embeddings-<scenario>.csv`` (one row per run) and a picture of each scenario's first run; where."""
     rows, runs = embeddings(folder), finished_runs(folder)
+    written = []
     for scenario, part in rows.groupby("scenario"):
         tests = [
             {"run_id": run_id, "method": own["method"].iloc[0], "seed": own["seed"].iloc[0],
              **purity_test(_vectors(own), own["group"].to_numpy())}
             for run_id, own in part.groupby("run_id")
         ]  # fmt: skip
-        write_frame(folder / f"embeddings-{scenario}.csv", pd.DataFrame(tests))
+        written.append(write_frame(folder / f"embeddings-{scenario}.csv", pd.DataFrame(tests)))
         first = part[part["run_id"] == part["run_id"].iloc[0]]
         title = budget_title(runs[runs["run_id"] == first["run_id"].iloc[0]])
-        draw(first, f"{title}\nembeddings by natural group (t-SNE)", folder / f"embeddings-{scenario}.png")
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.embeddings", __doc__, main, sys.argv[1:]))
+        drawn = folder / f"embeddings-{scenario}.png"
+        draw(first, f"{title}\nembeddings by natural group (t-SNE)", drawn)
+        written.append(drawn)
+    return written

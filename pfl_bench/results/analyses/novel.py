@@ -1,10 +1,9 @@
-"""Clients never seen in training: ``python -m pfl_bench.results.analyses.novel results/paper-novel-clients``.
+"""Clients never seen in training: ``pfl-bench analyse novel results/paper-novel-clients``.
 
 After section 5.3 of the pFedHN paper: how much worse is a novel client served than the training clients, as it is
 less like the nearest of them?
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from pfl_bench.results.palette import Palette
 from pfl_bench.results.run_tables import complete, read_table
 from pfl_bench.results.statistics.gaps import gap_line, gaps
 
-from .pictures import budget_title, picture, program, write_frame
+from .pictures import budget_title, picture, write_frame
 
 FIGURES = ("client", "test_samples", "test_correct", "test_accuracy", "tv_distance")
 
@@ -74,20 +73,19 @@ def _pooled(rows: pd.DataFrame) -> float:
     return float(100 * rows["test_correct"].sum() / rows["test_samples"].sum())
 
 
-def main(folder: Path) -> None:
-    """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder."""
+def main(folder: Path) -> list[Path]:
+    """Write ``novel-<scenario>.csv``, its summary, and the picture into the suite's folder; where."""
     runs = finished_runs(folder)
     runs = runs.assign(method=entries(runs))
     novel = complete(read_table(folder, runs, "novel", FIGURES, ("samples",), every=True))
     if novel.empty:
         raise RequestError(f"no run in {folder} has enrolled a client")
     budgets = runs.set_index("run_id")[["budget_scale", "visits"]].rename(columns={"visits": "budget_visits"})
-    rows = gaps(runs, novel.join(budgets, on="run_id"))
+    rows, written = gaps(runs, novel.join(budgets, on="run_id")), []
     for scenario, part in rows.groupby("scenario"):
-        write_frame(folder / f"novel-{scenario}.csv", part)
-        write_frame(folder / f"novel-summary-{scenario}.csv", summary(part))
-        draw(part, budget_title(runs[runs["scenario"] == scenario]), folder / f"novel-{scenario}.png")
-
-
-if __name__ == "__main__":
-    sys.exit(program("pfl_bench.results.analyses.novel", __doc__, main, sys.argv[1:]))
+        drawn = folder / f"novel-{scenario}.png"
+        written.append(write_frame(folder / f"novel-{scenario}.csv", part))
+        written.append(write_frame(folder / f"novel-summary-{scenario}.csv", summary(part)))
+        draw(part, budget_title(runs[runs["scenario"] == scenario]), drawn)
+        written.append(drawn)
+    return written

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.imports import Figure, read_imported
 from pfl_bench.results.notes import Problem
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.record import find_record
@@ -34,6 +35,7 @@ class Results:
     novel: pd.DataFrame
     partitions: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    imported: tuple[Figure, ...] = ()
     scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -52,6 +54,8 @@ def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None
     problems += more
     novel, more = read_table(folder, runs, "novel", NOVEL, ("samples",))
     problems += more
+    imported, more = read_imported(folder)
+    problems += [problem for problem in more if problem not in problems]
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
     holdings = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(
@@ -62,6 +66,7 @@ def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None
         novel,
         {scenario: rows for scenario, rows in holdings.items() if rows is not None and len(rows)},
         tuple(problems),
+        imported,
         {str(scenario): _asked(folder, str(own.iloc[0])) for scenario, own in runs.groupby("scenario")["run_id"]},
     )
 

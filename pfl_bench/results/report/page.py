@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from pfl_bench.metrics import PRIMARY
 from pfl_bench.results.headline import headline
+from pfl_bench.results.imports import with_imported
 from pfl_bench.results.leaderboard import groups, leaderboard, named, with_test_error
 from pfl_bench.results.matrix import cell_text, matrix
 from pfl_bench.results.notes import of_rows
@@ -46,7 +47,8 @@ def render(results: Results, table: pd.DataFrame | None = None, over_all: Overal
     from plotly.offline import get_plotlyjs
 
     done = finished(results)
-    board = named(leaderboard(results.runs) if table is None else table, results.runs)
+    board = with_imported(leaderboard(results.runs) if table is None else table, results.imported)
+    board = named(board, results.runs)
     board = with_test_error(board, results.clients)
     over_all = overall(results.runs) if over_all is None else over_all
     accuracies = {scenario: accuracy_table(done.runs, scenario) for scenario in dict.fromkeys(done.runs["scenario"])}

@@ -116,7 +116,8 @@ def aggregates_table(over_all: Overall) -> Table:
         Heading("method", numeric=False),
         Heading("mean rank", note=f"over {over_all.ranking.count} {blocks}", better="lower"),
         Heading(
-            "interquartile mean", note="mean accuracy of the middle half of the runs, percent; scenarios weigh alike",
+            "interquartile mean",
+            note="of the middle half of the runs, percent, by the metric that most scenarios rank by; they weigh alike",
             unit="%", better="higher",
         ),
         Heading(

@@ -1,6 +1,7 @@
 """One figure per entry over all scenarios (Agarwal et al. 2021, NeurIPS, arXiv:2108.13264)."""
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,10 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
     return float(np.mean(shares)) if shares else float("nan")
 
 
-def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
+def aggregate(runs: pd.DataFrame, reference: str, averaged: Collection[str] | None = None) -> pd.DataFrame:
     """Per entry: runs, scenarios, interquartile mean of accuracy, probability to beat a reference.
+
+    ``averaged``: the scenarios whose figures may be averaged, being of one metric; by default all.
 
     All figures of a column speak of the same scenarios and seeds (``common.common``); what else there is has no row.
     Every scenario weighs alike, however many seeds it has.
@@ -40,7 +43,7 @@ def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
             "entry": entry,
             "runs": len(part),
             "scenarios": part["scenario"].nunique(),
-            "interquartile_mean": interquartile_mean(_equal_weights(part)),
+            "interquartile_mean": interquartile_mean(_equal_weights(part, averaged)),
             "probability_of_improvement": probability_of_improvement(shared, str(entry), reference),
         }
         for entry, part in shared.groupby("entry", sort=True)
@@ -49,8 +52,9 @@ def aggregate(runs: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _equal_weights(part: pd.DataFrame) -> np.ndarray:
+def _equal_weights(part: pd.DataFrame, averaged: Collection[str] | None) -> np.ndarray:
     """Accuracies, each repeated so often that every scenario has as many as the others."""
+    part = part if averaged is None else part[part["scenario"].isin(averaged)]
     each = [own.to_numpy(dtype=float) for _, own in part.groupby("scenario", sort=True)["accuracy"]]
     most = math.lcm(*map(len, each))
     return np.concatenate([np.repeat(values, most // len(values)) for values in each])

@@ -40,9 +40,11 @@ def common(runs: pd.DataFrame) -> Common:
     - Of a scenario the seeds count that all these entries have; if there is none, it goes.
     """
     done = runs[runs["accuracy"].notna()]
+    undefined = [f"{name}: what ranks is undefined there" for name in _without(runs, done)]
     parts = [split_edition(str(scenario)) for scenario in done["scenario"]]
     done = done.assign(_base=[base for base, _ in parts], _edition=[edition for _, edition in parts])
     chosen, left_out = _editions(done)
+    left_out += undefined
     done = done[done["scenario"].isin(chosen.values())]
     cells = done.pivot_table(index="_base", columns="entry", values="accuracy", aggfunc="size", sort=False)
     kept, notes = complete(cells)
@@ -59,6 +61,12 @@ def common(runs: pd.DataFrame) -> Common:
     balanced = pd.concat(whole).drop(columns=["_base", "_edition"])
     editions = dict(split_edition(str(scenario)) for scenario in balanced["scenario"].unique())
     return Common(balanced, editions, tuple(left_out))
+
+
+def _without(runs: pd.DataFrame, done: pd.DataFrame) -> list[str]:
+    """The scenarios of finished runs of which none has a figure."""
+    finished = runs[runs["status"] == "finished"] if "status" in runs else runs
+    return [str(name) for name in finished["scenario"].unique() if name not in set(done["scenario"])]
 
 
 def complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -18,7 +18,7 @@ from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.errors import RequestError, one_line
-from pfl_bench.running.executors import Update
+from pfl_bench.running.executors import Take, Update, as_it_is
 from pfl_bench.running.job import MOST_DETAILS, Job
 from pfl_bench.running.lockstep.companies import companies
 from pfl_bench.spec.options import split_address
@@ -40,7 +40,9 @@ class RayExecutor:
     address: str | None = None
     device: str = "cpu"
 
-    def execute(self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> Iterator[Update]:
+    def execute(
+        self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset], take: Take = as_it_is
+    ) -> Iterator[Update]:
         """Run the jobs; a run whose worker dies goes on from its last checkpoint, three times at the most."""
         kind, _, index = self.device.partition(":")
         if index:  # a worker sees only its own GPU, under the name "cuda"
@@ -49,12 +51,17 @@ class RayExecutor:
                     f"device {self.device!r} is a GPU of this machine; with the address of a cluster use cuda"
                 )
             os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), os.environ.get("CUDA_VISIBLE_DEVICES"))
-        placed = [replace(job, options=replace(job.options, device=kind)) for job in jobs]
+        placed = [_placed(job, kind) for job in jobs]
+
+        def begin(position: int, job: Job) -> Job | None:
+            own = take(position, job)
+            return None if own is None else _placed(own, kind)
+
         ray = connect(self.address, self.workers)
         try:
             submit = Submit(self._remote(ray), self._remote(ray, apart=True), _publish(ray, placed, datasets))
             limit = self._limit(ray)
-            yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit)
+            yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit, begin)
         finally:
             disconnect(ray)
 
@@ -171,9 +178,16 @@ def _publish(ray: Any, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]
     return {name: ray.put(datasets[name]) for name in dict.fromkeys(job.scenario.dataset for job in jobs)}
 
 
-def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], waiting: list[list[int]], limit: int) -> Iterator[Update]:
+def _placed(job: Job, device: str) -> Job:
+    return replace(job, options=replace(job.options, device=device))
+
+
+def _drive(
+    ray: Any, submit: Submit, jobs: Sequence[Job], waiting: list[list[int]], limit: int, take: Take = as_it_is
+) -> Iterator[Update]:
     """Run companies, given by their jobs' positions. Who was in one whose worker died goes on alone."""
-    current, open_ = list(jobs), set(range(len(jobs)))
+    current: dict[int, Job] = {}  # those that were taken
+    open_ = set(range(len(jobs)))
     deaths = [0] * len(jobs)
     streams: dict[Any, list[int]] = {}
     told = False
@@ -183,7 +197,13 @@ def _drive(ray: Any, submit: Submit, jobs: Sequence[Job], waiting: list[list[int
             waiting, told = [], True
         while waiting and len(streams) < limit:
             positions = waiting.pop(0)
-            streams[submit([current[position] for position in positions])] = positions
+            for position in [own for own in positions if own not in current]:
+                if (job := take(position, jobs[position])) is not None:
+                    current[position] = job
+            if positions := [own for own in positions if own in current]:
+                streams[submit([current[position] for position in positions])] = positions
+        if not streams:
+            continue
         ready, _ = ray.wait(list(streams), num_returns=1, timeout=1.0, fetch_local=False)
         for stream in ready:
             try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
-from pfl_bench.running.executors import Update
+from pfl_bench.running.executors import Take, Update, as_it_is
 from pfl_bench.running.job import Job
 from pfl_bench.running.lockstep.companies import companies
 from pfl_bench.running.lockstep.together import run_together
@@ -20,15 +20,20 @@ class SerialExecutor:
 
     apart: bool = True
 
-    def execute(self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset]) -> Iterator[Update]:
+    def execute(
+        self, jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset], take: Take = as_it_is
+    ) -> Iterator[Update]:
         """Run the jobs in order."""
         for positions in companies(jobs, datasets):
             if stop.asked():
                 return
-            company = [jobs[position] for position in positions]
+            taken = {position: job for position in positions if (job := take(position, jobs[position])) is not None}
+            if not taken:
+                continue
+            company, places = list(taken.values()), list(taken)
             with closing(self._run(company, datasets[company[0].scenario.dataset])) as updates:
                 for member, event in updates:
-                    yield positions[member], event
+                    yield places[member], event
 
     def _run(self, company: Sequence[Job], dataset: ArrayDataset) -> Generator[Update, None, None]:
         if self.apart and company[0].brings_code:

@@ -78,6 +78,20 @@ def beyond(value: Any, values: Sequence[Any]) -> Any | None:
     return float(f"{further:.{DIGITS}g}")
 
 
+def at_edge(point: Point, grid: Grid) -> list[str]:
+    """The hyper-parameters, of those with several numbers to try, in which a point has the least or the greatest.
+
+    >>> at_edge({"lr": 0.1, "mu": 1}, {"lr": [0.01, 0.1], "mu": [0, 1, 2]})
+    ['lr']
+    """
+
+    def extreme(value: Any, values: Sequence[Any]) -> bool:
+        ordered = sorted({value, *values}) if all(_is_number(each) for each in (value, *values)) else []
+        return len(ordered) > 1 and value in (ordered[0], ordered[-1])
+
+    return [name for name, values in grid.items() if extreme(point[name], values)]
+
+
 def widened(grid: Grid, point: Point) -> dict[str, list[Any]]:
     """The grid with what lies beyond it in every hyper-parameter in which the point is at its edge."""
     further = {name: beyond(point[name], values) for name, values in grid.items()}

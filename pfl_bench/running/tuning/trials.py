@@ -1,25 +1,25 @@
 """The trials of a suite's methods: planned, run through the ledger, widened where the choice is at an edge, chosen."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from pfl_bench.data.store import default_data_dir
-from pfl_bench.engine.events import Event
 from pfl_bench.errors import RequestError, unknown
-from pfl_bench.registry import METHODS
+from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.primary import by_primary
+from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
-from pfl_bench.running.reuse import Standing, review
+from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import execute, make_plan, missing
+from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -32,17 +32,6 @@ TRIALS_FILE = "tuning.csv"
 
 WIDENINGS = 3
 """How often a grid is widened for a choice at its edge."""
-
-
-class Watcher(Protocol):
-    """What is told of the trials."""
-
-    def listen(self, run: RunSpec, event: Event) -> None:
-        """Something happened to a run."""
-
-
-Watch = Callable[[Sequence[RunSpec], Standing], AbstractContextManager[Watcher]]
-"""Starts watching some runs, with how the ledger stands to them."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +79,22 @@ class Trials:
             return False
 
 
+@dataclass(frozen=True)
+class Means:
+    """How trials are computed, and with what."""
+
+    options: Options = field(default_factory=Options)
+    data_dir: Path = field(default_factory=default_data_dir)
+    plugins: tuple[Plugin, ...] = ()
+
+
 @dataclass
 class Tuned:
-    """What came of it: the choice per method, one line per run that failed, runs that are gone from the ledger."""
+    """What came of it: by scenario and method the choice and the grid that it was chosen from; one line per run that
+    failed; runs that are gone from the ledger."""
 
-    choices: dict[str, Choice] = field(default_factory=dict)
+    choices: dict[tuple[str, str], Choice] = field(default_factory=dict)
+    grids: dict[tuple[str, str], Grid] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
@@ -132,44 +132,39 @@ def plan_trials(
 
 
 def tune(
-    planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch | None = None,
-    options: Options = Options(),
-) -> Tuned:  # fmt: skip
-    """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per method.
-
-    ``watch`` is told what happens.
+    planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch = unwatched, means: Means | None = None
+) -> Tuned:
+    """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per scenario and
+    method. ``watch`` is told what happens.
     """
-    trials, tuned = list(planned), Tuned()
+    trials, tuned, means = list(planned), Tuned(), means or Means()
     for widening in range(WIDENINGS + 1):
-        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, options)
+        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, means)
         reached = dict(zip(frame["run_id"], frame["validation_accuracy"].astype(float), strict=True))
-        chosen = {each.method: each.choice(reached) for each in trials}
-        wider = [each.widened(choice.values) if (choice := chosen[each.method]) else each for each in trials]
+        chosen = [each.choice(reached) for each in trials]
+        wider = [each.widened(choice.values) if choice else each for each, choice in zip(trials, chosen, strict=True)]
         if widening == WIDENINGS or wider == trials:
             break
         trials = wider
-    tuned.choices = {method: choice for method, choice in chosen.items() if choice}
+    keys = [(each.scenario.id, each.method) for each in trials]
+    tuned.grids = {key: each.grid for key, each in zip(keys, trials, strict=True)}
+    tuned.choices = {key: choice for key, choice in zip(keys, chosen, strict=True) if choice}
     return tuned
 
 
 def _run(
-    wanted: Sequence[RunSpec],
-    ledger: Ledger,
-    executor: Executor,
-    watch: Watch | None,
-    tuned: Tuned,
-    options: Options,
+    wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch, tuned: Tuned, means: Means
 ) -> pd.DataFrame:
     """All runs in the ledger, those that were wanted among them; they are written down as ``tuning.csv``."""
     runs = list({run.id: run for run in wanted}.values())
-    plan = make_plan(ledger.folder.name, runs, default_data_dir(), options)
-    with ledger.lock():
+    plan = make_plan(ledger.folder.name, runs, means.data_dir, means.options, means.plugins)
+    with ledger.lock(PATIENCE):
         standing = review(plan.runs, plan.bases, ledger)
-        with watch(runs, standing) if watch else nullcontext() as watcher:
-            listen = watcher.listen if watcher else lambda run, event: None
-            tuned.failed = execute(plan, ledger, executor, listen, standing).failed
+    with watch(runs, standing) as watcher:
+        tuned.failed = execute(plan, ledger, executor, watcher.listen, standing).failed
+    with ledger.lock(PATIENCE):
         tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
-    frame = by_primary(read_runs(ledger.folder))
-    columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
-    write_text(ledger.folder / TRIALS_FILE, frame[columns].to_csv(index=False, lineterminator="\n"))
+        frame = by_primary(read_runs(ledger.folder))
+        columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
+        write_text(ledger.folder / TRIALS_FILE, frame[columns].to_csv(index=False, lineterminator="\n"))
     return frame

@@ -237,6 +237,48 @@ def test_lists(cli, what):
     assert expected[what] in out
 
 
+@pytest.mark.parametrize(
+    ("what", "rows"),
+    [
+        (
+            "partitions",
+            [("classes", "variant", '"code"', "code: as in"), ("(every rule of labels)", "quantity")],
+        ),
+        ("quantity", [("lognormal", "sigma", "2.0", "the larger"), ("dirichlet", "beta", "required")]),
+        ("shifts", [("rotation", "angles", "[]", "in degrees"), ("(every shift)", "groups", "2", "into how many")]),
+        ("availability", [("availability", "least_work", "0.1", "the least share")]),
+        ("models", [("torchvision", "image", "NAME or NAME")]),
+        ("metrics", [("auc", "percent", "higher", "yes"), ("log_loss", "nats", "lower")]),
+        ("fields", [("scenario", "primary", '"accuracy"', "the metric"), ("enroll", "samples", '["all"]')]),
+    ],
+)
+def test_lists_have_parameters_with_defaults_and_meanings(cli, what, rows):
+    status, out, _ = cli("list", what)
+    assert status == 0
+    for row in rows:
+        assert re.search(r"^.*" + r" .*".join(map(re.escape, row)), out, re.MULTILINE), row
+
+
+PLUGIN_SHIFT = """
+from pydantic import Field
+from pfl_bench.api import ShiftConfig, register_shift
+
+class Fog(ShiftConfig):
+    thickness: float = Field(default=0.5, description="share of white")
+
+@register_shift("fog", config=Fog, of="inputs", inputs=("image",), summary="white over everything")
+def fog(config, context, groups, rng):
+    return [None] * groups
+"""
+
+
+def test_a_plugins_parameters_are_listed_as_those_that_ship_are(cli, tmp_path):
+    (tmp_path / "fog.py").write_text(PLUGIN_SHIFT)
+    _, out, _ = cli("list", "shifts", "--plugin", "fog.py")
+    assert re.search(r"fog +white over everything +inputs +image", out)
+    assert re.search(r"fog +thickness +0.5 +share of white", out)
+
+
 def test_edited_method_is_noticed(cli, tiny, tmp_path):
     run_tiny(cli, tiny, "--seeds", "0")
     paths = list(tmp_path.rglob("run.json"))
@@ -299,7 +341,7 @@ REFUSALS = [
     (["run", "--set", "fedavg.rl=1"], "unknown hyper-parameter of fedavg 'rl': did you mean 'lr'"),
     (["run", "--set", "fedavg.lr=-1"], "greater than 0"),
     (["run", "--set", "fedavg.lr=NaN"], "finite number"),
-    (["run", "--set", "fedavg.cohort=x"], "valid integer"),
+    (["run", "--set", "fedavg.cohort=x"], "must be a whole number"),
     (["run", "--seeds", "3-1"], "'3-1' is not a number or a rising range"),
     (["run", "--seeds", "a"], "'a' is not a number"),
     (["run", "--seeds", ""], "empty entry"),
@@ -350,7 +392,7 @@ def test_wrong_requests_are_one_line_status_2_and_write_nothing(cli, tmp_path, a
         ('"mlp"', '"mpl"', "did you mean 'mlp'"),
         ('"mlp"', '"lenet"', "does not fit images of shape (1, 8, 8)"),
         ('rule = "classes"', 'rule = "class"', "did you mean 'classes'"),
-        ("visits = 20", "visits = 0", "visits=0: input should be greater than 0"),
+        ("visits = 20", "visits = 0", "visits=0 must be greater than 0"),
         ("visits = 20", 'visits = "many"', "visits='many'"),
     ],
 )
@@ -483,16 +525,22 @@ def test_what_is_deleted_meanwhile_is_missed(cli, tiny, tmp_path, monkeypatch, w
     assert len(read_runs(tmp_path / "results/tiny")) == 4 and any((tmp_path / "results/tiny/partitions").iterdir())
 
 
-def test_second_driver_on_one_folder_is_refused(cli, tiny, tmp_path):
-    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 3000"))
-    driver = drive(tiny, tmp_path)
+def test_a_second_driver_shares_the_work_and_takes_over_what_a_killed_one_leaves(cli, tiny, tmp_path):
+    """What the first one has, the second one leaves to it; killed, it leaves it to whoever comes next."""
+    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 2000"))
+    driver, folder = drive(tiny, tmp_path, "--lockstep", "1"), tmp_path / "results" / "tiny"
     try:
-        wait_for(lambda: (tmp_path / "results" / "tiny" / "runs").exists())
-        status, _, err = run_tiny(cli, tiny)
-        assert status == 2 and "another run is writing to" in err
+        wait_for(lambda: list(folder.glob(".holds/*")))
+        status, out, _ = run_tiny(cli, tiny, "--no-wait", "--lockstep", "1", "--seeds", "0")
+        assert status == 0 and (
+            "computed by other drivers" in out or "Other drivers are still computing fedavg-s0" in out
+        )
+        assert "fedper-s0" in out
     finally:
         driver.kill()
         driver.communicate()
+    assert run_tiny(cli, tiny, "--lockstep", "1")[0] == 0
+    assert len(read_runs(folder)) == 4 and not (folder / ".holds").exists()
 
 
 def test_ray_and_serial_write_the_same_results(cli, tiny, tmp_path):

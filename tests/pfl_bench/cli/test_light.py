@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from pfl_bench import __version__
+from pfl_bench.cli.list import LISTINGS
 from pfl_bench.client.backends import BACKENDS
 from pfl_bench.results import EVERY_FORMAT, PAGE, PICTURES
 from pfl_bench.results.render import FORMATS
@@ -47,7 +49,7 @@ def command(*arguments: str, folder=None) -> tuple[list[str], str]:
     return done.stdout.splitlines()[-1].split()[1:], done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "partitions", "shifts", "models", "scenarios", "suites"])
+@pytest.mark.parametrize("what", list(LISTINGS))
 def test_lists(what):
     assert command("list", what)[0] == ["0"]
 
@@ -74,6 +76,14 @@ def test_lists(what):
         (["leaderboard", "--suite", "quik"], "--suite: no runs in"),
         (["leaderboard", "--format", "png"], "unknown format 'png'"),
         (["compare", "quik", "quick"], "'quik' is no results folder"),
+        (["tune", "quik"], "unknown suite 'quik': did you mean 'quick'?"),
+        (["tune", "quick", "--device", "gpu"], "--device: 'gpu' must be auto, cpu, cuda or cuda:N"),
+        (["tune", "quick", "--address", "a:1", "--executor", "serial"], "--address is for --executor ray"),
+        (["estimate", "--methods", "fedavgg"], "unknown method 'fedavgg'"),
+        (["run", "--dry-run", "--suite", "quik"], "unknown suite 'quik'"),
+        (["analyse", "curves", "quik"], "'quik' is no results folder"),
+        (["results", "merge", "quik", "--into", "x"], "'quik' is no results folder"),
+        (["results", "validate", "quik"], "'quik' is no results folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -110,3 +120,18 @@ def test_tables_and_comparisons(tmp_path):
     full_folder(tmp_path / "r" / "quick", seeds=3)
     assert command("leaderboard", "--out", "r", "--format", "csv,md,tex,html", folder=tmp_path)[0] == ["0"]
     assert command("compare", "r/quick", "r/quick", folder=tmp_path)[0] == ["0"]
+    assert command("compare", "r", "r", folder=tmp_path)[0] == ["0"]
+    assert command("results", "merge", "r", "--into", "m", folder=tmp_path)[0] == ["0"]
+    assert command("--version") == (["0"], f"pfl-bench {__version__}\nLOADED 0\n")
+
+
+def test_folders_of_several_suites_are_compared_suite_by_suite(tmp_path):
+    for name, suites in (("old", "ab"), ("new", "bc")):
+        for suite in suites:
+            full_folder(tmp_path / name / suite, methods=("fedavg",), seeds=2)
+    status, out = command("compare", "old", "new", folder=tmp_path)
+    assert status == ["1"] and "The suite a is gone" in out and "The suite c is new" in out and "0 of 1 cells" in out
+    status, out = command("compare", "old/a", "new", folder=tmp_path)
+    assert status == ["2"] and "did you mean new/b?" in out.replace("\n", " ")
+    status, out = command("compare", "old", "new/c", folder=tmp_path)
+    assert status == ["2"] and "'old' is no results folder" in out

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from pfl_bench.cli import tune as program
+from pfl_bench.cli.app import run_command_line
+from pfl_bench.spec.suite import parse_suite
 from tests.pfl_bench.running.tuning.test_trials import SUITE
 
 
@@ -19,6 +20,7 @@ def suite(tmp_path):
 
 def tune(suite, *more):
     return [
+        "tune",
         str(suite),
         "--methods",
         "fedavg",
@@ -33,16 +35,19 @@ def tune(suite, *more):
 
 
 def test_the_choices_are_printed_as_toml(suite, capsys):
-    assert program.main(tune(suite, "--trials", "3")) == 0
-    *_, head, choice, written = capsys.readouterr().out.splitlines()
-    assert head == "[hyperparameters]  # tiny-v1, validation accuracy at seeds 1000"
-    assert choice.startswith("fedavg = { lr = ") and written.startswith("Written: ")
+    assert run_command_line(tune(suite, "--trials", "3")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    head = lines.index("[hyperparameters]  # tiny-v1, validation accuracy at seeds 1000")
+    assert lines[head + 1].startswith("fedavg = { lr = ") and lines[-1].startswith("Written: ")
+    folder = suite.parent / "tiny-tuning"
+    pasted = parse_suite(SUITE + (folder / "tuned.toml").read_text(), "pasted")
+    assert pasted.hyperparameters["fedavg"].keys() == {"lr"} and (folder / "tuning.csv").is_file()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signals here")
 def test_a_signal_says_how_to_go_on_and_the_same_command_does(suite, tmp_path):
     suite.write_text(SUITE.replace("visits = 4\n", "visits = 200000\n"))
-    words = [sys.executable, "-m", "pfl_bench.cli.tune", *tune(suite, "--trials", "1")]
+    words = [sys.executable, "-m", "pfl_bench", *tune(suite, "--trials", "1")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as going:
         # the ledger keeps the partition when the trials begin
         while going.poll() is None and not list(tmp_path.glob("tiny-tuning/partitions/*.csv")):
@@ -65,9 +70,9 @@ def test_a_trial_that_fails_is_said_and_is_no_success(suite, monkeypatch, capsys
     monkeypatch.setattr(
         SerialExecutor,
         "execute",
-        lambda self, jobs, data: ((n, Failure("OSError: disk", "trace")) for n in range(len(jobs))),
+        lambda self, jobs, data, *take: ((n, Failure("OSError: disk", "trace")) for n in range(len(jobs))),
     )
-    assert program.main(tune(suite, "--trials", "2")) == 1
+    assert run_command_line(tune(suite, "--trials", "2")) == 1
     out = capsys.readouterr().out
-    assert "# fedavg: no point of its grid was finished at every seed" in out
+    assert "# fedavg: no point of its grid was finished, with a score, at every seed" in out
     assert out.count("Failed: fedavg-s1000-") == 2 and "OSError: disk" in out

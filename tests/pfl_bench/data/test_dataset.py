@@ -6,7 +6,8 @@ import pytest
 from pfl_bench.data.dataset import content_hash
 from pfl_bench.data.held_out import hold_out
 from pfl_bench.data.making import make_dataset
-from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, stored_arrays, write_npz
+from pfl_bench.data.prepared import stored_arrays
+from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, write_npz
 from pfl_bench.errors import RequestError
 
 

@@ -86,7 +86,9 @@ def test_group_numbers_with_gaps_and_groups_that_only_test_has():
     arrays |= {"test_images": np.zeros((30, 2, 2), np.uint8), "test_labels": np.arange(30) % 2}
     arrays |= {"train_who": np.arange(60) % 2 * 40 + 7, "test_who": np.arange(30) % 3 * 40 + 7}
     dataset = make_dataset("x", arrays, groups="who")
-    assert dataset.notes == ("groups from 7 to 87 are renumbered to 0 to 2, the 3 that occur",)
+    assert dataset.notes == (
+        "groups from 7 to 87 are renumbered to 0 to 2, the 3 that occur", "1 of 3 groups have test samples only: 87",
+    )  # fmt: skip
     with pytest.raises(RequestError, match=r"client 2 of 3 would get 0 training .* leave such groups out"):
         make_partition("natural", {}, dataset, 3, 0)
     partition = make_partition("natural", {"min_samples": 2}, dataset, 2, 0)

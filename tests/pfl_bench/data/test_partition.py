@@ -162,7 +162,7 @@ def test_check_finds_overlap_and_bounds():
         ("natural", {}, 5, "has no natural groups"),
         ("iid", {}, 0, "at least one must train"),
         ("clases", {}, 5, "did you mean 'classes'"),
-        ("classes", {"classes": -1}, 5, "partition rule classes: classes=-1: input should be greater than 0"),
+        ("classes", {"classes": -1}, 5, "partition rule classes: classes=-1 must be greater than 0"),
         ("classes", {"classes": 2, "varant": "x"}, 5, "varant"),
     ],
 )

@@ -80,9 +80,9 @@ def test_other_splits_do_not_change_by_it():
 @pytest.mark.parametrize(
     ("quantity", "message"),
     [
-        ({"law": "dirichlet"}, r"quantity\.dirichlet\.beta is missing"),
-        ({"law": "zipf"}, "does not match any of the expected tags: 'dirichlet', 'lognormal', 'power'"),
-        ({"law": "power", "exponent": -1}, r"quantity\.power\.exponent=-1"),
+        ({"law": "dirichlet"}, r"quantity\.beta is missing"),
+        ({"law": "zipf"}, "must be 'dirichlet' or 'lognormal' or 'power'"),
+        ({"law": "power", "exponent": -1}, r"quantity\.exponent=-1"),
         ({"law": "power", "min_samples": 500}, "min_samples=500 for each of 20 clients is more than the 400"),
         ("power", "quantity='power'"),
     ],
@@ -95,3 +95,12 @@ def test_wrong_laws(quantity, message):
 def test_natural_clients_have_the_size_they_have():
     with pytest.raises(RequestError, match="its clients hold what they hold"):
         make_partition("natural", {"quantity": {"law": "power"}}, labelled(40, 10, 10, groups=5), 5, seed=0)
+
+
+def test_a_client_of_one_sample_is_told_what_helps():
+    law = {"law": "power", "exponent": 0.1, "min_samples": 1}
+    said = "no training sample .* and 1 for training and validation together: raise quantity.min_samples=1, use fewer"
+    with pytest.raises(RequestError, match=said):
+        make_partition("iid", {"quantity": law}, labelled(100, 40, 4), 20, 0)
+    with pytest.raises(RequestError, match="raise min_samples=1, use fewer clients or a less skewed partition"):
+        make_partition("dirichlet", {"alpha": 0.1, "min_samples": 1}, labelled(100, 40, 4), 20, 0)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pfl_bench.api import ShiftConfig, register_shift
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.partition import SPLITS, Partition, make_partition
 from pfl_bench.data.shifts import deal_groups, shifted, try_shifts
 from pfl_bench.data.store import load_dataset
@@ -88,13 +89,15 @@ def test_natural_groups_are_those_of_the_source():
 
 
 def test_holdings_say_who_sees_the_same():
-    partition = dealt(ROTATION, NAMES)
-    combined = partition.shift_groups()
+    partition = with_shifts((ROTATION, NAMES), DIGITS, dealt(), 0)
     rows = partition.holdings(DIGITS)
-    assert {(row["client"], row["shift_group"]) for row in rows} == set(enumerate(combined.tolist()))
+    assert {(row["client"], row["shift_group"]) for row in rows} == set(enumerate(partition.alike.tolist()))
+    for number, groups in enumerate(partition.groups, start=1):
+        assert {(row["client"], row[f"shift_{number}"]) for row in rows} == set(enumerate(groups.tolist()))
     pairs = set(zip(*(groups.tolist() for groups in partition.groups), strict=True))
-    assert len(np.unique(combined)) == len(pairs)
+    assert len(np.unique(partition.alike)) == len(pairs)
     assert "shift_group" not in dealt().holdings(DIGITS)[0]
+    assert "shift_1" not in with_shifts((ROTATION,), DIGITS, dealt(), 0).holdings(DIGITS)[0], "it is the shift_group"
 
 
 def test_an_exported_partition_is_who_holds_what(tmp_path):
@@ -112,12 +115,60 @@ def test_an_exported_partition_is_who_holds_what(tmp_path):
         ({"rule": "noise", "levels": [1.0]}, "1 levels for 2 groups"),
         ({"rule": "noise", "level": "much"}, "shift noise: level='much'"),
         ({"rule": "permutation", "moved": 1}, "shift permutation: moved=1"),
+        ({"rule": "noise", "level": 3.0, "levels": [0.0, 1.0]}, "level=3.0 has no meaning beside levels"),
+        (
+            {"rule": "rotation", "angles": [0.0, 1e300]},
+            r"shift rotation: angles.1=1e\+300 must be less than or equal to",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(spec, message):
     specs = (ShiftSpec.model_validate(spec),)
     with pytest.raises(RequestError, match=message):
         try_shifts(DIGITS, dealt(*specs), specs, 0)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"rule": "rotation", "groups": 1},
+        {"rule": "rotation", "angles": [0.0, 360.0]},
+        {"rule": "noise", "level": 0.0},
+        {"rule": "contrast", "factors": [1.0, 1.0]},
+        {"rule": "permutation", "groups": 1},
+        {"rule": "inversion", "groups": 1},
+    ],
+)
+def test_a_shift_that_changes_nothing_is_refused(spec):
+    specs = (ROTATION, ShiftSpec.model_validate(spec))
+    said = rf"shift {spec['rule']}: groups=[12].* leaves all clients' data as they are"
+    with pytest.raises(RequestError, match=said):
+        with_shifts(specs, DIGITS, make_partition("iid", {}, DIGITS, 20, 0), 0)
+
+
+FLOATS = load_dataset("synthetic:kind=table,n=200")
+
+
+@pytest.mark.parametrize(
+    ("spec", "figure"),
+    [
+        ({"rule": "contrast", "factors": [1.0, 1e300]}, "inf"),
+        ({"rule": "contrast", "factors": [1.0, 1e30]}, r".*e\+30"),
+        ({"rule": "noise", "level": 1e300}, "inf"),
+        ({"rule": "noise", "levels": [0.0, 1e9]}, r".*e\+09"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_figures_that_overflow_name_the_shift(spec, figure):
+    specs = (ShiftSpec(rule="permutation"), ShiftSpec.model_validate(spec))
+    said = rf"shift {spec['rule']}, (factors|levels?)=.*: values of .* come to lie {figure} standard deviations from"
+    with pytest.raises(RequestError, match=said):
+        with_shifts(specs, FLOATS, make_partition("iid", {}, FLOATS, 5, 0), 0)
+
+
+def test_much_noise_is_not_taken_for_an_overflow():
+    much = (ShiftSpec.model_validate({"rule": "noise", "level": 100.0}),)
+    assert with_shifts(much, FLOATS, make_partition("iid", {}, FLOATS, 5, 0), 0).alike is not None
 
 
 def test_rules_say_what_data_they_are_for():

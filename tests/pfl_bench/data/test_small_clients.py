@@ -51,6 +51,8 @@ def test_writers_too_small_are_refused_with_advice_or_left_out_and_counted():
     dataset = writers([30] * 20 + [1, 1, 30], [4] * 22 + [0])
     with pytest.raises(RequestError, match=r"needs 2 and 1; 3 of 23 groups have fewer: leave .* min_samples = 2, or"):
         make_partition("natural", {}, dataset, 23, 0)
+    with pytest.raises(RequestError, match=r"use fewer clients \(they are 20, 21, 22\)$"):
+        make_partition("natural", {}, dataset, 23, 0)
     partition = make_partition("natural", {"min_samples": 2}, dataset, 20, 0)
     assert partition.clients == 20 and sum(map(len, partition.train + partition.validation)) == 600
     assert partition.notes[0] == (

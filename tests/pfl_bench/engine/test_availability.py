@@ -72,7 +72,7 @@ def test_a_straggler_does_a_share_and_at_least_one_step_of_what_was_asked(pairs)
 @pytest.mark.parametrize("method", ["fedavg", "ditto", "pfedhn"])
 def test_full_availability_is_what_was_always_done(method):
     setup = tiny_setup().but(visits=6)
-    there = setup.but(availability=AvailabilitySpec(present=1.0, spread=0.5, least_work=0.5))
+    there = setup.but(availability=AvailabilitySpec.model_construct(present=1.0, spread=0.5, least_work=0.5))
     assert fingerprint(result_of(method, there)) == fingerprint(result_of(method, setup))
 
 

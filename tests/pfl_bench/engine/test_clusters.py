@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pfl_bench.data.shifts import deal_groups
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.engine.clusters import cluster_rows, clusters_of
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.spec.heterogeneity import ShiftSpec
@@ -17,7 +17,7 @@ NAMES = (ShiftSpec(rule="permutation", groups=2),)
 
 def shifted_setup(specs=NAMES, **changes) -> TinySetup:
     setup = tiny_setup("synthetic:classes=3,n=360", rule={"rule": "iid"}, clients=6).but(shift=specs, **changes)
-    return TinySetup(setup.scenario, setup.dataset, deal_groups(specs, setup.dataset, setup.partition, 0))
+    return TinySetup(setup.scenario, setup.dataset, with_shifts(specs, setup.dataset, setup.partition, 0))
 
 
 def test_ifca_finds_the_groups_of_a_permutation():

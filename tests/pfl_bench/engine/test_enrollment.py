@@ -8,8 +8,8 @@ import torch
 from pfl_bench.methods._hypernetwork import generate
 
 from pfl_bench.api import LocalSgdConfig, Served, State, register_method
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.partition import make_partition
-from pfl_bench.data.shifts import deal_groups
 from pfl_bench.engine import checkpoint
 from pfl_bench.engine.enrollment import class_shares, enroll, nearest
 from pfl_bench.engine.evaluation import EvaluationSet, as_served, evaluate
@@ -177,7 +177,7 @@ def test_newcomers_see_what_their_group_sees():
     """Their samples are shifted as those of training clients are, in all splits, and their distance is of new names."""
     specs = (ShiftSpec(rule="inversion"), ShiftSpec(rule="permutation"))
     setup = with_novel(8, 4).but(shift=specs)
-    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
+    setup = replace(setup, partition=with_shifts(specs, setup.dataset, setup.partition, 0))
     harness = Harness("fedavg_ft", setup)
     place = newcomers(harness.places[0], setup.partition, None)
     groups = setup.partition.groups[0][4:]

@@ -5,7 +5,6 @@ import pytest
 from pfl_bench.cli.app import run_command_line
 from pfl_bench.errors import RequestError
 from pfl_bench.results.analyses import claims, clusters, communication, curves, embeddings, novel
-from pfl_bench.results.analyses.pictures import program
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.ledger import Ledger
 from tests.ledgers import folder_with, full_folder, history_rows, record, save
@@ -95,25 +94,24 @@ def test_novel_writes_its_tables_and_picture(tmp_path):
 @pytest.mark.parametrize(
     "analysis", [claims, clusters, communication, curves, embeddings, novel], ids=lambda a: a.__name__
 )
-def test_a_wrong_request_is_one_line(analysis, tmp_path, capsys):
+def test_a_wrong_request_is_one_line(analysis, tmp_path, cli):
     """No folder, one that is none, one without a finished run, one whose tables are damaged."""
     unfinished = folder_with(tmp_path / "a", record(status="failed"))
     damaged = full_folder(tmp_path / "b", seeds=1, novel=True)
     for path in damaged.glob("runs/*/*.csv"):
         path.write_text("moment,moment\n1\n")
     cases = {
-        (): "required: folder",
-        ("a", "b"): "unrecognized arguments: b",
-        ("--nope",): "required: folder",
+        (): "Missing argument 'FOLDER'",
+        ("a", "b"): "unexpected extra argument",
+        ("--nope",): "No such option: --nope",
         (str(tmp_path / "none"),): "has no folder 'runs'",
         (str(tmp_path),): "has no folder 'runs'",
         (str(unfinished),): "no finished run",
         (str(damaged),): "history.csv lacks the column visits",
     }
     for words, said in cases.items():
-        assert program(analysis.__name__, analysis.__doc__, analysis.main, words) == 2
-        line = capsys.readouterr().err
-        assert line.startswith("error: ") and line.count("\n") == 1 and said in line
+        status, _, line = cli("analyse", analysis.__name__.rpartition(".")[2], *words)
+        assert status == 2 and line.startswith("error: ") and line.count("\n") == 1 and said in line
 
 
 def test_vectors_without_known_groups_are_refused(tmp_path):

@@ -54,6 +54,18 @@ def test_a_further_cost_counter_is_one_entry(tmp_path, monkeypatch):
     _added_everywhere(folder, "kJ", "joules", "12.34")
 
 
+def test_what_was_asked_of_clients_is_told_where_they_may_be_away(tmp_path):
+    """Counted in every run, and shown where it says more than the budget."""
+    costs = {**COSTS, "asked_visits": 143, "asked_steps": 612}
+    away, there = record("local", costs=costs), record("fedavg", costs=costs)
+    away["scenario"] |= {"availability": {"present": 0.7}}
+    folder = folder_with(tmp_path / "a", away)
+    _added_everywhere(folder, "asked visits", "asked_visits", "143")
+    assert pd.read_csv(folder / "runs.csv")["asked_steps"].tolist() == [612]
+    publish(folder_with(tmp_path / "b", there), ("csv", "md"))
+    assert "asked_visits" not in pd.read_csv(tmp_path / "b" / "runs.csv")
+
+
 def test_forward_passes_are_shown_where_there_were_any(tmp_path):
     old, none = record("old"), record("none", costs={**COSTS, "forward_samples": 0, "adapt_forward_samples": 0})
     some = record("some", costs={**COSTS, "forward_samples": 1200, "adapt_forward_samples": 0})

@@ -58,3 +58,9 @@ def test_columns_without_anything_to_say_are_left_out(tmp_path):
     assert "interval" not in to_latex(table)
     table = leaderboard(read_runs(folder_with(tmp_path, record("a", 1))))
     assert "interval" in to_latex(table)
+
+
+def test_a_text_that_is_too_long_is_broken_into_lines(tmp_path):
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a"))))
+    latex = to_latex(table.assign(imported="88.12 by somebody else; " * 9, imported_alone=None))
+    assert re.search(r"begin\{tabular\}\{@\{\}lp\{\d+pt\}@\{\}\}\n\\toprule\nmethod & imported ", latex)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pfl_bench.data.shifts import deal_groups
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.engine.events import Checkpoint, Failure, Progress, RunResult
 from pfl_bench.engine.stop import Stopped, ask, forget
 from pfl_bench.errors import RequestError
@@ -117,7 +117,7 @@ def brightness(config, context, groups, rng):
 def shifted_jobs(*specs: ShiftSpec, plugins=()) -> tuple[list[Job], TinySetup]:
     away = AvailabilitySpec(present=0.7, spread=0.2, stragglers=0.4)
     setup = tiny_setup().but(shift=specs, availability=away, visits=8)
-    setup = replace(setup, partition=deal_groups(specs, setup.dataset, setup.partition, 0))
+    setup = replace(setup, partition=with_shifts(specs, setup.dataset, setup.partition, 0))
     return [make_job(setup.spec("ifca"), setup.partition, Options(checkpoint_seconds=0), plugins)], setup
 
 

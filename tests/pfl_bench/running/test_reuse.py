@@ -276,8 +276,8 @@ def _plan(data_dir: Path):
 class StopsAfterACheckpoint:
     """An executor that is interrupted."""
 
-    def execute(self, jobs, datasets):
-        for update in SerialExecutor().execute(jobs, datasets):
+    def execute(self, jobs, datasets, *take):
+        for update in SerialExecutor().execute(jobs, datasets, *take):
             yield update
             if isinstance(update[1], Checkpoint):
                 return
@@ -289,9 +289,13 @@ class Watched(SerialExecutor):
     def __init__(self):
         self.resumed = []
 
-    def execute(self, jobs, datasets):
-        self.resumed.extend(job.resume_from for job in jobs)
-        yield from super().execute(jobs, datasets)
+    def execute(self, jobs, datasets, take):
+        def watched(position, job):
+            own = take(position, job)
+            self.resumed.append(own.resume_from)
+            return own
+
+        yield from super().execute(jobs, datasets, watched)
 
 
 def test_a_checkpoint_on_other_data_is_not_gone_on_from(tmp_path, monkeypatch):
@@ -391,36 +395,26 @@ def test_a_record_of_another_run_under_this_name_is_not_reused(run):
 def test_a_checkpoint_beside_a_record_that_cannot_be_read_is_not_gone_on_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path / "mine.npz", 1)
-    ledger, resumed = Ledger(tmp_path / "r"), []
-
-    class Watched(SerialExecutor):
-        def execute(self, jobs, datasets):
-            resumed.extend(job.resume_from for job in jobs)
-            yield from super().execute(jobs, datasets)
+    ledger, watched = Ledger(tmp_path / "r"), Watched()
 
     with ledger.lock():
         plan = _plan(tmp_path)
         execute(plan, ledger, StopsAfterACheckpoint(), lambda run, event: None)
         record = tmp_path / "r" / "runs" / plan.runs[0].id / "run.json"
         record.write_text(record.read_text()[:200])
-        execute(_plan(tmp_path), ledger, Watched(), lambda run, event: None)
-    assert resumed == [None]
+        execute(_plan(tmp_path), ledger, watched, lambda run, event: None)
+    assert watched.resumed == [None]
 
 
 def test_an_intact_checkpoint_is_gone_on_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path / "mine.npz", 1)
-    ledger, resumed = Ledger(tmp_path / "r"), []
-
-    class Watched(SerialExecutor):
-        def execute(self, jobs, datasets):
-            resumed.extend(job.resume_from is not None for job in jobs)
-            yield from super().execute(jobs, datasets)
+    ledger, watched = Ledger(tmp_path / "r"), Watched()
 
     with ledger.lock():
         execute(_plan(tmp_path), ledger, StopsAfterACheckpoint(), lambda run, event: None)
-        execute(_plan(tmp_path), ledger, Watched(), lambda run, event: None)
-    assert resumed == [True]
+        execute(_plan(tmp_path), ledger, watched, lambda run, event: None)
+    assert len(watched.resumed) == 1 and watched.resumed[0] is not None
 
 
 @pytest.mark.parametrize("how", ["a flipped bit", "cut off", "of another run", "missing", "no JSON in its header"])
@@ -482,7 +476,7 @@ def test_a_fresh_run_replaces_a_finished_one_only_when_it_is_finished_itself(tmp
     (run,) = plan.runs
 
     class Fails:
-        def execute(self, jobs, datasets):
+        def execute(self, jobs, datasets, *take):
             yield 0, Failure("no luck", "a traceback")
 
     def execute_fresh(executor):

@@ -110,6 +110,11 @@ def test_permutations_move_so_many_classes_and_differ(classes, groups, data):
     assert len({tuple(name) for name in names}) == groups
 
 
+def test_one_class_has_no_other_name():
+    with pytest.raises(RequestError, match="the data have 1 class, and no other name to give it"):
+        made("permutation", 2, ShiftContext(IMAGES, 1, (0.5,), (0.5,), 255.0))
+
+
 def test_more_classes_cannot_move_than_there_are():
     with pytest.raises(RequestError, match="moved=5 of 4 classes; give a number from 2 to 4"):
         made("permutation", 2, moved=5)

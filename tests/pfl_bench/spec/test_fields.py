@@ -47,13 +47,13 @@ def test_lists_from_toml_and_tuples_from_python_are_alike():
     [
         ({"model": []}, "model: 0 client models for 4 training clients"),
         ({"novel": 4}, "novel=4: of 4 clients at least one must train"),
-        ({"novel": 1, "enroll": {"samples": []}}, "enroll.samples=[]: tuple should have at least 1 item"),
-        ({"novel": 1, "enroll": {"samples": [True]}}, "enroll.samples.0=True: input should be a valid integer"),
+        ({"novel": 1, "enroll": {"samples": []}}, "enroll.samples=[] must be a list of at least 1"),
+        ({"novel": 1, "enroll": {"samples": [True]}}, "enroll.samples.0=True must be a whole number or 'all'"),
         ({"partition": {}}, "partition: give a 'rule' or a 'file'"),
         ({"partition": {"rule": "iid", "file": "p.npz"}}, "partition: give a 'rule' or a 'file', not both"),
         ({"partition": {"rule": "iid", "sha256": "0" * 64}}, "partition: 'sha256' has no meaning beside a rule"),
         ({"partition": {"file": "p.npz", "classes": 2}}, "partition: 'classes' has no meaning beside a file"),
-        ({"partition": {"file": "p.npz", "sha256": "00"}}, "partition.sha256='00': string should match"),
+        ({"partition": {"file": "p.npz", "sha256": "00"}}, "partition.sha256='00' must be a text of the form"),
         ({"id": "con"}, "id: the name 'con' is reserved by Windows"),
         ({"id": "a."}, "id: the name 'a.' ends in '.'"),
         ({"id": "x" * 101}, "id: the name "),
@@ -94,7 +94,7 @@ def config(annotation: Any, default: Any) -> MethodConfig:
         (Any, float("nan"), "extra=nan"),
         (SecretStr, SecretStr("a"), "extra=SecretStr.* comes back from JSON as"),
         (str, "\ud800", "extra='.ud800' cannot be written as JSON"),
-        (int, "x", "extra='x': input should be a valid integer, when it is read back from JSON"),
+        (int, "x", "extra='x' must be a whole number, when it is read back from JSON"),
     ],
 )
 def test_a_configuration_that_is_not_what_json_makes_of_it_is_refused_by_its_name(annotation, default, said):

@@ -1,6 +1,6 @@
 import pytest
 
-from pfl_bench.cli.settings import read_settings
+from pfl_bench.actions.settings import read_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.run import RunSpec, make_config, plan_runs
@@ -44,15 +44,17 @@ def test_id_covers_method_config_scenario_and_seed_and_nothing_else():
     [
         ("fedavg.lr", "must read METHOD.FIELD=VALUE"),
         ("fedavg=3", "must read METHOD.FIELD=VALUE"),
+        ("availability.present=0.5", "--set: 'availability.present=0.5' is of a scenario.*write a suite of your own"),
+        ("quantity={}", "is of a scenario"),
         ("fedavgg.lr=3", "unknown method 'fedavgg': did you mean 'fedavg'"),
         ("fedavg.lrr=3", "unknown hyper-parameter of fedavg 'lrr': did you mean 'lr'"),
-        ("fedavg.lr=-1", "--set fedavg.lr=-1: input should be greater than 0"),
-        ("fedavg.lr=NaN", "--set fedavg.lr=nan: input should be a finite number"),
+        ("fedavg.lr=-1", "--set fedavg.lr=-1 must be greater than 0"),
+        ("fedavg.lr=NaN", "--set fedavg.lr=nan must be a finite number"),
         ("fedavg.lr=Infinity", "finite number"),
-        ("fedavg.lr=fast", "--set fedavg.lr='fast': input should be a valid number"),
+        ("fedavg.lr=fast", "--set fedavg.lr='fast' must be a number"),
         ("fedavg.momentum=1.0", "less than 1"),
         ("fedavg.cohort=0", "greater than 0"),
-        ("fedavg.cohort=2.5", "valid integer"),
+        ("fedavg.cohort=2.5", "whole number"),
         ("per_fedavg.variant=exact", "does not take part"),
     ],
 )
@@ -63,7 +65,7 @@ def test_bad_settings(setting, message):
 
 
 def test_choices_are_named():
-    with pytest.raises(RequestError, match="variant='exact': input should be 'fo' or 'hf'"):
+    with pytest.raises(RequestError, match="variant='exact' must be 'fo' or 'hf'"):
         typed("per_fedavg.variant=exact", ["per_fedavg"])
 
 
@@ -119,5 +121,5 @@ def test_a_list_among_the_hyper_parameters_is_planned_and_told_apart(monkeypatch
     variants = {"fedavg": [{}, {"milestones": [100, 200]}, {"milestones": [5]}]}
     runs = plan_runs(["fedavg"], [SCENARIO], [0], suite({}, variants=variants), {})
     assert [run.config.milestones for run in runs] == [[100, 200], [5]] and len({run.id for run in runs}) == 2
-    with pytest.raises(RequestError, match=r"milestones.0=True: input should be a valid integer"):
+    with pytest.raises(RequestError, match=r"milestones.0=True must be a whole number"):
         plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"milestones": [True]}}), {})

@@ -72,8 +72,8 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\nlocal = 1" + SCENARIO, "unknown field in s.toml 'local'"),
         ("name = '../x'" + SCENARIO, "must consist of letters"),
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
-        ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3: input should be greater than 0"),
-        ("name = 'x'" + SCENARIO.replace("100", "nan"), "visits=nan: "),
+        ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3 must be greater than 0"),
+        ("name = 'x'" + SCENARIO.replace("100", "nan"), "visits=nan must be a whole number"),
         ("name = 'x'" + SCENARIO.replace("visits", "vists"), r"there is no field 'vists': did you mean 'visits'\?"),
     ],
 )
@@ -129,3 +129,12 @@ def test_names():
     assert parse_names("b,a,b", ["a", "b"], "method") == ["b", "a"]
     with pytest.raises(RequestError, match="empty entry"):
         parse_names("a,,b", ["a", "b"], "method")
+
+
+@pytest.mark.parametrize("pattern", ["a-v1", "a-*", "*-v1"])
+@pytest.mark.parametrize(("scale", "precision"), [(1, "fp32"), (0.5, "fp32"), (1, "bf16"), (0.5, "bf16")])
+def test_what_is_said_of_a_scenario_holds_for_its_editions(pattern, scale, precision):
+    at = f"[hyperparameters]\nlocal = {{ lr = 0.1 }}\n[hyperparameters_at.'{pattern}']\nlocal = {{ lr = 0.5 }}\n"
+    suite = parse_suite("name = 'x'\n" + SCENARIO + at, "s.toml")
+    (edition,) = at_edition(suite.scenarios, scale, precision)
+    assert suite.hyperparameters_of("local", edition.id) == {"lr": 0.5}

@@ -4,7 +4,7 @@ import pytest
 
 from pfl_bench.registry import METHODS
 from pfl_bench.testing.method_index import index, measure, needs, pins
-from pfl_bench.testing.method_pages import main, page
+from pfl_bench.testing.method_pages import page
 
 ROOT = Path(__file__).parents[3]
 BUILT_IN = sorted(e.name for e in METHODS if METHODS.get(e.name).__module__.startswith("pfl_bench.methods."))
@@ -12,7 +12,7 @@ BUILT_IN = sorted(e.name for e in METHODS if METHODS.get(e.name).__module__.star
 
 @pytest.mark.parametrize("method", BUILT_IN)
 def test_pages_are_those_of_the_code(method):
-    """Made again with ``python -m pfl_bench.testing.method_pages docs/methods``."""
+    """Made again with ``pfl-bench pages docs/methods``."""
     assert (ROOT / "docs" / "methods" / f"{method}.md").read_text() == page(method, ROOT / "tests")
 
 
@@ -43,11 +43,10 @@ def test_only_registered_methods_have_pages():
     assert pages == set(BUILT_IN) <= set(METHODS.names())
 
 
-def test_help_and_wrong_requests_write_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["--help"]) == 0 and "A short page per method" in capsys.readouterr().out
+def test_help_and_wrong_requests_write_nothing(tmp_path, cli):
+    status, out, _ = cli("pages", "--help")
+    assert status == 0 and "Write a page per method" in out
     for words in ([], ["a", "b"], ["--nope"], ["pages"]):
-        assert main(words) == 2
-        line = capsys.readouterr().err
-        assert line.startswith("error: ") and line.count("\n") == 1
+        status, _, line = cli("pages", *words)
+        assert status == 2 and line.startswith("error: ") and line.count("\n") == 1
     assert not list(tmp_path.iterdir())

@@ -58,7 +58,7 @@ def test_training_is_the_same_alone_and_in_company(name):
 @pytest.mark.parametrize(("shape", "classes"), SHAPES)
 @pytest.mark.parametrize("batch", [1, 6, 20])
 def test_it_holds_for_odd_sizes_and_any_place_among_the_clients(monkeypatch, shape, classes, batch):
-    monkeypatch.setattr(traced, "TRACES", traced.TraceCache(warm_calls=1))
+    monkeypatch.setattr(traced, "LOWERED", traced.TraceCache(lowered=True))
     model = make_model("mlp", shape, classes)
     rng = np.random.default_rng(0)
     half = (0.5,) * shape[0]

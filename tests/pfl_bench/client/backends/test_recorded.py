@@ -92,7 +92,7 @@ def test_idle_and_unneeded_operations_are_left_out():
         return x.detach().view(2, 2).expand(2, 2) * 1 + x
 
     _, replay = record(function, (torch.ones(2, 2),))
-    assert [str(n.target) for n in replay.__self__.graph.nodes if n.op.startswith("call")] == [str(torch.add)]
+    assert replay.func.__code__.co_names == ("torch", "add")
 
 
 def test_leaves_come_in_the_order_of_pytree():

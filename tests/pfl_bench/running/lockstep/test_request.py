@@ -27,10 +27,10 @@ def run(folder, seeds, executor, lockstep=None):
 class Interrupted(SerialExecutor):
     """Ends after the first checkpoint of each of two runs."""
 
-    def execute(self, jobs, datasets):
+    def execute(self, jobs, datasets, *take):
         seen = set()
         assert {job.options.backend for job in jobs} == {"lockstep"}
-        for position, event in super().execute(jobs, datasets):
+        for position, event in super().execute(jobs, datasets, *take):
             yield position, event
             seen.add(position) if isinstance(event, Checkpoint) else None
             if len(seen) == 2:
@@ -40,10 +40,10 @@ class Interrupted(SerialExecutor):
 class Alone(SerialExecutor):
     """Leaves no run any company, and does not ask what was planned."""
 
-    def execute(self, jobs, datasets):
+    def execute(self, jobs, datasets, take):
         for position, job in enumerate(jobs):
             assert job.options.backend == "lockstep"
-            for _, event in super().execute([job], datasets):
+            for _, event in super().execute([job], datasets, lambda _, own, place=position: take(place, own)):
                 yield position, event
 
 
@@ -56,8 +56,8 @@ def test_a_repeated_command_gives_the_bits_of_an_undisturbed_one(tmp_path):
 @pytest.mark.parametrize(("seeds", "lockstep"), [([0], None), ([0, 1], 1)])
 def test_without_company_runs_are_computed_as_before(tmp_path, seeds, lockstep):
     class Before(SerialExecutor):
-        def execute(self, jobs, datasets):
+        def execute(self, jobs, datasets, *take):
             assert {job.options.backend for job in jobs} == {"auto"}
-            yield from super().execute(jobs, datasets)
+            yield from super().execute(jobs, datasets, *take)
 
     assert len(run(tmp_path, seeds, Before(), lockstep)) == len(seeds)

@@ -10,8 +10,8 @@ import torch
 
 from pfl_bench import global_state
 from pfl_bench.api import Federation, Method, MethodConfig, Sgd, State, UnsuitedError, register_method
+from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.partition import make_partition
-from pfl_bench.data.shifts import deal_groups
 from pfl_bench.engine import stop
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.running.executors.ray import RayExecutor
@@ -159,7 +159,7 @@ def test_shifted_data_and_clients_who_do_a_part_of_the_steps():
     away = AvailabilitySpec(present=0.7, spread=0.2, stragglers=0.5)
     shift = (ShiftSpec(rule="inversion"),)
     setup = tiny_setup().but(availability=away, shift=shift)
-    setup = replace(setup, partition=deal_groups(shift, setup.dataset, setup.partition, 0))
+    setup = replace(setup, partition=with_shifts(shift, setup.dataset, setup.partition, 0))
     jobs = [job_of("scaffold", seed=seed, setup=setup) for seed in range(3)]
     assert_as_alone(ends(run_together(jobs, setup.dataset)), jobs, setup)
 

@@ -1,0 +1,140 @@
+"""Tuning a suite's methods: trials on some of its scenarios, choices, and the TOML that a suite takes them in."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pfl_bench import metrics
+from pfl_bench.data.store import default_data_dir
+from pfl_bench.registry import METHODS, Plugin
+from pfl_bench.results.files import write_text
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.running.executors import Executor
+from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.runner import resolve_device
+from pfl_bench.running.tuning.choice import Choice
+from pfl_bench.running.tuning.grid import at_edge
+from pfl_bench.running.tuning.trials import TRIALS_FILE, Means, Trials, Tuned, plan_trials, tune, tuning_ledger
+from pfl_bench.running.watching import Watch, unwatched
+from pfl_bench.spec.options import Options
+from pfl_bench.spec.scenario import Scenario
+
+from .tune_request import Tunable, TuneRequest
+
+CHOICES_FILE = "tuned.toml"
+
+
+@dataclass(frozen=True)
+class TuningPrepared:
+    """Checked trials, where they are kept, and who computes them."""
+
+    wanted: Tunable
+    trials: Sequence[Trials]
+    ledger: Ledger
+    executor: Executor
+    means: Means
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What came of it.
+
+    ``choices``: a row per scenario and method that has one: its hyper-parameters as a dictionary, ``validation`` in
+    percent, and ``edges``. ``trials``: a row per run. ``toml``: the choices as a suite takes them, also in ``files``.
+    ``edges``: a line per choice that lies at the edge of its grid. ``failed``: why, by run id; ``absent``: ids of runs
+    that are gone.
+    """
+
+    choices: pd.DataFrame
+    trials: pd.DataFrame
+    toml: str
+    edges: Sequence[str]
+    failed: dict[str, str]
+    absent: Sequence[str]
+    files: Sequence[Path]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial has its result."""
+        return not (self.failed or self.absent)
+
+
+def prepare_tuning(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin, ...]) -> TuningPrepared:
+    """Plan the trials. RequestError before anything is written."""
+    methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
+    trials = [
+        planned
+        for scenario in wanted.scenarios
+        for planned in plan_trials(wanted.suite, scenario, methods, request.trials, wanted.seeds)
+    ]
+    on_cluster = request.address is not None and request.device == "cuda"
+    device = "cuda" if on_cluster else resolve_device(request.device)
+    executor = choose_executor(request.executor, request.workers, request.address, device)
+    options = Options(device=device, lockstep=request.lockstep)
+    means = Means(options, request.data_dir or default_data_dir(), plugins)
+    return TuningPrepared(wanted, trials, tuning_ledger(wanted.suite, request.out), executor, means)
+
+
+def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
+    """Run the trials that the ledger does not have, choose, and write the choices beside them."""
+    wanted, ledger = prepared.wanted, prepared.ledger
+    tuned = tune(prepared.trials, ledger, prepared.executor, watch, prepared.means)
+    text = fragment(prepared, tuned)
+    place = write_text(ledger.folder / CHOICES_FILE, text)
+    rows = [
+        (*key, dict(choice.values), choice.validation_accuracy, ", ".join(at_edge(choice.values, tuned.grids[key])))
+        for key, choice in tuned.choices.items()
+    ]
+    choices = pd.DataFrame(rows, columns=["scenario", "method", "hyperparameters", "validation", "edges"])
+    edges = [line for key, choice in tuned.choices.items() for line in _edges(*key, choice, tuned)]
+    trials = pd.read_csv(ledger.folder / TRIALS_FILE)
+    trials = trials[trials["scenario"].isin([scenario.id for scenario in wanted.scenarios])]
+    files = [ledger.folder / TRIALS_FILE, place]
+    return Tuning(choices, trials.reset_index(drop=True), text, edges, tuned.failed, tuned.absent, files)
+
+
+def _edges(scenario: str, method: str, choice: Choice, tuned: Tuned) -> list[str]:
+    grid = tuned.grids[scenario, method]
+    return [
+        f"At the edge of its grid on {scenario}: {method}, {name} = {_toml(choice.values[name])} of "
+        f"{', '.join(_toml(value) for value in sorted({choice.values[name], *grid[name]}))}"
+        for name in at_edge(choice.values, grid)
+    ]
+
+
+def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
+    """The choices as TOML, ready to be pasted into the suite: for all its scenarios, or for those that were tuned."""
+    wanted = prepared.wanted
+    seeds = ", ".join(map(str, wanted.seeds))
+    everywhere = len(wanted.suite.scenarios) == 1
+    lines = []
+    for scenario in wanted.scenarios:
+        head = "hyperparameters" if everywhere else f'hyperparameters_at."{_plain(scenario)}*"'
+        lines += [f"[{head}]  # {scenario.id}, validation {metrics.named(scenario.primary).heading} at seeds {seeds}"]
+        for method in dict.fromkeys(trials.method for trials in prepared.trials):
+            lines.append(_line(method, tuned.choices.get((scenario.id, method)), tuned.grids[scenario.id, method]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _plain(scenario: Scenario) -> str:
+    """A scenario's id without its edition: what was chosen at a share of the budget is for all of it."""
+    return scenario.id.partition("@")[0].partition("+")[0]
+
+
+def _line(method: str, choice: Choice | None, grid: Any) -> str:
+    if choice is None:
+        return f"# {method}: no point of its grid was finished, with a score, at every seed"
+    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in choice.values.items())
+    edges = at_edge(choice.values, grid)
+    warning = f"; at the edge of its grid: {', '.join(edges)}" if edges else ""
+    return f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation{warning}"
+
+
+def _toml(value: Any) -> str:
+    """A hyper-parameter's value as TOML writes it: numbers, texts, truth and lists look as in JSON."""
+    return json.dumps(value, ensure_ascii=False)

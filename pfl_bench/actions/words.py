@@ -1,0 +1,44 @@
+"""What Python gives for names, seeds and hyper-parameters, in the words of the command line."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pfl_bench.errors import RequestError
+
+Names = str | Iterable[str] | None
+Seeds = str | int | Iterable[int] | None
+
+
+def as_names(names: Names) -> str | None:
+    """Comma-separated; None for what the suite says.
+
+    >>> as_names(["fedavg", "ditto"])
+    'fedavg,ditto'
+    """
+    return names if names is None or isinstance(names, str) else ",".join(map(str, names))
+
+
+def as_seeds(seeds: Seeds) -> str | None:
+    """Likewise.
+
+    >>> as_seeds(range(3)), as_seeds(7), as_seeds("0-2")
+    ('0,1,2', '7', '0-2')
+    """
+    if seeds is None or isinstance(seeds, str):
+        return seeds
+    return str(seeds) if isinstance(seeds, int) else ",".join(str(seed) for seed in seeds)
+
+
+def as_settings(by_method: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """``METHOD.FIELD=VALUE`` per hyper-parameter. RequestError for a value that JSON does not have.
+
+    >>> as_settings({"fedavg": {"lr": 0.1}})
+    ('fedavg.lr=0.1',)
+    """
+    try:
+        return tuple(
+            f"{method}.{name}={json.dumps(value)}" for method, own in by_method.items() for name, value in own.items()
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RequestError(f"settings: {error}; give {{method: {{field: value}}}} with values that JSON has") from error

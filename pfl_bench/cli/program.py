@@ -1,0 +1,82 @@
+"""What carries the commands: errors as one line, and interruptions that pass the parser."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+import typer.core
+import typer.main
+
+from pfl_bench.commands import WRONG, exit_status, refuse
+from pfl_bench.errors import RequestError
+
+from .signals import ending
+
+
+class _Interrupted(BaseException):
+    """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
+
+    def __init__(self, interruption: KeyboardInterrupt) -> None:
+        super().__init__(interruption)
+        self.interruption = interruption
+
+
+class _Heard:
+    """Commands whose interruption, while arguments are read or work is done, passes the parser."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the arguments."""
+        with _carried():
+            return super().make_context(*args, **kwargs)  # type: ignore[misc]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Do the work."""
+        with _carried():
+            return super().invoke(ctx)  # type: ignore[misc]
+
+
+class Commands(_Heard, typer.core.TyperGroup):
+    """A program of several commands."""
+
+
+@contextmanager
+def _carried() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        raise _Interrupted(interruption) from interruption
+
+
+def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
+    """Execute one command and return its exit status; a wrong request, also in the parser's eyes, becomes one line on
+    stderr and 2."""
+
+    def work() -> object:
+        try:
+            return _parse_and_run(program, arguments, name)
+        except (_Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            own = error.interruption if isinstance(error, _Interrupted) else error
+            status, line = ending(own if isinstance(own, KeyboardInterrupt) else KeyboardInterrupt())
+            return refuse(line, status, kind="")
+
+    return exit_status(work)
+
+
+def _parse_and_run(program: typer.Typer, arguments: Sequence[str], name: str) -> object:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RequestError("the working directory is not there any more; change to one that is") from error
+    try:
+        command = typer.main.get_command(program)
+        return command.main(args=list(arguments), prog_name=name, standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not a complaint of the command-line parser
+            raise
+        if message := error.format_message():
+            raise RequestError(message) from error
+        return WRONG  # it has shown the help

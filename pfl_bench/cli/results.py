@@ -1,0 +1,57 @@
+"""The commands ``results merge`` and ``results validate``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pfl_bench.results.ledger import check_writable
+from pfl_bench.results.notes import left_out
+from pfl_bench.results.places import suite_folders
+
+from .terminal import make_console, say
+
+MOST_NAMED = 20
+
+
+def merge_folders(sources: Sequence[Path], into: Path) -> int:
+    """Copy runs, name clashes, and rebuild the tables. 1 if something was left out."""
+    from pfl_bench.results.merge import merge, pairs  # loads pandas
+    from pfl_bench.results.publish import publish, stale
+
+    console, clashed, targets = make_console(), 0, []
+    check_writable(into)
+    for source, target in pairs(sources, into):
+        merged = merge(source, target)
+        targets.append(target)
+        say(console, f"{source}: {len(merged.copied)} runs copied to {target}, {len(merged.known)} were there already.")
+        for problem in merged.clashes[:MOST_NAMED]:
+            say(console, f"  Clash: {problem.where}: {problem.why}; the one in {target} stays")
+        if len(merged.clashes) > MOST_NAMED:
+            say(console, f"  and {len(merged.clashes) - MOST_NAMED} more clashes")
+        for line in left_out(merged.unreadable):
+            say(console, line)
+        clashed += len(merged.clashes) + len(merged.unreadable)
+    for target in dict.fromkeys(targets):
+        done = publish(target, ("csv", *stale(target)))
+        say(console, "Written: " + ", ".join(str(path) for path in done.files))
+    return 1 if clashed else 0
+
+
+def validate_folder(folder: Path, recompute: int, data_dir: Path | None, plugins: Sequence[Path]) -> int:
+    """Examine the results of every suite in a folder. 1 if anything is wrong."""
+    found = suite_folders(folder)
+    from pfl_bench.data.store import default_data_dir
+    from pfl_bench.registry import load_plugins
+    from pfl_bench.testing.submission import examine_results  # loads torch
+
+    loaded, console, wrong = load_plugins(plugins), make_console(), 0
+    for name, own in found.items():
+        say(console, name)
+        for finding in examine_results(own, recompute, data_dir or default_data_dir(), loaded):
+            wrong += bool(finding.wrong)
+            detail = finding.wrong or finding.told
+            say(
+                console,
+                f"  {'FAILED' if finding.wrong else 'ok    '} {finding.what}" + (f": {detail}" if detail else ""),
+            )
+    say(console, f"{wrong} findings" if wrong else "nothing is wrong")
+    return 1 if wrong else 0

@@ -1,0 +1,36 @@
+"""Which folders hold results: a suite's, with its runs in it, or one that holds those of several suites."""
+
+import os
+from pathlib import Path
+
+from pfl_bench.errors import RequestError
+from pfl_bench.text import shortened
+
+LONGEST = 200
+
+
+def is_suite_folder(folder: Path) -> bool:
+    """Whether a folder holds a suite's runs."""
+    return os.path.isdir(folder / "runs")  # noqa: PTH112 (Path's own fails where the name is too long)
+
+
+def check_suite_folder(folder: Path) -> None:
+    """RequestError unless it does."""
+    if not is_suite_folder(folder):
+        suites = sorted(str(path.parent) for path in folder.glob("*/runs"))
+        hint = f"; did you mean {suites[0]}?" if suites else ""
+        raise RequestError(f"{_shown(folder)} is no results folder; it has no folder 'runs'{hint}")
+
+
+def suite_folders(folder: Path) -> dict[str, Path]:
+    """The suites' folders by name: the folder itself, or those in it. RequestError where there is none."""
+    if is_suite_folder(folder):
+        return {folder.resolve().name: folder}
+    found = {path.parent.name: path.parent for path in sorted(folder.glob("*/runs")) if path.is_dir()}
+    if not found:
+        raise RequestError(f"{_shown(folder)} is no results folder; neither it nor one in it has a folder 'runs'")
+    return found
+
+
+def _shown(folder: Path) -> str:
+    return shortened(repr(str(folder)), LONGEST)

@@ -1,0 +1,52 @@
+"""Where the hyper-parameters of an entry come from: who compares tuned methods with untuned ones must be told."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from .scenario import Scenario
+from .suite import Overrides, Suite
+
+Origin = Literal["suite", "request", "defaults"]
+"""Chosen by the suite for the scenario, given with the request, or a method's defaults, which nobody chose for it."""
+
+NAMED = 6
+
+
+def origin_of(suite: Suite, method: str, scenario: str, overrides: Overrides) -> Origin:
+    """Where a method's hyper-parameters in the scenario with this id come from; what was typed counts before."""
+    if overrides.get(method):
+        return "request"
+    return "suite" if suite.hyperparameters_of(method, scenario) or suite.variants.get(method) else "defaults"
+
+
+def untuned(suite: Suite, methods: Sequence[str], scenarios: Sequence[Scenario], overrides: Overrides) -> list[str]:
+    """A line per group of scenarios in which methods run with their defaults; none where none does."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for scenario in scenarios:
+        plain = tuple(name for name in methods if origin_of(suite, name, scenario.id, overrides) == "defaults")
+        if plain:
+            groups.setdefault(plain, []).append(scenario.id)
+    return [
+        f"Untuned on {_listed(ids)}: {_listed(plain)} with default hyper-parameters"
+        + ("" if len(plain) == len(methods) else ", beside methods with chosen ones")
+        for plain, ids in groups.items()
+    ]
+
+
+def dropped(scenarios: Sequence[Scenario], methods: Sequence[str], suites: Sequence[Suite]) -> list[str]:
+    """A line per suite that has hyper-parameters for scenarios which were asked for without it."""
+    lines = []
+    for suite in suites:
+        own = {scenario.id for scenario in suite.scenarios}
+        ids = [scenario.id for scenario in scenarios if scenario.id.partition("@")[0].partition("+")[0] in own]
+        chosen = [m for m in methods if any(origin_of(suite, m, id, {}) == "suite" for id in ids)]
+        if chosen:
+            lines.append(
+                f"--scenarios without --suite leaves out what the suite {suite.name} has chosen for {_listed(chosen)} "
+                f"on {_listed(ids)}; add --suite {suite.name} to use it"
+            )
+    return lines
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -1,0 +1,116 @@
+"""Are results what they say they are? What can be examined of a suite's folder before it is believed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS, Plugin
+from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.lineage import code_identity
+from pfl_bench.results.mixtures import DIRTY
+from pfl_bench.results.notes import NAMED
+from pfl_bench.results.record import Record, read_record
+from pfl_bench.running.again import compute_again
+from pfl_bench.spec.suite import builtin_suites
+
+from .checks import CHECKS
+from .kit import Context, examine
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined: what, what is wrong with it ("" for nothing), and what is worth knowing."""
+
+    what: str
+    wrong: str = ""
+    told: str = ""
+
+
+def examine_results(
+    folder: Path, recompute: int, data_dir: Path, plugins: tuple[Plugin, ...] = ()
+) -> Iterator[Finding]:
+    """Examine a suite's results folder: cheap things first. ``recompute``: how many runs are computed again."""
+    runs, problems = scan_runs(folder)
+    left = [f"{problem.where}: {problem.why}" for problem in problems]
+    yield Finding("every run's id, hashes and scores agree with each other", _named(left), f"{len(runs)} runs")
+    if runs.empty:
+        yield Finding("there are runs", f"there is no readable run in {folder / 'runs'}")
+        return
+    records = [read_record(folder / "runs" / run_id) for run_id in runs["run_id"]]
+    open_ = [record.id for record in records if not record.final]
+    yield Finding("every run has ended", _named([f"{run_id} has not" for run_id in open_]))
+    dirty = sorted({str(one.git_commit) for one in records if not one.git_commit or one.git_commit.endswith(DIRTY)})
+    yield Finding("runs come from a clean commit", _named([f"commit {commit}" for commit in dirty]))
+    yield _of_the_suite(folder.resolve().name, records)
+    yield Finding("no run spent more than its budget", _named(over_budget(records)))
+    yield from _conformance(records, plugins)
+    for record in _shortest(records, recompute):
+        again = compute_again(record, folder, data_dir, plugins)
+        yield Finding(f"{record.id}, computed again, has the same numbers", again.why)
+
+
+def over_budget(records: Sequence[Record]) -> list[str]:
+    """Runs that took more mini-batch gradients than their scenario allows in training."""
+    found = []
+    for record in records:
+        used, allowed = record.costs.get("local_steps"), record.visits * record.local_steps
+        if record.status == "finished" and (used is None or used > allowed):
+            found.append(f"{record.id} took {used} mini-batch gradients of {allowed}")
+    return found
+
+
+def _of_the_suite(name: str, records: Sequence[Record]) -> Finding:
+    """Whether scenarios that have the names of a shipped suite's are these."""
+    what, suite = "scenarios are those of the suite", builtin_suites().get(name)
+    if suite is None:
+        return Finding(what, told=f"{name} is no suite of the package: nothing to compare with")
+    shipped = {scenario.id: scenario for scenario in suite.scenarios}
+    wrong = []
+    for record in {record.scenario_hash: record for record in records}.values():
+        plain = record.scenario_id.partition("@")[0].partition("+")[0]
+        own = shipped.get(plain)
+        if own is None:
+            wrong.append(f"{record.scenario_id} is not in it")
+            continue
+        edition = own.scaled(record.budget_scale / own.budget_scale).at_precision(
+            "bf16" if record.precision == "bf16" else "fp32"
+        )
+        if {**edition.identity(), "id": record.scenario_id} != dict(record.scenario):
+            wrong.append(f"{record.scenario_id} differs from the shipped one")
+    return Finding(what, _named(wrong))
+
+
+def _conformance(records: Sequence[Record], plugins: tuple[Plugin, ...]) -> Iterator[Finding]:
+    """The kit's verdict on every method whose code is not the package's; of that the tests of the package speak."""
+    others = sorted({record.method for record in records if code_identity(record, "method")})
+    if not others:
+        yield Finding("every method's file is as shipped", told="the package's tests hold its methods to the kit")
+    for method in others:
+        what = f"{method} passes the conformance kit"
+        try:
+            METHODS.get(method)
+        except RequestError as error:
+            yield Finding(what, f"it is not the package's, and no plug-in brings it (--plugin): {error}")
+            continue
+        context = Context((method,), plugins)
+        wrong = [f"{check.title}: {said}" for check, said in examine(CHECKS, method, context) if said is not None]
+        yield Finding(what, _named(wrong))
+
+
+def _shortest(records: Sequence[Record], count: int) -> list[Record]:
+    """The finished runs that took least, of as many methods as possible."""
+    done = sorted((one for one in records if one.status == "finished"), key=_seconds)
+    firsts = {record.method: record for record in reversed(done)}  # the shortest of each method
+    ordered = sorted(firsts.values(), key=_seconds)
+    ordered += [record for record in done if record not in ordered]
+    return ordered[:count]
+
+
+def _seconds(record: Record) -> float:
+    return float(record.costs.get("train_seconds") or 0) + float(record.costs.get("eval_seconds") or 0)
+
+
+def _named(wrong: Sequence[str]) -> str:
+    more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    return "; ".join(wrong[:NAMED]) + more

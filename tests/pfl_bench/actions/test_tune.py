@@ -1,0 +1,73 @@
+"""Tuning as it is asked for: several scenarios, plug-ins, and a fragment that a suite takes."""
+
+import pytest
+
+from pfl_bench.actions.tune import prepare_tuning, run_tuning
+from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
+from pfl_bench.running.tuning.grid import at_edge
+from pfl_bench.spec.suite import parse_suite
+from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+
+FIRST = SUITE[SUITE.index("[[scenario]]") :]
+SECOND = FIRST.replace("classes2-n6-v1", "classes2-n6-v2").replace("visits = 20", "visits = 10")
+TEXT = SUITE + SECOND + "[search_space]\nfedavg = { lr = [1e-9, 0.1] }\n"
+
+
+@pytest.fixture
+def tune(tmp_path):
+    (tmp_path / "s.toml").write_text(TEXT)
+
+    def ask(**more):
+        request = TuneRequest(
+            str(tmp_path / "s.toml"),
+            **{"trials": 3, "seeds": "1000", "out": tmp_path, "executor": "serial", **more},
+        )
+        return run_tuning(prepare_tuning(request, *resolve_tuning(request)))
+
+    return ask
+
+
+def test_several_scenarios_and_a_plug_in_s_method_give_a_fragment_for_each(tune, tmp_path):
+    text = TEXT + "fedmedian = { lr = [0.05, 0.1] }\n"
+    (tmp_path / "s.toml").write_text(text)
+    tuning = tune(methods="fedavg,fedmedian", scenarios="synthetic*", plugins=(tmp_path / FEDMEDIAN,), budget_scale=0.5)
+    assert not tuning.absent and len(tuning.choices) == 4 and tuning.choices["scenario"].nunique() == 2
+    assert tuning.choices["scenario"].str.endswith("@0.5x").all()
+    pasted = parse_suite(text + (tmp_path / "tiny-tuning" / "tuned.toml").read_text(), "pasted")
+    for scenario in pasted.scenarios:
+        for edition in (scenario, scenario.scaled(0.5).at_precision("bf16")):
+            assert pasted.hyperparameters_of("fedmedian", edition.id).keys() == {"lr"}
+    assert not pasted.hyperparameters
+
+
+def test_the_first_scenario_of_a_suite_with_more_is_tuned_for_itself(tune):
+    toml = tune(methods="fedavg", trials=1).toml
+    assert toml.startswith('[hyperparameters_at."synthetic-classes2-n6-v1*"]') and toml.count("[") == 1
+
+
+def test_a_choice_that_is_at_its_edge_in_the_end_is_marked(tune, tmp_path, monkeypatch):
+    monkeypatch.setattr("pfl_bench.running.tuning.trials.WIDENINGS", 0)
+    (tmp_path / "s.toml").write_text(TEXT.replace("[1e-9, 0.1]", "[1e-9, 1e-8]"))
+    tuning = tune(methods="fedavg")
+    (line,) = tuning.edges
+    assert line == "At the edge of its grid on synthetic-classes2-n6-v1: fedavg, lr = 0.005 of 1e-09, 1e-08, 0.005"
+    assert "; at the edge of its grid: lr" in tuning.toml and tuning.choices["edges"][0] == "lr"
+
+
+def test_texts_are_written_as_toml_has_them(tune, tmp_path):
+    (tmp_path / "s.toml").write_text(TEXT + 'fedalt = { personal = ["last"] }\n')
+    assert 'fedalt = { personal = "last" }' in tune(methods="fedalt", trials=1).toml
+
+
+@pytest.mark.parametrize(
+    ("point", "grid", "edges"),
+    [
+        ({"lr": 0.1, "mu": 1}, {"lr": [0.01, 0.1], "mu": [0, 1, 2]}, ["lr"]),
+        ({"lr": 0.005}, {"lr": [0.01, 0.1]}, ["lr"]),
+        ({"kind": "a"}, {"kind": ["a", "b"]}, []),
+        ({"lr": 0.1}, {"lr": [0.1]}, []),
+        ({"flag": True}, {"flag": [True, False]}, []),
+    ],
+)
+def test_edges(point, grid, edges):
+    assert at_edge(point, grid) == edges

@@ -1,0 +1,29 @@
+"""What a request would take, before anything starts."""
+
+from tests.pfl_bench.cli.test_app import SUITE
+
+
+def test_runs_hours_and_gigabytes_and_nothing_is_written(cli, tmp_path):
+    (tmp_path / "s.toml").write_text(SUITE)
+    words = ("--suite", "s.toml", "--executor", "serial")
+    for command in (("estimate", *words), ("run", "--dry-run", *words)):
+        status, out, _ = cli(*command)
+        assert status == 0 and "Measuring 2 kinds of runs, about 6 s at most." in out
+        assert "4 runs to compute: about " in out and "1 at a time" in out and " GB per run; disk: about " in out
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
+    cli("run", *words, "--methods", "fedavg")
+    assert "2 runs to compute, 2 are finished" in cli("estimate", *words)[1]
+    cli("run", *words)
+    assert "Nothing to compute: all 4 runs are finished." in cli("estimate", *words)[1]
+
+
+def test_what_cannot_be_measured_is_said(cli, tmp_path):
+    (tmp_path / "s.toml").write_text(SUITE)
+    (tmp_path / "bad.py").write_text(
+        "from pfl_bench.api import register_method\nfrom pfl_bench.methods.fedavg import FedAvg\n"
+        "@register_method('bad', paper='none')\nclass Bad(FedAvg):\n"
+        "    def round(self, fed, state, cohort):\n        raise ValueError('no luck')\n"
+    )
+    words = ("--suite", "s.toml", "--executor", "serial", "--methods", "bad", "--plugin", "bad.py")
+    status, out, _ = cli("estimate", *words)
+    assert status == 1 and "Not measured: bad on synthetic-classes2-n6-v1: " in out and "no luck" in out

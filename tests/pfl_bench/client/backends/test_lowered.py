@@ -1,0 +1,81 @@
+"""Recorded steps by faster operations: the same up to rounding, without what was to go, and from the first call on."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pfl_bench.client.backends import lockstep, traced
+from pfl_bench.client.backends.lowered import NARROW, lower
+from pfl_bench.client.backends.recorded import record
+from pfl_bench.client.backends.traced import TraceCache, untraced
+
+from .cases import CASES, MODEL, assert_close, case, pool
+
+
+def slopes(weight, x, y):
+    """Of the weights of stacked linear classifiers ``[c, classes, d]``."""
+    leaf = weight.detach().requires_grad_()
+    values = torch.func.vmap(lambda w, a, b: F.log_softmax(a @ w.t(), -1).gather(-1, b[:, None]).mean())(leaf, x, y)
+    (found,) = torch.autograd.grad(values.sum(), leaf)
+    return {"slope": found.flatten(1), "values": values.detach()}
+
+
+def inputs(clients=3, classes=10):
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(clients, size, 7, generator=generator) for size in (16, classes))
+    return weight, x, torch.randint(0, classes, (clients, 16), generator=generator)
+
+
+def operations(function, trees, lowering=None):
+    return record(function, trees, lowering)[1].func.__code__.co_names
+
+
+@pytest.mark.parametrize("classes", [2, 10, NARROW, NARROW + 1])
+def test_lowered_is_the_function_up_to_rounding(classes):
+    expected = slopes(*inputs(classes=classes))
+    found, replay = record(slopes, inputs(classes=classes), lower)
+    for mine in (found, replay(*inputs(classes=classes))):
+        assert all(torch.equal(found[name], mine[name]) for name in expected), "the first call is a replay too"
+        for name in expected:
+            torch.testing.assert_close(mine[name], expected[name])
+
+
+def test_gradients_of_stacked_weights_are_not_copied_and_zeros_are_kept():
+    before, after = operations(slopes, inputs()), operations(slopes, inputs(), lower)
+    assert "clone" in before and "clone" not in after
+    assert "new_zeros" in before and "new_zeros" not in after
+    assert any(name.startswith("kept") for name in after)
+
+
+def test_what_the_caller_gets_is_made_anew():
+    def function(x):
+        return torch.zeros_like(x).view(-1), torch.ones_like(x).split(1)[0], x + torch.ones_like(x)
+
+    _, replay = record(function, (torch.ones(2),), lower)
+    for tensor in replay(torch.ones(2)):
+        tensor.add_(5)
+    assert [tensor.tolist() for tensor in replay(torch.ones(2))] == [[0.0, 0.0], [1.0], [2.0, 2.0]]
+
+
+def test_what_writes_in_place_stays_as_it_is_and_is_done_once():
+    x = torch.zeros(2)
+    found, replay = record(lambda x: x.add_(torch.ones_like(x)), (x,), lower)
+    assert x.tolist() == found.tolist() == [1.0, 1.0]
+    assert replay(x).tolist() == [2.0, 2.0]
+
+
+def test_numbers_do_not_depend_on_what_was_called_before():
+    def found(cache, calls):
+        return [cache.call("slopes", slopes, *inputs())["slope"] for _ in range(calls)][-1]
+
+    assert torch.equal(found(TraceCache(lowered=True), 1), found(TraceCache(lowered=True), 4))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lock_step_lowered_is_lock_step_as_it_is(monkeypatch, name):
+    monkeypatch.setattr(traced, "LOWERED", cache := TraceCache(lowered=True))
+    asked = case(MODEL, name)
+    found = lockstep.train(MODEL, pool(), asked)
+    assert cache.traced, "it is lowered"
+    with untraced():
+        assert_close(lockstep.train(MODEL, pool(), asked), found)

@@ -1,0 +1,111 @@
+"""Results that are not what they say are found out."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from pfl_bench.registry import load_plugins
+from pfl_bench.results.frame import run_names
+from pfl_bench.results.record import read_record
+from pfl_bench.running.again import compute_again, request_of
+from pfl_bench.testing import CHECKS, submission
+from pfl_bench.testing.submission import examine_results, over_budget
+from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+from tests.test_published import SUITES
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A suite's folder with three runs: of a shipped method in lock-step, and of a plug-in's."""
+    folder = tmp_path_factory.mktemp("submission")
+    (folder / "s.toml").write_text(SUITE.replace('"fedavg,fedper"', '"fedavg,fedmedian"'))
+    words = ["run", "--suite", str(folder / "s.toml"), "--out", str(folder), "--executor", "serial"]
+    subprocess.run([sys.executable, "-m", "pfl_bench", *words, "--plugin", FEDMEDIAN], check=True, capture_output=True)
+    return folder / "tiny"
+
+
+@pytest.fixture
+def folder(computed, tmp_path):
+    for path in shutil.copytree(computed, tmp_path / "tiny").glob("runs/*/run.json"):
+        document = json.loads(path.read_text())
+        path.write_text(json.dumps({**document, "git_commit": "c0ffee"}))
+    return tmp_path / "tiny"
+
+
+@pytest.fixture(autouse=True)
+def one_check(monkeypatch):
+    """The kit is tested elsewhere."""
+    monkeypatch.setattr(submission, "CHECKS", CHECKS[:1])
+
+
+def wrong(folder, recompute=0, plugins=(FEDMEDIAN,)):
+    loaded = load_plugins(plugins)
+    return {f.what: f.wrong for f in examine_results(folder, recompute, folder, loaded) if f.wrong}
+
+
+def record_of(folder, method):
+    return read_record(next(path for path in sorted((folder / "runs").iterdir()) if path.name.startswith(method)))
+
+
+def test_honest_results_pass_and_are_computed_again(folder, cli):
+    assert wrong(folder, recompute=4) == {}
+    status, out, _ = cli("results", "validate", str(folder), "--plugin", FEDMEDIAN, "--recompute", "0")
+    assert status == 0 and "fedmedian passes the conformance kit" in out and "nothing is wrong" in out
+
+
+def test_without_its_plugin_a_method_cannot_be_examined(folder, cli):
+    status, out, _ = cli("results", "validate", str(folder), "--recompute", "0")
+    assert status == 1 and "FAILED fedmedian passes the conformance kit: it is not the package's" in out
+
+
+def test_a_changed_number_is_found_by_its_tables_or_by_computing_again(folder):
+    place = folder / "runs" / record_of(folder, "fedavg").id
+    document = json.loads((place / "run.json").read_text())
+    document["summary"]["global"]["best"]["accuracy"] += 1
+    (place / "run.json").write_text(json.dumps(document))
+    assert "every run's id, hashes and scores agree with each other" in wrong(folder)
+
+
+def test_a_run_that_is_wrong_throughout_is_found_by_computing_again(folder):
+    record = record_of(folder, "fedavg")
+    place = folder / "runs" / record.id
+    text = (place / "clients.csv").read_text()
+    (place / "clients.csv").write_text(text.replace("global,last,0", "global,last,1", 1))
+    again = compute_again(record, folder, folder, ())
+    assert not again.same and again.why == "client of client 1 is 0, recorded is 1"
+
+
+def test_other_data_or_code_is_no_repetition(folder):
+    record = record_of(folder, "fedavg")
+    place = folder / "runs" / record.id / "run.json"
+    document = json.loads(place.read_text())
+    place.write_text(json.dumps({**document, "data_sha256": "0" * 64}))
+    assert "the data changed since" in compute_again(record_of(folder, "fedavg"), folder, folder, ()).why
+
+
+def test_what_is_unfinished_dirty_or_over_budget_is_said(folder):
+    record = record_of(folder, "fedavg")
+    place = folder / "runs" / record.id / "run.json"
+    document = json.loads(place.read_text())
+    document |= {"git_commit": "abc+dirty", "costs": {**document["costs"], "local_steps": 10**6}}
+    place.write_text(json.dumps(document))
+    found = wrong(folder)
+    assert found["runs come from a clean commit"] == "commit abc+dirty"
+    assert "1000000 mini-batch gradients of 200" in found["no run spent more than its budget"]
+    assert over_budget([record]) == []
+
+
+def test_a_scenario_that_is_not_the_suite_s_is_said(folder):
+    renamed = folder.rename(folder.parent / "quick")
+    found = wrong(renamed)
+    assert "is not in it" in found["scenarios are those of the suite"]
+
+
+@pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
+def test_what_published_runs_were_asked_for_can_be_told_from_their_records(folder):
+    for name in run_names(folder / "runs")[::7]:
+        record = read_record(folder / "runs" / name)
+        assert request_of(record).id == name
