@@ -178,7 +178,7 @@ def list_(
 def leaderboard(
     suite: Annotated[str, typer.Option(help="The suite's name or file.")] = "quick",
     out: o.Out = Path("results"),
-    format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex, html.")] = "csv",
+    format: Annotated[str, typer.Option(help="Comma-separated: csv, md, tex, html, svg, pdf.")] = "csv",
 ) -> int:
     """Rebuild a suite's leaderboard from its finished runs."""
     from .leaderboard import rebuild

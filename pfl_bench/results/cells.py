@@ -5,14 +5,20 @@ from typing import Any
 
 import pandas as pd
 
+from pfl_bench.metrics import Better
+
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's title; ``note`` explains it where the title is too short for that."""
+    """A column's title; ``note`` explains it where the title is too short for that. ``better`` is where sorting starts;
+    ``minor``: a page shows it on demand."""
 
     title: str
     numeric: bool = True
     note: str = ""
+    unit: str = ""
+    better: Better = "none"
+    minor: bool = False
 
 
 @dataclass(frozen=True)

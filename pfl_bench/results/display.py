@@ -19,6 +19,7 @@ TIED = "†: not significantly worse than the best: in its 95 % confidence set (
 
 Row = Mapping[Any, Any]
 NONE = pd.Series(dtype=float)
+UNITS = {"percent": "%"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def _interval(row: Row) -> Cell:
 
 def _versus_best(row: Row) -> Cell:
     if missing(row["p_versus_best"]):
-        return words(row["versus_best"])
+        place = {"best": 2.0, "untested": -1.0}
+        return Cell(words(row["versus_best"]).text, place.get(row["versus_best"]))
     return Cell(f"{row['versus_best']} (p = {row['p_versus_best']:.2g})", real(row["p_versus_best"]))
 
 
@@ -72,21 +74,29 @@ def _published(row: Row) -> Cell:
     return Cell(f"{row['published_mean']:.2f}{spread} ({difference}{row['verdict']}{secondary})")
 
 
-RANK = Shown("rank", cell=lambda row: number(row["rank"], 0))
+RANK = Shown("rank", better="lower", cell=lambda row: number(row["rank"], 0))
 METHOD = Shown("method", numeric=False, cell=lambda row: Cell(entry_name(row["method"], row["variant"])))
-SCENARIO = Shown("scenario", numeric=False, cell=lambda row: Cell(row["scenario"]))
-ACCURACY = Shown("accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", cell=_accuracy)
+ACCURACY = Shown(
+    "accuracy", note="pooled test accuracy, percent; mean ± standard deviation over seeds", unit="%", better="higher",
+    cell=_accuracy,
+)  # fmt: skip
 RANKS = "on test data, percent; mean ± standard deviation over seeds"
-INTERVAL = Shown("95 % interval", note="Student's t, over seeds, given this one data set", cell=_interval, keep=4)
+INTERVAL = Shown(
+    "95 % interval", note="Student's t, over seeds, given this one data set", unit="%", better="higher",
+    cell=_interval, keep=4,
+)  # fmt: skip
 TEST_ERROR = Shown(
     "test error",
     note="standard error of a run's accuracy on its test samples, points; more seeds make it no smaller",
+    unit="points",
+    better="lower",
     cell=lambda row: number(row["test_error"], 2),
     needed=lambda table: bool(table.get("test_error", NONE).notna().any()),
 )
 VERSUS_BEST = Shown(
-    "against the best", numeric=False, note="95 % confidence set of the best: sign flips over seeds", cell=_versus_best
-)
+    "against the best", numeric=False, note="95 % confidence set of the best: sign flips over seeds", better="higher",
+    cell=_versus_best,
+)  # fmt: skip
 MOMENT = Shown(
     "moment", numeric=False, note="global: server model; received: before, adapted: after local adaptation",
     cell=lambda row: words(row["moment"]), keep=2,
@@ -112,8 +122,8 @@ def text_columns(table: pd.DataFrame) -> list[Shown]:
 
 
 def report_columns(table: pd.DataFrame) -> list[Shown]:
-    """The columns of the report's leaderboard; its first one names the rows."""
-    front = [METHOD, SCENARIO, RANK, ACCURACY, RUNS, INTERVAL, TEST_ERROR, VERSUS_BEST]
+    """The columns of the report's leaderboard of one scenario or of several; its first one names the rows."""
+    front = [METHOD, ACCURACY, RANK, RUNS, INTERVAL, VERSUS_BEST, TEST_ERROR]
     return _needed(table, [*front, *_means("everywhere", "report"), PUBLISHED, OTHERS])
 
 
@@ -127,6 +137,9 @@ def _mean(column: Column) -> Shown:
     return Shown(
         column.heading or column.key,
         note=column.explanation,
+        unit=UNITS.get(column.unit, column.unit),
+        better=column.better,
+        minor=not column.keep,
         cell=lambda row: number(row[column.key], column.digits, column.scale),
         needed=column.used_in,
         keep=column.keep,

@@ -42,6 +42,19 @@ def entries(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(names, index=runs.index, dtype=object)
 
 
+def one_name_each(runs: pd.DataFrame) -> pd.Series:
+    """``entries``, but a configuration that has a variant's name in one scenario has it in those too where it is the
+    only one of its method. For what speaks of several scenarios."""
+    names = entries(runs)
+    pairs = list(zip(runs["config_hash"], names, strict=True))
+    known = {key: name for key, name in pairs if name.endswith(")")}
+    return pd.Series(
+        [known.get(key, name) if not name.endswith(")") else name for key, name in pairs],
+        index=names.index,
+        dtype=object,
+    )
+
+
 def entry_name(method: object, variant: str) -> str:
     """``pfedhn (hidden=50)``: the method, with its variant in brackets where it has one."""
     return f"{method} ({variant})" if variant else str(method)

@@ -11,7 +11,7 @@ from pfl_bench.results.statistics.clients import sampling_errors
 from pfl_bench.results.statistics.paired import accuracy_table, best_entry, student_interval
 
 from .columns import BUDGET, keys_of, over_seeds
-from .entries import entries, variants
+from .entries import entries, one_name_each, variants
 from .mixtures import MIXED, mixture
 from .order import by_scenario
 from .primary import by_primary, primaries
@@ -60,6 +60,22 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
     table["rank"] = ranks.astype("Int64")
     return attach(by_scenario(table, "scenario_hash", "rank", "method")[table_columns()])
+
+
+def named(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard of a results frame with ``entry`` (the frame's, else ``entries.one_name_each``) and
+    ``scenario_hash`` of its rows, and ``group``, by which a run finds its row (``groups``)."""
+    if table.empty:
+        return pd.DataFrame(columns=[*table.columns, "entry", "group", "scenario_hash"])
+    own = runs["entry"] if "entry" in runs else one_name_each(runs)
+    names = runs.assign(entry=own, group=groups(runs)).set_index("run_id")[["entry", "group", "scenario_hash"]]
+    first = table.assign(run_id=table["runs"].str.split(" ").str[0])
+    return first.join(names, on="run_id").drop(columns="run_id")
+
+
+def groups(runs: pd.DataFrame) -> list[str]:
+    """Per run, the leaderboard row that it belongs to."""
+    return ["|".join(map(str, own)) for own in runs[KEYS].itertuples(index=False)]
 
 
 def with_test_error(table: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from pfl_bench.metrics import PRIMARY
 
 from .cells import number
-from .entries import entries
+from .entries import one_name_each
 from .primary import HEADINGS as NAMES_OF_METRICS
 from .primary import by_primary, primaries
 from .statistics.aggregates import aggregate
@@ -86,7 +86,7 @@ class Overall:
 def overall(runs: pd.DataFrame) -> Overall:
     """From a results frame (``frame.read_runs``); runs that did not finish do not count."""
     done = by_primary(runs[runs["status"] == "finished"])
-    done = done.assign(entry=_one_name_each(done, entries(done)))
+    done = done.assign(entry=one_name_each(done))
     shared = common(done)
     reference = reference_of(shared.runs["entry"].unique()) or ""
     one, others = _of_one_metric(shared.runs)
@@ -106,15 +106,6 @@ def _of_one_metric(runs: pd.DataFrame) -> tuple[list[str], str]:
     others = [f"{scenario} ({NAMES_OF_METRICS.get(key, key)})" for scenario, key in metric.items() if key != most]
     told = f"Interquartile means are of {NAMES_OF_METRICS.get(most, most)}, over {len(kept)} of {len(metric)} scenarios"
     return kept, f"{told}; other metrics are not averaged with it: {', '.join(others)}." if others else ""
-
-
-def _one_name_each(runs: pd.DataFrame, names: pd.Series) -> pd.Series:
-    """A configuration that has a variant's name in one scenario has it in those too where it is the only one."""
-    pairs = list(zip(runs["config_hash"], names, strict=True))
-    known = {key: name for key, name in pairs if name.endswith(")")}
-    return pd.Series(
-        [known.get(key, name) if not name.endswith(")") else name for key, name in pairs], index=names.index
-    )
 
 
 def several_scenarios(table: pd.DataFrame) -> bool:

@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from pfl_bench.text import printable
-
 from .columns import later_keys
 from .comparable import UNSHOWN
 from .display import ACCURACY, TIED, given_the_data, marks, place_of, text_columns, texts, titles, untested
-from .escapes import for_csv, for_latex, for_markdown
+from .escapes import for_csv, for_markdown
+from .latex import LEGEND, to_latex
 from .mixtures import MIXED
 from .notes import of_rows
-
-LEGEND = "Bold: best; underlined: second"
 
 
 def to_markdown(table: pd.DataFrame) -> str:
@@ -47,33 +44,6 @@ def _footnotes(part: pd.DataFrame) -> list[str]:
 
 def _md_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def to_latex(table: pd.DataFrame) -> str:
-    """One ``tabular`` per scenario, with the rules of the package booktabs; what the marks mean is a comment above."""
-    lines = []
-    for title, part in titles(table).items():
-        shown = text_columns(part)
-        accuracy = place_of(ACCURACY, shown)
-        lines += [
-            *(
-                f"% {printable(note)}"
-                for note in (title, f"{LEGEND}; {TIED}", given_the_data(part), untested(part), *of_rows(part))
-                if note
-            ),
-            rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in shown)}}}",
-            r"\toprule",
-            " & ".join(for_latex(column.title) for column in shown) + r" \\",
-            r"\midrule",
-        ]
-        for row, own in zip(texts(part, shown), marks(part), strict=True):
-            cells = [for_latex(cell) for cell in row]
-            cells[accuracy] = rf"\textbf{{{cells[accuracy]}}}" if "best" in own else cells[accuracy]
-            cells[accuracy] = rf"\underline{{{cells[accuracy]}}}" if "second" in own else cells[accuracy]
-            cells[accuracy] += r"$^\dagger$" if "tie" in own else ""
-            lines.append(" & ".join(cells) + r" \\")
-        lines += [r"\bottomrule", r"\end{tabular}", ""]
-    return "\n".join(lines)
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
-from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.primary import YLABEL, ylabel
 from pfl_bench.results.run_tables import complete, read_history, without_curve
 
@@ -36,8 +36,9 @@ def totals(rows: pd.DataFrame) -> pd.DataFrame:
 def draw(rows: pd.DataFrame, title: str, target: Path, what: str = YLABEL) -> None:
     """One line per entry, mean over seeds. ``what``: the label of the ordinate."""
     with picture(target, 9, 5) as (figure, axes):
-        for position, (entry, part) in enumerate(rows.groupby("entry", sort=False)):
-            line = matplotlib_line(position)
+        palette = Palette(rows["entry"])
+        for entry, part in rows.groupby("entry", sort=False):
+            line = palette.matplotlib_line(str(entry))
             mean = part.groupby("visits")[["bytes", "accuracy"]].mean()
             if mean["bytes"].max() == 0:
                 axes.axhline(mean["accuracy"].iloc[-1], **line, label=f"{entry} (moves nothing)")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
-from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.primary import YLABEL, ylabel
 from pfl_bench.results.run_tables import complete, read_history, without_curve
 
@@ -28,10 +28,11 @@ def lines(axes: Any, curves: pd.DataFrame, title: str, what: str = YLABEL) -> No
     ``axes``: Matplotlib's. ``what``: the label of the ordinate.
     """
     final = curves.groupby("method")["accuracy"].last().sort_values(ascending=False)
-    for position, method in enumerate(final.index):
+    palette = Palette(final.index)
+    for method in final.index:
         by_visits = curves[curves["method"] == method].groupby("visits")["accuracy"]
         mean, low, high = by_visits.mean(), by_visits.min(), by_visits.max()
-        line = matplotlib_line(position)
+        line = palette.matplotlib_line(method)
         axes.plot(mean.index, mean, **line, label=method)
         axes.fill_between(mean.index, low, high, color=line["color"], alpha=0.12, linewidth=0)
     axes.set_title(title, fontsize="medium")

@@ -12,7 +12,7 @@ import pandas as pd
 from pfl_bench.errors import RequestError
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import finished_runs
-from pfl_bench.results.palette import matplotlib_line
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.run_tables import complete, read_table
 from pfl_bench.results.statistics.gaps import gap_line, gaps
 
@@ -50,8 +50,9 @@ def draw(rows: pd.DataFrame, title: str, target: Path) -> None:
     """Gap against distance with all labelled samples (left), accuracy against labelled samples (right)."""
     ticks = sorted(rows["samples"].unique(), key=lambda s: float("inf") if s == "all" else float(s))
     with picture(target, 12, 5, columns=2) as (figure, (left, right)):
-        for position, (method, part) in enumerate(rows.groupby("method")):
-            look = matplotlib_line(position)
+        palette = Palette(rows["method"])
+        for method, part in rows.groupby("method"):
+            look = palette.matplotlib_line(str(method))
             full = part[part["samples"] == ticks[-1]].sort_values("tv_distance")
             left.plot(full["tv_distance"], full["gap"], "o", color=look["color"], alpha=0.5, markersize=4)
             if line := gap_line(full):

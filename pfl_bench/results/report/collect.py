@@ -1,15 +1,18 @@
 """What a report is made from: frames, whoever made the runs; and what of a folder had to be left out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pfl_bench.results.entries import entries
+from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.imports import Figure, read_imported
 from pfl_bench.results.notes import Problem
 from pfl_bench.results.primary import by_primary
+from pfl_bench.results.record import find_record
 from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
 
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
@@ -22,7 +25,7 @@ class Results:
     ``runs``: as ``results.frame.read_runs``, what ranks as ``accuracy`` (``results.primary``). ``history``: evaluations
     at the official moment, ``split`` is ``validation`` or ``test``. ``clients``: test results at the official moment
     and the selected evaluation. ``novel``: enrolled clients. ``partitions``: by scenario, who holds what at its lowest
-    seed.
+    seed. ``scenarios``: what each asks for, as its runs recorded it.
     """
 
     title: str
@@ -33,13 +36,18 @@ class Results:
     partitions: dict[str, pd.DataFrame] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     imported: tuple[Figure, ...] = ()
+    scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def collect(folder: Path) -> Results:
-    """Read a suite's folder. Nothing is written; what is broken is in ``problems``."""
-    runs, problems = scan_runs(folder)
+def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None = None) -> Results:
+    """Read a suite's folder. Nothing is written; what is broken is in ``problems``.
+
+    ``scanned``: what ``frame.scan_runs`` found there, where that is known already.
+    """
+    runs, found = scan_runs(folder) if scanned is None else scanned
+    problems = [*found]
     runs = by_primary(runs)
-    runs["entry"] = entries(runs)
+    runs["entry"] = one_name_each(runs)
     history, more = read_history(folder, runs)
     problems += more
     clients, more = read_clients(folder, runs)
@@ -49,17 +57,25 @@ def collect(folder: Path) -> Results:
     imported, more = read_imported(folder)
     problems += more
     firsts = runs[runs["partition_sha256"].notna()].sort_values("seed").groupby("scenario").first()
-    found = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
+    holdings = {str(scenario): read_partition(folder, sha) for scenario, sha in firsts["partition_sha256"].items()}
     return Results(
         folder.resolve().name,
         runs,
         history,
         clients,
         novel,
-        {scenario: rows for scenario, rows in found.items() if rows is not None and len(rows)},
+        {scenario: rows for scenario, rows in holdings.items() if rows is not None and len(rows)},
         tuple(problems),
-        imported,
+        imported=tuple(imported),
+        scenarios={
+            str(scenario): _asked(folder, str(own.iloc[0])) for scenario, own in runs.groupby("scenario")["run_id"]
+        },
     )
+
+
+def _asked(folder: Path, run_id: str) -> Mapping[str, Any]:
+    record = find_record(folder / "runs" / run_id)
+    return {} if record is None else record.scenario
 
 
 def finished(results: Results) -> Results:

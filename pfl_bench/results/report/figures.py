@@ -1,67 +1,101 @@
-"""The report's figures as plain Plotly data: ``{"data": [traces], "layout": {...}}``; the page draws them.
+"""The report's figures as plain Plotly data (``plotting``); the page draws them, and ``drawing`` does for paper.
 
 A trace's ``meta`` is its entry, by which the page filters.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pfl_bench.results.escapes import for_plotly
 from pfl_bench.results.palette import GREY, Palette
 from pfl_bench.results.primary import YLABEL
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.gaps import gap_line
 from pfl_bench.results.statistics.ranks import Ranking
 
-Figure = dict[str, Any]
+from .plotting import Figure, contest, faded, figure_of, leaders, numbers, rounded, thinned
 
-MOST_POINTS = 60
+MEGABYTE = 1e6
+WIDE = 20
+"""How many times the least cost the largest may be on a linear axis."""
 
 
-def curves(history: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: Palette, what: str = YLABEL) -> Figure:
-    """Test accuracy over ``axis`` (visits or bytes) in one scenario: mean, and a band from lowest to highest seed.
+def averaged(history: pd.DataFrame) -> pd.DataFrame:
+    """Evaluations of one scenario over seeds: a row per entry and number of visits with ``bytes`` (MB moved so far,
+    down and up), ``mean``, ``low`` and ``high`` accuracy, and ``seeds``, how many the entry has."""
+    rows = with_megabytes(history)
+    points = rows.groupby(["entry", "visits"], sort=True).agg(
+        bytes=("bytes", "mean"), mean=("accuracy", "mean"), low=("accuracy", "min"), high=("accuracy", "max")
+    )
+    return points.reset_index().assign(seeds=lambda f: f["entry"].map(rows.groupby("entry")["seed"].nunique()))
 
-    ``unfinished``: the same frame for runs that are still going on, drawn one by one. ``what``: the ordinate.
+
+def curves(points: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: Palette, what: str = YLABEL) -> Figure:
+    """Test accuracy over ``axis`` (``visits``, or ``bytes``) in one scenario: mean, and a band from the lowest to the
+    highest seed.
+
+    ``points``: as ``averaged``. ``unfinished``: the history of runs that are still going on, drawn one by one.
+    ``what``: the ordinate.
     """
     traces: list[dict[str, Any]] = []
-    last = history.sort_values("visits").groupby("entry")["accuracy"].last()
-    for entry in last.sort_values(ascending=False).index:
-        rows = history[history["entry"] == entry].assign(bytes=lambda f: f["bytes_down"] + f["bytes_up"])
-        by_visits = rows.groupby("visits").agg(
-            x=(axis, "mean"), mean=("accuracy", "mean"), low=("accuracy", "min"), high=("accuracy", "max")
-        )
-        points = _thinned(by_visits)
+    ends = {str(entry): float(own["mean"].iloc[-1]) for entry, own in points.groupby("entry")}
+    parts = dict(iter(points.groupby("entry")))
+    for entry in sorted(ends, key=lambda entry: (-ends[entry], entry)):
+        own = thinned(parts[entry])
+        if axis == "bytes" and not own["bytes"].any():
+            traces.append(_level(entry, ends[entry], points["bytes"], palette))
+            continue
+        xs = numbers(own[axis])
         shared = {"meta": entry, "legendgroup": entry, "mode": "lines", "type": "scatter"}
-        if rows["seed"].nunique() > 1:
-            around = [*_numbers(points["high"]), *_numbers(points["low"])[::-1]]
-            xs = _numbers(points["x"])
+        if own["seeds"].iloc[0] > 1:
+            around = [*numbers(own["high"]), *numbers(own["low"])[::-1]]
             traces.append(
-                {**shared, "x": [*xs, *xs[::-1]], "y": around, "fill": "toself", "line": {"width": 0},
-                 "fillcolor": _faded(palette.colour(entry)), "hoverinfo": "skip", "showlegend": False}
+                {**shared, "name": "band", "x": [*xs, *xs[::-1]], "y": around, "fill": "toself", "line": {"width": 0},
+                 "fillcolor": faded(palette.colour(entry)), "hoverinfo": "skip", "showlegend": False}
             )  # fmt: skip
+        traces.append({**shared, "name": entry, "x": xs, "y": numbers(own["mean"]), "line": palette.line(entry)})
+    for (name, seed), rows in with_megabytes(unfinished).groupby(["entry", "seed"], sort=True):
+        own = thinned(rows)
         traces.append(
-            {**shared, "name": entry, "x": _numbers(points["x"]), "y": _numbers(points["mean"]),
-             "line": palette.line(entry)}
+            {"meta": name, "type": "scatter", "mode": "lines", "opacity": 0.6,
+             "name": f"{name}, seed {seed} (unfinished)", "x": numbers(own[axis]), "y": numbers(own["accuracy"]),
+             "line": {"color": palette.colour(str(name)), "dash": "dot", "width": 1}}
         )  # fmt: skip
-    for (entry, seed), rows in unfinished.groupby(["entry", "seed"], sort=True):
-        points = _thinned(rows.assign(x=rows["bytes_down"] + rows["bytes_up"] if axis == "bytes" else rows["visits"]))
-        traces.append(
-            {"meta": entry, "type": "scatter", "mode": "lines", "opacity": 0.6,
-             "name": f"{entry}, seed {seed} (unfinished)",
-             "x": _numbers(points["x"]), "y": _numbers(points["accuracy"]),
-             "line": {"color": palette.colour(str(entry)), "dash": "dot", "width": 1}}
-        )  # fmt: skip
-    title = "client visits" if axis == "visits" else "bytes moved, down and up"
-    return _figure(traces, title, what)
+    bounds, note = contest(ends, float(points["mean"].max()))
+    title = "client visits" if axis == "visits" else "MB moved, down and up"
+    figure = figure_of(traces, title, what, leaders(ends), note)
+    if axis == "bytes" and _wide(points.groupby("entry")["bytes"].max()):
+        figure["layout"]["xaxis"]["type"] = "log"
+    return {**figure, "contest": bounds}
+
+
+def _level(entry: str, accuracy: float, costs: pd.Series, palette: Palette) -> dict[str, Any]:
+    """Who moves nothing has no curve over bytes: a line at the last accuracy."""
+    paid = costs[costs > 0]
+    return {
+        "type": "scatter", "mode": "lines", "meta": entry, "name": f"{entry} (moves nothing)",
+        "x": numbers([paid.min(), paid.max()] if len(paid) else [0, 1]), "y": numbers([accuracy] * 2),
+        "line": palette.line(entry),
+    }  # fmt: skip
+
+
+def _wide(costs: pd.Series | np.ndarray) -> bool:
+    """Whether costs are too far apart for a linear axis."""
+    paid = np.asarray(costs, dtype=float)
+    paid = paid[paid > 0]
+    return bool(len(paid)) and bool(paid.max() > WIDE * paid.min())
+
+
+def with_megabytes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a history with ``bytes``: what was moved so far, down and up, in MB."""
+    return rows.assign(bytes=(rows["bytes_down"] + rows["bytes_up"]) / MEGABYTE)
 
 
 def distributions(for_whom: pd.DataFrame, palette: Palette) -> Figure:
     """Accuracy over clients in one scenario: box between quartiles, whiskers at deciles, a point at the worst."""
     traces: list[dict[str, Any]] = []
-    for row in for_whom.sort_values("q50").to_dict("records"):
+    for row in for_whom.sort_values(["q50", "q25", "worst_decile"]).to_dict("records"):
         entry, position = row["entry"], [row["entry"]]
         traces.append(
             {"type": "box", "orientation": "h", "meta": entry, "name": entry, "y": position, "q1": [row["q25"]],
@@ -70,30 +104,45 @@ def distributions(for_whom: pd.DataFrame, palette: Palette) -> Figure:
         )  # fmt: skip
         traces.append(
             {"type": "scatter", "mode": "markers", "meta": entry, "name": f"{entry}: worst client",
-             "x": [_r(row["q0"])], "y": position, "marker": {**palette.marker(entry), "size": 6}, "showlegend": False}
+             "x": [rounded(row["q0"])], "y": position, "marker": {**palette.marker(entry), "size": 6},
+             "showlegend": False}
         )  # fmt: skip
-    figure = _figure(traces, "test accuracy of a client (%)", "")
+    figure = figure_of(traces, "test accuracy of a client (%)", "", for_whom["entry"])
     figure["layout"]["yaxis"]["automargin"] = True
     figure["layout"]["height"] = 120 + 28 * len(for_whom)
     return figure
 
 
 def pareto(table: pd.DataFrame, palette: Palette, what: str = YLABEL) -> Figure:
-    """Mean accuracy against bytes of a whole run in one scenario; a line along the front that nobody beats."""
+    """Mean accuracy against MB of a whole run in one scenario; a line along the front that nobody beats.
+
+    Costs that lie far apart are on a logarithmic axis; who moves nothing is at half the least cost there.
+    """
     done = table.dropna(subset=["accuracy_mean", "bytes_down", "bytes_up"])
-    cost, gain = (done["bytes_down"] + done["bytes_up"]).to_numpy(float), done["accuracy_mean"].to_numpy(float)
+    cost = (done["bytes_down"] + done["bytes_up"]).to_numpy(float) / MEGABYTE
+    gain = done["accuracy_mean"].to_numpy(float)
     order = np.argsort(cost, kind="stable")
     front = order[pareto_front(cost, gain)[order]] if len(done) else order
+    wide = _wide(cost)
+    places = np.where(cost > 0, cost, cost[cost > 0].min() / 2) if wide else cost
     traces: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines", "name": "front", "x": _numbers(cost[front]), "y": _numbers(gain[front]),
+        {"type": "scatter", "mode": "lines", "name": "front", "x": numbers(places[front]), "y": numbers(gain[front]),
          "line": {"shape": "hv", "width": 1, "color": GREY}, "hoverinfo": "skip"}
     ]  # fmt: skip
-    for entry, x, y in zip(done["entry"], cost, gain, strict=True):
+    for entry, moved, x, y in zip(done["entry"], cost, places, gain, strict=True):
+        name = f"{entry} (moves nothing)" if wide and not moved else entry
         traces.append(
-            {"type": "scatter", "mode": "markers", "meta": entry, "name": entry, "x": [x], "y": [_r(y)],
+            {"type": "scatter", "mode": "markers", "meta": entry, "name": name, "x": [rounded(x)], "y": [rounded(y)],
              "marker": {**palette.marker(entry), "size": 11}}
         )  # fmt: skip
-    return _figure(traces, "bytes moved in a run, down and up", what)
+    ends = dict(zip(map(str, done["entry"]), gain.tolist(), strict=True))
+    first = [str(done["entry"].iloc[place]) for place in front]
+    bounds, note = contest(ends)
+    leading = dict.fromkeys([*first, *leaders(ends)])
+    figure = figure_of(traces, "MB moved in a run, down and up", what, leading, note)
+    if wide:
+        figure["layout"]["xaxis"]["type"] = "log"
+    return {**figure, "contest": bounds}
 
 
 def critical_difference(ranking: Ranking, palette: Palette) -> Figure | None:
@@ -106,7 +155,7 @@ def critical_difference(ranking: Ranking, palette: Palette) -> Figure | None:
     for entry in names:
         x = ranking.mean_ranks[entry]
         traces.append(
-            {"type": "scatter", "mode": "lines+markers+text", "meta": entry, "name": entry, "x": [_r(x), _r(x)],
+            {"type": "scatter", "mode": "lines+markers+text", "meta": entry, "name": entry, "x": [rounded(x)] * 2,
              "y": [0, heights[entry]], "text": ["", f"{entry} {x:.2f}"], "textposition": "middle right",
              "line": {**palette.line(entry), "width": 1}, "marker": palette.marker(entry), "showlegend": False,
              "cliponaxis": False}
@@ -114,10 +163,10 @@ def critical_difference(ranking: Ranking, palette: Palette) -> Figure | None:
     for k, group in enumerate(ranking.groups):
         ends = [ranking.mean_ranks[group[0]] - 0.05, ranking.mean_ranks[group[-1]] + 0.05]
         traces.append(
-            {"type": "scatter", "mode": "lines", "name": "not told apart: " + ", ".join(group), "x": _numbers(ends),
+            {"type": "scatter", "mode": "lines", "name": "not told apart: " + ", ".join(group), "x": numbers(ends),
              "y": [0.4 + 0.35 * k] * 2, "line": {"width": 5, "color": GREY}, "showlegend": False}
         )  # fmt: skip
-    figure = _figure(traces, f"mean rank over {ranking.count} {ranking.blocks} (1 is best)", "")
+    figure = figure_of(traces, f"mean rank over {ranking.count} {ranking.blocks} (1 is best)", "", names)
     figure["layout"]["yaxis"] |= {"visible": False}
     figure["layout"]["xaxis"]["range"] = [0.7, len(names) + 1.8]
     figure["layout"]["height"] = 160 + 26 * len(names)
@@ -131,16 +180,18 @@ def novel_clients(gaps: pd.DataFrame, palette: Palette) -> Figure:
         name = str(entry)
         shared = {"type": "scatter", "meta": name, "legendgroup": name}
         traces.append(
-            {**shared, "mode": "markers", "name": name, "x": _numbers(part["tv_distance"]), "y": _numbers(part["gap"]),
+            {**shared, "mode": "markers", "name": name, "x": numbers(part["tv_distance"]), "y": numbers(part["gap"]),
              "marker": {**palette.marker(name), "opacity": 0.6}}
         )  # fmt: skip
         if fit := gap_line(part):
             ends = [part["tv_distance"].min(), part["tv_distance"].max()]
             traces.append(
-                {**shared, "mode": "lines", "name": f"{name}, fit", "x": _numbers(ends),
-                 "y": _numbers([fit.at(end) for end in ends]), "line": palette.line(name), "showlegend": False}
+                {**shared, "mode": "lines", "name": f"{name}, fit", "x": numbers(ends),
+                 "y": numbers([fit.at(end) for end in ends]), "line": palette.line(name), "showlegend": False}
             )  # fmt: skip
-    return _figure(traces, "total variation distance to the nearest training client", "accuracy gap (points)")
+    nearest = {str(entry): -float(part.mean()) for entry, part in gaps.dropna(subset=["gap"]).groupby("entry")["gap"]}
+    title = "total variation distance to the nearest training client"
+    return figure_of(traces, title, "accuracy gap (points)", leaders(nearest))
 
 
 def partition(holdings: pd.DataFrame) -> Figure:
@@ -152,43 +203,12 @@ def partition(holdings: pd.DataFrame) -> Figure:
         "colorbar": {"title": {"text": "samples"}},
         "hovertemplate": "client %{y}, class %{x}: %{z}<extra></extra>",
     }  # fmt: skip
-    figure = _figure([trace], "class", "client")
+    figure = figure_of([trace], "class", "client")
     figure["layout"]["yaxis"]["autorange"] = "reversed"
     absent = holdings[(holdings["train"] == 0) & (holdings["test"] > 0)]
     if len(absent):
-        figure["layout"]["title"] = {
-            "text": f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are tested on classes "
-            f"they have no training sample of ({absent['test'].sum()} of {holdings['test'].sum()} test samples)",
-            "font": {"size": 13},
-        }
+        figure["note"] = (
+            f"{absent['client'].nunique()} of {holdings['client'].nunique()} clients are tested on classes "
+            f"they have no training sample of ({absent['test'].sum()} of {holdings['test'].sum()} test samples)."
+        )
     return figure
-
-
-def _figure(traces: list[dict[str, Any]], x_title: str, y_title: str) -> Figure:
-    axes: dict[str, Mapping[str, Any]] = {
-        "xaxis": {"title": {"text": x_title}, "automargin": True},
-        "yaxis": {"title": {"text": y_title}, "automargin": True},
-    }
-    shown: Figure = for_plotly({"data": traces, "layout": {**axes, "height": 420}})
-    return shown
-
-
-def _thinned(points: pd.DataFrame) -> pd.DataFrame:
-    """At most ``MOST_POINTS`` rows, evenly spaced, the first and the last among them."""
-    if len(points) <= MOST_POINTS:
-        return points
-    return points.iloc[np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))]
-
-
-def _numbers(values: Any) -> list[float | None]:
-    return [_r(value) for value in np.asarray(values, dtype=float)]
-
-
-def _r(value: float) -> float | None:
-    """Five significant digits; JSON has no NaN."""
-    return float(f"{value:.5g}") if np.isfinite(value) else None
-
-
-def _faded(colour: str) -> str:
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.13)"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pfl_bench.results.cells import Cell, Heading, interval, number
 from pfl_bench.results.display import ACCURACY, marks, place_of, report_columns
+from pfl_bench.results.matrix import Matrix
 from pfl_bench.results.overall import Overall
 from pfl_bench.results.statistics.clients import BASELINES
 from pfl_bench.results.statistics.paired import Comparison
@@ -32,17 +33,31 @@ class Table:
     columns: Sequence[Heading]
     rows: Sequence[TableRow]
 
+    @property
+    def parts(self) -> dict[str, list[TableRow]]:
+        """The rows by scenario; within one they are sorted."""
+        found: dict[str, list[TableRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.scenario, []).append(row)
+        return found
 
-def leaderboard_table(table: pd.DataFrame) -> Table:
-    """The rows of ``leaderboard.leaderboard`` (with ``entry``), scenario by scenario."""
+    @property
+    def minor(self) -> int:
+        """How many columns are shown on demand."""
+        return sum(column.minor for column in self.columns)
+
+
+def leaderboard_table(table: pd.DataFrame, grid: Matrix) -> Table:
+    """The rows of ``leaderboard.leaderboard`` (with ``entry``), scenario by scenario, shaded by rank as the matrix."""
     shown, rows = report_columns(table), []
     accuracy = place_of(ACCURACY, shown)
     for _, part in table.groupby(["scenario", "scenario_hash"], sort=False):
         for row, own in zip(part.to_dict("records"), marks(part), strict=True):
-            cells = [column.cell(row) for column in shown]
-            cells[accuracy] = replace(cells[accuracy], marks=tuple(sorted(own)))
+            cells = [Cell(row["entry"]), *(column.cell(row) for column in shown[1:])]
+            shade = grid.cells[row["entry"], row["scenario"]].shade_mark
+            cells[accuracy] = replace(cells[accuracy], marks=(*sorted(own), *shade))
             rows.append(TableRow(row["scenario"], row["entry"], cells, row["group"]))
-    caption = "Leaderboard. The number of runs in each row is a button that shows them."
+    caption = "The number of runs in each row is a button that shows them."
     return Table("leaderboard", caption, shown, rows)
 
 
@@ -52,31 +67,38 @@ def comparisons_table(
     """Each scenario's entries against its reference; ``client_errors`` by scenario and entry."""
     columns = (
         Heading("method", numeric=False),
-        Heading("scenario", numeric=False),
-        Heading("reference", numeric=False, note="named beforehand: Local, else FedAvg-FT, else FedAvg"),
-        Heading("difference", note="accuracy minus the reference's, points, mean over common seeds"),
-        Heading("t interval", note="95 %, Student, over seeds; assumes normal differences"),
-        Heading("bootstrap interval", note="95 %, expanded percentile, over seeds; needs five"),
         Heading(
-            "error of clients", note="standard error of one seed's difference from its clients and their test samples"
+            "difference", note="accuracy minus the reference's, points, mean over common seeds", unit="points",
+            better="higher",
         ),
-        Heading("p", note="Wilcoxon signed-rank, exact, Holm-corrected within the scenario"),
+        Heading("reference", numeric=False, note="named beforehand: Local, else FedAvg-FT, else FedAvg"),
         Heading("verdict", numeric=False),
-    )
+        Heading("p", note="Wilcoxon signed-rank, exact, Holm-corrected within the scenario", better="lower"),
+        Heading(
+            "t interval", note="95 %, Student, over seeds; assumes normal differences", unit="points", better="higher"
+        ),
+        Heading(
+            "bootstrap interval", note="95 %, expanded percentile, over seeds; needs five", unit="points",
+            better="higher",
+        ),
+        Heading(
+            "error of clients", note="standard error of one seed's difference from its clients and their test samples",
+            unit="points", better="lower",
+        ),
+    )  # fmt: skip
     rows = [
         TableRow(
             scenario,
             c.entry,
             [
                 Cell(c.entry),
-                Cell(scenario),
+                Cell("" if not c.seeds else f"{c.difference:+.2f}", c.difference if c.seeds else None),
                 Cell(c.reference),
-                number(c.difference, 2),
+                Cell(c.verdict if c.p_value is not None else f"untested: {c.note}"),
+                Cell("" if c.p_value is None else f"{c.p_value:.2g}", c.p_value),
                 interval(*c.student, "+.2f"),
                 interval(*c.bootstrap, "+.2f"),
                 number(client_errors.get((scenario, c.entry)), 2),
-                Cell("" if c.p_value is None else f"{c.p_value:.2g}", c.p_value),
-                Cell(c.verdict if c.p_value is not None else f"untested: {c.note}"),
             ],
         )
         for scenario, each in comparisons.items()
@@ -92,17 +114,19 @@ def aggregates_table(over_all: Overall) -> Table:
     blocks = over_all.ranking.blocks
     columns = (
         Heading("method", numeric=False),
-        Heading("mean rank", note=f"over {over_all.ranking.count} {blocks}"),
+        Heading("mean rank", note=f"over {over_all.ranking.count} {blocks}", better="lower"),
         Heading(
             "interquartile mean",
             note="of the middle half of the runs, percent, by the metric that most scenarios rank by; they weigh alike",
+            unit="%", better="higher",
         ),
         Heading(
-            f"P(better than {over_all.reference})", note="for one run of each in the same scenario, mean over scenarios"
+            f"P(better than {over_all.reference})", note="for one run of each in a scenario, mean over scenarios",
+            better="higher",
         ),
-        Heading("scenarios"),
-        Heading("runs"),
-    )
+        Heading("scenarios", better="higher"),
+        Heading("runs", better="higher"),
+    )  # fmt: skip
     rows = [
         TableRow(
             "",
@@ -118,22 +142,25 @@ def aggregates_table(over_all: Overall) -> Table:
         )
         for row in over_all.aggregates.to_dict("records")
     ]
-    return Table("aggregates", "Over all scenarios: what all these methods have in common.", columns, rows)
+    count = len(over_all.shared.editions)
+    caption = f"Over the {count} scenarios that these methods have in common." if count > 1 else "Over seeds."
+    return Table("aggregates", caption, columns, rows)
 
 
 def for_whom_table(frame: pd.DataFrame) -> Table:
     """``statistics.clients.for_whom``."""
     columns = (
         Heading("method", numeric=False),
-        Heading("scenario", numeric=False),
-        Heading("worst client"),
-        Heading("worst decile"),
-        Heading("median"),
-        Heading("best client"),
-        Heading("Jain index", note="1: all clients equally accurate"),
-        *(Heading(f"worse off than {b}", note=f"percent of the clients that do better with {b}") for b in BASELINES),
-    )
-    figures = [("q0", 2), ("worst_decile", 2), ("q50", 2), ("q100", 2), ("jain_index", 4)]
+        *(Heading(title, unit="%", better="higher") for title in ("worst decile", "worst client", "median")),
+        Heading("best client", unit="%", better="higher"),
+        Heading("Jain index", note="1: all clients equally accurate", better="higher"),
+        *(
+            Heading(f"worse off than {b}", note=f"percent of the clients that do better with {b}", unit="% of clients",
+                    better="lower")
+            for b in BASELINES
+        ),
+    )  # fmt: skip
+    figures = [("worst_decile", 2), ("q0", 2), ("q50", 2), ("q100", 2), ("jain_index", 4)]
     figures += [(f"worse_than_{b}", 1) for b in BASELINES]
     return _plain("for-whom", "Accuracy over clients, percent.", columns, frame, figures)
 
@@ -142,29 +169,33 @@ def costs_table(frame: pd.DataFrame) -> Table:
     """``statistics.costs.cost_to_target``."""
     columns = (
         Heading("method", numeric=False),
-        Heading("scenario", numeric=False),
-        Heading("target", note="validation accuracy, percent"),
-        Heading("reached", note="runs that reached it"),
-        Heading("of"),
-        Heading("visits to target", note="median over runs"),
-        Heading("MB to target", note="down and up, median over runs"),
-        Heading("local steps to target", note="median over runs"),
-    )
+        Heading("visits to target", note="median over runs", better="lower"),
+        Heading("MB to target", note="down and up, median over runs", better="lower"),
+        Heading(
+            "local steps to target", note="median over runs", unit="mini-batch gradients", better="lower"
+        ),
+        Heading("reached", note="runs that reached it", unit="runs", better="higher"),
+        Heading("of", unit="runs"),
+        Heading("target", note="validation accuracy, percent", unit="%"),
+    )  # fmt: skip
     scaled = frame.assign(bytes_to_target=frame["bytes_to_target"] / 1e6)
-    figures = [("target", 0), ("reached", 0), ("runs", 0), ("visits_to_target", 0), ("bytes_to_target", 1)]
-    figures += [("local_steps_to_target", 0)]
+    figures = [("visits_to_target", 0), ("bytes_to_target", 1), ("local_steps_to_target", 0)]
+    figures += [("reached", 0), ("runs", 0), ("target", 0)]
     return _plain("costs", "What it takes to reach a target on validation.", columns, scaled, figures)
 
 
 def _plain(
     name: str, caption: str, columns: Sequence[Heading], frame: pd.DataFrame, figures: Sequence[tuple[str, int]]
 ) -> Table:
+    """Within a scenario the best by the first figure are on top."""
+    first, falls = figures[0][0], columns[1].better == "higher"
     rows = [
         TableRow(
             row["scenario"],
             row["entry"],
-            [Cell(row["entry"]), Cell(row["scenario"]), *(number(row[name], digits) for name, digits in figures)],
+            [Cell(row["entry"]), *(number(row[name], digits) for name, digits in figures)],
         )
-        for row in frame.to_dict("records")
+        for _, part in frame.groupby("scenario", sort=False)
+        for row in part.sort_values(first, ascending=not falls, kind="stable").to_dict("records")
     ]
     return Table(name, caption, columns, rows)

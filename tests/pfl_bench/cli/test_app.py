@@ -363,7 +363,7 @@ REFUSALS = [
     (["run", "--suite", "paper-table1", "--scenarios", "cifar10*n50*"], "cifar10"),
     (["run", "--nonsense"], "--nonsense"),
     (["leaderboard", "--suite", "quick"], "no runs in"),
-    (["leaderboard", "--format", "pdf"], "unknown format"),
+    (["leaderboard", "--format", "png"], "unknown format"),
     (["check", "fedavgg"], "did you mean 'fedavg'"),
     (["list", "method"], "did you mean 'methods'"),
     (["data", "verify", "mnist"], "does not exist"),

@@ -8,7 +8,7 @@ import pytest
 from pfl_bench import __version__
 from pfl_bench.cli.list import LISTINGS
 from pfl_bench.client.backends import BACKENDS
-from pfl_bench.results import EVERY_FORMAT, PAGE
+from pfl_bench.results import EVERY_FORMAT, PAGE, PICTURES
 from pfl_bench.results.render import FORMATS
 from pfl_bench.spec import options
 from tests.ledgers import full_folder
@@ -74,7 +74,7 @@ def test_lists(what):
         (["data", "prepare", "mnst"], "unknown data set 'mnst': did you mean 'mnist'?"),
         (["data", "verify", "mnst"], "unknown data set 'mnst': did you mean 'mnist'?"),
         (["leaderboard", "--suite", "quik"], "--suite: no runs in"),
-        (["leaderboard", "--format", "pdf"], "unknown format 'pdf'"),
+        (["leaderboard", "--format", "png"], "unknown format 'png'"),
         (["compare", "quik", "quick"], "'quik' is no results folder"),
         (["tune", "quik"], "unknown suite 'quik': did you mean 'quick'?"),
         (["tune", "quick", "--device", "gpu"], "--device: 'gpu' must be auto, cpu, cuda or cuda:N"),
@@ -112,7 +112,7 @@ def test_refusals_of_what_a_suite_names(old, new, said, tmp_path):
 
 
 def test_names_that_are_known_without_torch_are_all_there_are():
-    assert (*FORMATS, PAGE) == EVERY_FORMAT
+    assert (*FORMATS, PAGE, *PICTURES) == EVERY_FORMAT
     assert ("auto", *BACKENDS) == options.BACKENDS
 
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pfl_bench.results.display import marks, text_columns, texts
 from pfl_bench.results.entries import entries
 from pfl_bench.results.frame import read_runs, scan_runs
+from pfl_bench.results.latex import to_latex
 from pfl_bench.results.leaderboard import confidence_interval, leaderboard
 from pfl_bench.results.notes import left_out
 from pfl_bench.results.order import natural_key
 from pfl_bench.results.publish import publish
-from pfl_bench.results.render import to_csv, to_latex, to_markdown
+from pfl_bench.results.render import to_csv, to_markdown
 from pfl_bench.results.statistics.paired import accuracy_table
 from pfl_bench.results.statistics.ranks import scenario_means
 from tests.ledgers import folder_with, id_of, record
@@ -80,7 +81,8 @@ def test_renderings(tmp_path):
     markdown, latex = to_markdown(table), to_latex(table)
     assert "### sc-v1: 100 client visits x 5 local steps, 0.1 x the full budget" in markdown
     assert "| 1 | a_b | **51.00 ± 1.41** |" in markdown
-    assert r"a\_b & \textbf{51.00 $\pm$ 1.41}" in latex and latex.count(r"\\") == 2 and r"\toprule" in latex
+    assert r"a\_b & 1 & \textbf{51.00 $\pm$ 1.41}" in latex and r"\toprule" in latex
+    assert latex.count(r"\\") == 2 * latex.count(r"\begin{tabular}")
     back = pd.read_csv(__import__("io").StringIO(to_csv(table)))
     assert back["accuracy_mean"].iloc[0] == pytest.approx(51.0)
     assert back.columns[:3].tolist() == ["scenario", "rank", "method"]

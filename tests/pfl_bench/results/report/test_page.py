@@ -14,7 +14,7 @@ import pytest
 
 from pfl_bench.results.comparison import compare
 from pfl_bench.results.frame import scan_runs
-from pfl_bench.results.report import figures
+from pfl_bench.results.report import evaluations, figures
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
 from pfl_bench.results.report.runs import embedded
@@ -83,20 +83,50 @@ def test_figures_say_what_the_runs_say(folder, page):
     mean = runs[(runs["method"] == "ditto") & (runs["scenario"] == "sc-v1")]["accuracy"].mean()
     assert curve["x"] == [30, 60, 100] and curve["y"][-1] == pytest.approx(mean, rel=1e-4)
     bytes_ = next(t for t in figures["curves-bytes"]["sc-v1"]["data"] if t.get("name") == "ditto")
-    assert bytes_["x"][-1] == 3_000_000
+    assert bytes_["x"][-1] == 3.0, "MB"
     heat = figures["partition"]["sc-v1"]["data"][0]
     assert np.array(heat["z"])[2].tolist() == [20, 21, 22]
     novel = figures["novel"]["sc-v1"]["data"][0]
     assert len(novel["x"]) == 3 * 8, "only the rows with all labelled samples"
 
 
+def test_every_evaluation_is_on_the_page_unless_there_are_too_many(folder, page, monkeypatch):
+    found = data_of(page)["evaluations"]
+    assert {scenario: len(runs) for scenario, runs in found.items()} == {"sc-v1": 24, "other-v1": 24}
+    assert all(run["visits"] == [30, 60, 100] and run["mb"][-1] == 3.0 for run in found["sc-v1"])
+    monkeypatch.setattr(evaluations, "MOST_EVALUATIONS", 143)
+    assert len(found["sc-v1"]) * 3 * 2 == 144
+    few = render(collect(folder))
+    assert data_of(few)["evaluations"] is None and "There are too many evaluations" in few
+
+
+def test_a_method_has_one_colour_in_all_figures(page):
+    data = data_of(page)
+    for by_scenario in data["figures"].values():
+        for figure in filter(None, by_scenario.values()):
+            for trace in figure["data"]:
+                look = trace.get("line", {}).get("color") or trace.get("marker", {}).get("color")
+                if "meta" in trace and look:
+                    assert look == data["looks"][trace["meta"]]["color"]
+
+
+def test_pairs_are_of_the_same_runs_as_the_table(folder, page):
+    duels = data_of(page)["duels"]
+    assert duels["counting"] == ["other-v1", "sc-v1"] and duels["entries"] == ["ditto", "fedavg", "local"]
+    runs = scan_runs(folder)[0]
+    means = runs[runs["scenario"] == "sc-v1"].groupby("method")["accuracy"].mean()
+    for first, second, seeds, difference, low, high, p_value in duels["scenarios"]["sc-v1"]:
+        assert difference == pytest.approx(means.iloc[first] - means.iloc[second], abs=1e-3)
+        assert seeds == 8 and low <= difference <= high and 0 < p_value <= 1
+
+
 def test_the_partition_picture_counts_who_is_tested_on_classes_it_never_sees():
     holdings = pd.DataFrame(
         [(0, 0, 5, 1), (0, 1, 0, 2), (1, 0, 7, 3), (1, 1, 4, 0)], columns=["client", "label", "train", "test"]
     )
-    title = figures.partition(holdings)["layout"]["title"]["text"]
-    assert title.startswith("1 of 2 clients") and "(2 of 6 test samples)" in title
-    assert "title" not in figures.partition(holdings[holdings["train"] > 0])["layout"]
+    note = figures.partition(holdings)["note"]
+    assert note.startswith("1 of 2 clients") and "(2 of 6 test samples)" in note
+    assert not figures.partition(holdings[holdings["train"] > 0])["note"]
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_may_run(page):
