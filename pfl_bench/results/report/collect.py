@@ -66,8 +66,10 @@ def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None
         novel,
         {scenario: rows for scenario, rows in holdings.items() if rows is not None and len(rows)},
         tuple(problems),
-        imported,
-        {str(scenario): _asked(folder, str(own.iloc[0])) for scenario, own in runs.groupby("scenario")["run_id"]},
+        imported=tuple(imported),
+        scenarios={
+            str(scenario): _asked(folder, str(own.iloc[0])) for scenario, own in runs.groupby("scenario")["run_id"]
+        },
     )
 
 

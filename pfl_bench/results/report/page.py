@@ -47,8 +47,8 @@ def render(results: Results, table: pd.DataFrame | None = None, over_all: Overal
     from plotly.offline import get_plotlyjs
 
     done = finished(results)
-    board = with_imported(leaderboard(results.runs) if table is None else table, results.imported)
-    board = named(board, results.runs)
+    table = with_imported(leaderboard(results.runs), results.imported) if table is None else table
+    board = named(table, results.runs)
     board = with_test_error(board, results.clients)
     over_all = overall(results.runs) if over_all is None else over_all
     accuracies = {scenario: accuracy_table(done.runs, scenario) for scenario in dict.fromkeys(done.runs["scenario"])}
