@@ -1,11 +1,11 @@
 """The page ``docs/doors.md``: what it tells people to write and to run works as it stands there."""
 
 import re
-import runpy
-import shlex
 from pathlib import Path
 
 from pfl_bench.data.doors import FORMATS
+
+from .pages import run_shell
 
 PAGE = Path(__file__).parent.parent / "docs" / "doors.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -20,15 +20,8 @@ def test_the_commands_of_the_page_work_in_their_order(cli, tmp_path):
             (tmp_path / named[1]).write_text(text.partition("\n")[2], encoding="utf-8")
         elif language == "python" and named:
             (tmp_path / named[1]).write_text(text, encoding="utf-8")
-        for line in text.splitlines() if language == "sh" else ():
-            program, *arguments = shlex.split(line)
-            assert program == "python"
-            if arguments[:2] == ["-m", "pfl_bench"]:
-                status, out, error = cli(*arguments[2:])
-                assert status == 0, error
-                said.append(out)
-            else:
-                runpy.run_path(str(tmp_path / arguments[0]))
+        if language == "sh":
+            said += run_shell(text, cli, tmp_path)
     export, both, back, run, imported, table = said
     assert export.count("Written: ") == 1 and both.count("Written: ") == 2
     assert re.search("partition SHA-256 (\\w+)", export)[1] == re.search("partition SHA-256 (\\w+)", back)[1]

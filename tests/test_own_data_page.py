@@ -1,13 +1,13 @@
 """The page ``docs/own_data.md``: what it tells people to write and to run works as it stands there."""
 
 import re
-import runpy
-import shlex
 from pathlib import Path
 
 import pytest
 
 from pfl_bench.registry import DATASETS
+
+from .pages import run_shell
 
 PAGE = Path(__file__).parent.parent / "docs" / "own_data.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -21,15 +21,7 @@ def test_the_commands_of_the_page_work_in_their_order(cli, tmp_path, monkeypatch
             assert named, f"the block {text[:60]!r} does not begin with its file's name"
             (tmp_path / named[1]).write_text(text, encoding="utf-8")
             continue
-        for line in text.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "python"
-            if arguments[:2] == ["-m", "pfl_bench"]:
-                status, out, error = cli(*arguments[2:])
-                assert status == 0, error
-                said.append(out)
-            else:
-                runpy.run_path(str(tmp_path / arguments[0]))
+        said += run_shell(text, cli, tmp_path)
     described, table, _, own = said
     assert "table rows of shape (4), 3 classes, 12 groups" in described and "20% of every group" in described
     assert "fedper" in table and (tmp_path / "results" / "steps" / "leaderboard.md").exists()
