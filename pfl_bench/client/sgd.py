@@ -96,6 +96,7 @@ def descend_(params: list[Tensor], gradients: list[Tensor], momentum: list[Tenso
             raise ValueError("SGD needs contiguous parameters, gradients and momentum buffers")
     with torch.no_grad():
         fused_step_(params, gradients, buffers, spec)
+    torch.autograd.graph.increment_version([*params, *buffers])  # PyTorch's kernel writes unseen
 
 
 def fused_step_(params: list[Tensor], gradients: list[Tensor], buffers: list[Tensor], spec: Sgd) -> None:

@@ -17,20 +17,23 @@ WARM_UPS = 3  # libraries set themselves up before a capture may begin (PyTorch'
 
 @dataclass(frozen=True)
 class Recording:
-    """``replay()`` does the recorded work again; it reads ``inputs`` and overwrites ``outputs``, both in place."""
+    """``replay()`` does the recorded work again; it reads ``inputs`` and overwrites ``outputs``, both in place, and the
+    tensors of others that are ``written``."""
 
     inputs: Any
     outputs: Any
     replay: Callable[[], None]
+    written: tuple[Tensor, ...] = ()
 
 
 def record(work: Callable[[Any], Any], inputs: Any, changed: Any, device: torch.device) -> Recording:
-    """Record ``work(inputs)`` on copies of ``inputs``. The tensors in ``changed``, which it writes to, are put back.
+    """Record ``work(inputs)`` on copies of ``inputs``. Those of the tensors in ``changed`` that it writes to are put
+    back; the others stay untouched, so that who looks on sees that nothing was written.
 
     ``inputs`` and what ``work`` returns are trees of tensors.
     """
     static = _map(torch.clone, inputs)
-    before = _map(torch.clone, changed)
+    before = [(tensor, tensor.clone()) for tensor in _tensors(changed)]
     if device.type == "cuda":
         outputs, replay = _capture(lambda: work(static))
     else:
@@ -39,8 +42,10 @@ def record(work: Callable[[Any], Any], inputs: Any, changed: Any, device: torch.
         def replay() -> None:
             overwrite(outputs, work(static))
 
-    overwrite(changed, before)
-    return Recording(static, outputs, replay)
+    written = [(tensor, values) for tensor, values in before if not torch.equal(tensor, values)]
+    for tensor, values in written:
+        tensor.copy_(values)
+    return Recording(static, outputs, replay, tuple(tensor for tensor, _ in written))
 
 
 def _capture(work: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
@@ -90,6 +95,7 @@ class Recordings:
         recording = self.get(key, lambda: record(lambda given: work(held, given), inputs, held, device))
         overwrite(recording.inputs, inputs)
         recording.replay()
+        torch.autograd.graph.increment_version(recording.written)  # a replayed graph writes unseen
         return _map(torch.clone, recording.outputs)
 
 

@@ -32,12 +32,18 @@ def _scale_(tensors: list[Tensor], by: Tensor) -> None:
         torch._foreach_mul_(tensors, by)
 
 
+def _sgd_(params: list[Tensor], gradients: list[Tensor], buffers: list[Tensor], **figures: Any) -> None:
+    """A step of SGD; who looks on (``engine.unchanged``) sees that something was written."""
+    torch._fused_sgd_(params, gradients, buffers, **figures)
+    torch.autograd.graph.increment_version([*params, *buffers])
+
+
 _BY_NAME: dict[Any, Callable[..., Any]] = {
     ATEN._log_softmax.default: torch._log_softmax,
     ATEN._log_softmax_backward_data.default: torch._log_softmax_backward_data,
     ATEN._foreach_mul_.Tensor: _scale_,
     ATEN._foreach_norm.Scalar: torch._foreach_norm,
-    ATEN._fused_sgd_.default: torch._fused_sgd_,
+    ATEN._fused_sgd_.default: _sgd_,
     ATEN.add.Tensor: torch.add,
     ATEN.addmm.default: torch.addmm,
     ATEN.baddbmm.default: torch.baddbmm,

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from pfl_bench.client.backends.traced import TraceCache
 from pfl_bench.client.params import Params, State
+from pfl_bench.client.sgd import Sgd, sgd_step_
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.engine.unchanged import marks
 
@@ -13,6 +15,7 @@ def state() -> State:
 
 CHANGES = {
     "a number in place": lambda s: s.server["w"].add_(1),
+    "a step of SGD": lambda s: sgd_step_(s.server, {"w": torch.ones(2)}, {"w": torch.zeros(2)}, Sgd(0.1, momentum=0.9)),
     "a tensor replaced": lambda s: s.server.__setitem__("w", torch.zeros(2)),
     "a client's row": lambda s: s.own.set_rows(torch.tensor([1]), {"w": torch.ones(1, 3)}),
     "a plain value": lambda s: setattr(s.inner, "n", 2),
@@ -34,3 +37,16 @@ def test_reading_is_no_change():
     before = marks(one)
     one.own.rows(torch.tensor([0, 3]))
     assert (one.server["w"] + 1).sum() == 2 and marks(one) == before
+
+
+def test_a_replayed_step_is_noticed_too():
+    one, traces = state(), TraceCache()
+
+    def step(held, given):
+        sgd_step_({"w": held["w"]}, {"w": given["w"].clone()}, {}, Sgd(0.1))
+
+    for _ in range(5):
+        before = marks(one)
+        traces.call("step", step, one.server, {"w": torch.ones(2)})
+        assert marks(one) != before
+    assert traces.traced == 1

@@ -1,11 +1,17 @@
 """Recordings: work that is done again on the same memory."""
 
+import pytest
 import torch
 
 from pfl_bench.client.backends.cuda_graphs import Recordings
 from pfl_bench.client.params import Params
+from pfl_bench.engine.events import RunResult
 from pfl_bench.engine.federation import Federation
+from pfl_bench.engine.unchanged import marks
+from pfl_bench.running.job import make_job, run_job
+from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
 
 CPU = torch.device("cpu")
 
@@ -33,6 +39,33 @@ def test_other_tensors_or_shapes_are_recorded_anew_and_old_recordings_dropped():
         recordings.run("descend", descend, held, {"g": torch.ones(size)}, CPU)
         assert torch.allclose(held["w"], torch.full((size,), 0.9))
     assert len(recordings) == 2
+
+
+def test_who_looks_on_sees_what_is_written_and_nothing_else():
+    """An evaluation that only reads a state must not be taken for one that changes it."""
+    recordings, held = Recordings(), Params(w=torch.ones(3))
+    before = marks(held)
+    for _ in range(2):
+        recordings.run("read", lambda held, given: held["w"] * given["g"], held, {"g": torch.ones(3)}, CPU)
+        assert marks(held) == before
+    for _ in range(2):
+        before = marks(held)
+        recordings.run("descend", descend, held, {"g": torch.ones(3)}, CPU)
+        assert marks(held) != before
+
+
+@pytest.mark.parametrize("method", ["pfedhn", "pfedhn_pc"])
+def test_a_whole_run_of_a_hypernetwork_replayed_is_the_run(monkeypatch, method):
+    setup = tiny_setup()
+    *_, expected = run_job(make_job(setup.spec(method), setup.partition, Options(backend="graph")), setup.dataset)
+    monkeypatch.setattr(
+        Federation,
+        "replayed",
+        lambda fed, name, work, held, given: fed._group.recordings.run(name, work, held, given, CPU),
+    )
+    *_, found = run_job(make_job(setup.spec(method), setup.partition, Options(backend="graph")), setup.dataset)
+    assert isinstance(expected, RunResult) and isinstance(found, RunResult), found
+    assert found.clients == expected.clients
 
 
 def test_hypernetwork_replayed_is_hypernetwork(monkeypatch):
