@@ -1,6 +1,7 @@
 """Samples resident on the device, gathered and standardised by index: one protocol, a class per way of keeping them."""
 
 import warnings
+import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,7 +158,7 @@ def pool_of(
     """Wrap arrays as ``ArrayDataset`` keeps them."""
     with warnings.catch_warnings():  # Ray hands out read-only arrays; nothing here writes to them
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        held = torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device)
+        held = _there(inputs, device), _there(labels, device)
     if input.kind == "tokens":
         return TokenPool(input, *held, labels)
     spread = torch.tensor(std, dtype=torch.float32, device=device)
@@ -166,3 +167,18 @@ def pool_of(
     if inputs.dtype == np.uint8:
         return ImagePool(input, *held, labels, (1 / (255 * spread)).repeat(each), (centre / spread).repeat(each))
     return FloatPool(input, *held, labels, centre.repeat(each), (1 / spread).repeat(each))
+
+
+_UPLOADED: dict[tuple[int, torch.device], tuple["weakref.ref[np.ndarray]", "weakref.ref[Tensor]"]] = {}
+
+
+def _there(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on a device; runs of a process share one copy for as long as one of them has it."""
+    if device.type == "cpu":
+        return torch.from_numpy(array)
+    source, copy = _UPLOADED.get((id(array), device), (None, None))
+    found = copy() if source is not None and copy is not None and source() is array else None
+    if found is None:
+        found = torch.from_numpy(array).to(device)
+        _UPLOADED[id(array), device] = weakref.ref(array), weakref.ref(found)
+    return found

@@ -4,11 +4,11 @@
 ``vmap`` trains them stacked: the fast one for small dense models on a CPU.
 ``lockstep`` is ``vmap`` in a layout of memory in which a client's numbers do not depend on who else is stacked beside
 it: for runs that may, or may not, share their steps with other runs.
-``graph`` records the stacked step as a CUDA graph and replays it: the fast one on a GPU.
+``graph`` records the stacked step as a CUDA graph and replays it: the fast one on a GPU, where ``lockstep`` is it too.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,27 +20,36 @@ from pfl_bench.data.pool import Pool
 from pfl_bench.errors import RequestError, unknown
 
 from . import graph, lockstep, loop, stacked_compute, vmap
+from .joined import Together
 
 
 @dataclass(frozen=True)
 class Backend:
     """``train`` and ``compute`` execute requests; ``compute`` also says how often a sample passed through a model.
 
-    ``logits(model, served [c, ...], x [c, B, ...], counts [c, B]) -> [c, B, classes]``.
+    ``logits(model, served [c, ...], x [c, B, ...], counts [c, B]) -> [c, B, classes]``. ``together``: how it executes
+    requests of several runs as one, if it does.
     """
 
     name: str
     train: Callable[[ClientModel, Pool, TrainRequest], Trained]
     compute: Callable[[ClientModel, Pool, ComputeRequest], tuple[Any, int]]
     logits: Callable[[ClientModel, Served, Tensor, Tensor], Tensor]
+    together: Together | None = None
 
 
 BACKENDS: Mapping[str, Backend] = {
     "loop": Backend("loop", loop.train, loop.compute, loop.logits),
     "vmap": Backend("vmap", vmap.train, stacked_compute.compute, vmap.logits),
-    "lockstep": Backend("lockstep", lockstep.train, lockstep.compute, vmap.logits),
+    "lockstep": Backend("lockstep", lockstep.train, lockstep.compute, vmap.logits, lockstep.TOGETHER),
     "graph": Backend("graph", graph.train, stacked_compute.compute, vmap.logits),
 }
+
+ON_GPU: Mapping[str, Backend] = {
+    **BACKENDS,
+    "lockstep": replace(BACKENDS["graph"], name="lockstep", together=graph.TOGETHER),
+}
+"""Recorded steps are shared there: numbers depend on the company in the last bits, which the run's record names."""
 
 
 def _train_auto(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
@@ -57,10 +66,11 @@ def choose_backend(name: str, model: ClientModel, device: torch.device) -> Backe
         if name not in ("auto", model.backend):
             raise RequestError(f"--backend: {name!r} cannot run client model {model.name!r}; it needs {model.backend}")
         return BACKENDS[model.backend]
+    known = ON_GPU if device.type == "cuda" else BACKENDS
     if name == "auto" and device.type == "cpu":
         return BACKENDS["loop"] if model.convolutional or model.mixes_samples else DENSE_ON_CPU
     if name == "auto":
         name = "graph" if device.type == "cuda" else "vmap"
-    if name not in BACKENDS:
-        raise unknown("backend", name, ["auto", *BACKENDS])
-    return BACKENDS[name]
+    if name not in known:
+        raise unknown("backend", name, ["auto", *known])
+    return known[name]

@@ -3,6 +3,8 @@
 Which batch a step reads is a counter on the device, so a whole visit is one replay per step and nothing else.
 """
 
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,13 +12,15 @@ from torch import Tensor
 
 from pfl_bench.client.batches import Batch
 from pfl_bench.client.model import ClientModel
-from pfl_bench.client.params import plain
+from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import Trained, TrainRequest
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.pool import Pool
 
+from . import lockstep
 from .cuda_graphs import Recording, Recordings, overwrite, record, shapes
 from .direction import Direction, figures_of
+from .joined import Together, cut, joined, joined_plan, rows_of
 from .vmap import active_steps, advance_, descent, padding, unpacked
 
 RECORDINGS = Recordings()
@@ -35,6 +39,40 @@ def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
         step.replay()
     now = torch.utils._pytree.tree_map_only(Tensor, torch.clone, step.inputs)
     return unpacked(direction.layout, request, now["flats"], now["momentum"], now["carry"], now["fixed"], now["losses"])
+
+
+def training_key(model: ClientModel, pool: Pool, request: TrainRequest) -> Hashable:
+    """Requests with equal keys are one recorded step: of the same data and the same figures of SGD."""
+    return lockstep.training_key(model, request), pool.key, figures_of(request)
+
+
+def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]]) -> list[Trained]:
+    """Execute requests of equal ``training_key`` as one, their clients behind one another."""
+    requests = [request for _, request in parts]
+    if len(requests) == 1:
+        return [train(model, *parts[0])]
+    params, momentum, aux, carry = (
+        joined([getattr(request, name) for request in requests]) for name in ("params", "momentum", "aux", "carry")
+    )
+    plans = [request.plan for request in requests]
+    whole = replace(
+        requests[0], params=Params(params), momentum=Params(momentum), aux=aux, carry=carry,
+        plan=joined_plan(plans),
+    )  # fmt: skip
+    found = train(model, parts[0][0], whole)
+    return [
+        Trained(
+            Params(cut(dict(found.params), rows)),
+            Params(cut(dict(found.momentum), rows)),
+            cut(found.carry, rows),
+            found.losses[rows].clone(),
+        )
+        for rows in rows_of(plans)
+    ]
+
+
+TOGETHER = Together(training_key, lockstep.computing_key, train_together, lockstep.compute_together, lambda model: True)
+"""On a GPU: the numbers are those of each run alone but for rounding."""
 
 
 def _inputs(direction: Direction, request: TrainRequest, device: torch.device) -> dict[str, Any]:

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from pfl_bench.client.batches import BatchPlan
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.params import Params, plain
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
@@ -25,10 +23,8 @@ from pfl_bench.data.pool import Pool
 
 from . import stacked_compute, traced
 from .direction import Direction, Flats, Layout, figures_of
+from .joined import UNIT, Together, cut, joined, joined_plan, own_rows, rows_of
 from .vmap import Move, active_steps, advance_, batches_of, padding
-
-UNIT = 16
-"""Numbers in 64 bytes: a cache line, and the widest vector register."""
 
 SURELY = 0.99
 """Share of the norm that is clipped, below which the factor is 1 whatever the rounding: clipping one client's gradient
@@ -77,12 +73,12 @@ def _kinds(tree: Any) -> Hashable:
 def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]]) -> list[Trained]:
     """Execute requests of equal ``training_key`` as one; the answers in their order."""
     requests = [request for _, request in parts]
-    first, rows = requests[0], _rows([request.plan for request in requests])
+    first, rows = requests[0], rows_of([request.plan for request in requests])
     layout = _layout(first)
     direction = Direction.known(Direction(model, layout, first.loss, first.rule))
     pool, plan = _Pools.of(parts, rows), joined_plan([request.plan for request in requests])
-    params, momentum = _joined([r.params for r in requests]), _joined([r.momentum for r in requests])
-    aux, carry = (_joined([getattr(r, name) for r in requests]) for name in ("aux", "carry"))
+    params, momentum = joined([r.params for r in requests]), joined([r.momentum for r in requests])
+    aux, carry = (joined([getattr(r, name) for r in requests]) for name in ("aux", "carry"))
     flats, buffers = layout.flatten(params), layout.flatten(momentum)
     fixed = {name: tensor for name, tensor in params.items() if name not in layout.names}
     move = _descent(requests, rows, flats, buffers)
@@ -96,9 +92,9 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
     moved, kept, lost = {**fixed, **layout.views(flats)}, layout.views(buffers), torch.stack(losses, dim=1)
     return [
         Trained(
-            Params({name: _own(moved[name], own) for name in request.params}),
-            Params({name: _own(kept[name], own) for name in request.momentum}),
-            _cut(carry, own),
+            Params({name: own_rows(moved[name], own) for name in request.params}),
+            Params({name: own_rows(kept[name], own) for name in request.momentum}),
+            cut(carry, own),
             lost[own].clone(),
         )
         for request, own in zip(requests, rows, strict=True)
@@ -150,71 +146,14 @@ def compute_together(model: ClientModel, parts: Sequence[tuple[Pool, ComputeRequ
     """Execute requests of equal ``computing_key`` as one; the answers in their order."""
     requests = [request for _, request in parts]
     plans = [request.plan for request in requests]
-    rows, shape = _rows(plans), plans[0].indices.shape
-    params, aux = Params(_joined([r.params for r in requests])), _joined([r.aux for r in requests])
+    rows, shape = rows_of(plans), plans[0].indices.shape
+    params, aux = Params(joined([r.params for r in requests])), joined([r.aux for r in requests])
     whole = replace(requests[0], params=params, plan=joined_plan(plans), aux=aux)
     found, passes = stacked_compute.compute(model, _Pools.of(parts, rows), whole)
     if whole.reduce == "rows":  # without the rows of the batches' padding
         axis, length = (1 if whole.models is None else 2), shape[1] * shape[3]
         found = pytree.tree_map(lambda leaf: leaf.narrow(axis, 0, length), found)
-    return [(_cut(found, own), passes) for own in rows]
-
-
-def joined_plan(plans: Sequence[BatchPlan]) -> BatchPlan:
-    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples."""
-    taken = None
-    if any(plan.taken is not None for plan in plans):
-        taken = np.concatenate([np.full(p.clients, p.steps) if p.taken is None else p.taken for p in plans])
-    noise = (
-        None
-        if plans[0].noise is None
-        else _widened(torch.cat([plan.noise for plan in plans if plan.noise is not None]))
-    )
-    sizes = np.concatenate([plan.sizes for plan in plans])
-    return BatchPlan(_widened(torch.cat([plan.indices for plan in plans])), sizes, noise, taken)
-
-
-def _widened(indices: Tensor) -> Tensor:
-    """``[..., B]`` padded by repeating the last, as ``plan_batches`` does."""
-    missing = -indices.shape[-1] % UNIT
-    last = indices[..., -1:].expand(*indices.shape[:-1], missing)
-    return torch.cat([indices, last], dim=-1) if missing else indices
-
-
-def _rows(plans: Sequence[BatchPlan]) -> list[slice]:
-    ends = np.cumsum([plan.clients for plan in plans]).tolist()
-    return [slice(end - plan.clients, end) for end, plan in zip(ends, plans, strict=True)]
-
-
-def _joined(trees: Sequence[Any]) -> Any:
-    """Trees of ``[c, ...]`` as one, of copies; every client's part of a leaf begins at a multiple of ``UNIT``."""
-    flat = [pytree.tree_flatten(plain(tree)) for tree in trees]
-    leaves = [
-        _aligned(column) if isinstance(column[0], Tensor) else column[0]
-        for column in zip(*(f[0] for f in flat), strict=True)
-    ]
-    return pytree.tree_unflatten(leaves, flat[0][1])
-
-
-def _aligned(parts: Sequence[Tensor]) -> Tensor:
-    shape = parts[0].shape[1:]
-    size = shape.numel()
-    if size % UNIT == 0:
-        return torch.cat([part.contiguous() for part in parts])
-    memory = parts[0].new_zeros(sum(len(part) for part in parts), size + -size % UNIT)
-    whole, start = memory[:, :size].view(-1, *shape), 0
-    for part in parts:
-        whole[start : start + len(part)].copy_(part)
-        start += len(part)
-    return whole
-
-
-def _own(tensor: Tensor, rows: slice) -> Tensor:
-    return tensor[rows].clone(memory_format=torch.contiguous_format)
-
-
-def _cut(tree: Any, rows: slice) -> Any:
-    return pytree.tree_map_only(Tensor, lambda leaf: _own(leaf, rows), tree)
+    return [(cut(found, own), passes) for own in rows]
 
 
 @dataclass(frozen=True)
@@ -238,3 +177,13 @@ class _Pools:
         found = [pool.gather(indices[own]) for pool, own in self.parts]
         x, y = (torch.cat(column) for column in zip(*found, strict=True))
         return x, y
+
+
+TOGETHER = Together(
+    lambda model, pool, request: training_key(model, request),
+    computing_key,
+    train_together,
+    compute_together,
+    independent,
+)
+"""On a CPU: the numbers are those of each run alone."""

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 
-from pfl_bench.client.backends import DENSE_ON_CPU, choose_backend
+from pfl_bench.client.backends import BACKENDS, DENSE_ON_CPU, choose_backend
 from pfl_bench.client.build import make_model
 from pfl_bench.client.model import ClientModel
 from pfl_bench.data.dataset import ArrayDataset
@@ -15,7 +15,8 @@ from pfl_bench.spec.scenario import Scenario
 
 CLIENTS = 64
 """Stacked clients beyond which a step's cost per client falls no further. Measured on the MLP of ``quick``, one core:
-300 microseconds per client with one, 76 with five, 37 with twenty, 30 to 34 with fifty, 28 to 33 with 100 and 200."""
+300 microseconds per client with one, 76 with five, 37 with twenty, 30 to 34 with fifty, 28 to 33 with 100 and 200. On
+an H100, the paper's LeNet: 480 with one, 310 with three, 230 with five, 200 with ten, 156 with fifty."""
 
 MOST = 64
 """Runs of a company; each has a thread."""
@@ -29,7 +30,7 @@ COPIES = 4
 
 def in_lockstep(run: RunSpec, runs: Sequence[RunSpec], dataset: ArrayDataset, options: Options) -> bool:
     """Whether a run of a request is computed so that it can share its steps with others: where there are others of its
-    method and scenario, and where stacking pays, which is for dense models on a CPU.
+    method and scenario, and where stacking pays, which is for dense models on a CPU and all that are stacked on a GPU.
 
     It depends on what was asked for, and not on what is there already: so a run that goes on has the same numbers.
     """
@@ -38,7 +39,8 @@ def in_lockstep(run: RunSpec, runs: Sequence[RunSpec], dataset: ArrayDataset, op
     if sum((other.method, other.scenario) == (run.method, run.scenario) for other in runs) < 2:
         return False
     device = torch.device(options.device)
-    return all(choose_backend("auto", model, device) is DENSE_ON_CPU for model in _models(run.scenario, dataset))
+    taken = (choose_backend("auto", model, device) for model in _models(run.scenario, dataset))
+    return all(backend in (DENSE_ON_CPU, BACKENDS["graph"]) for backend in taken)
 
 
 def companies(jobs: Sequence[Job], datasets: Mapping[str, ArrayDataset], workers: int = 1) -> list[list[int]]:

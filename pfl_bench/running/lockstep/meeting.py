@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from pfl_bench.client.backends import Backend, lockstep
+from pfl_bench.client.backends import Backend
+from pfl_bench.client.backends.joined import Together
 from pfl_bench.client.model import ClientModel
 from pfl_bench.client.requests import ComputeRequest, Trained, TrainRequest
 from pfl_bench.data.pool import Pool
@@ -19,6 +20,7 @@ from .strand import Answer, Asked, Strand
 class Work:
     """A request to a back-end, and whose; ``size``: how much it is, in samples."""
 
+    together: Together
     model: ClientModel
     pool: Pool
     request: TrainRequest | ComputeRequest
@@ -27,8 +29,8 @@ class Work:
     def key(self) -> Hashable:
         """Equal for what can be executed together."""
         if isinstance(self.request, TrainRequest):
-            return "train", lockstep.training_key(self.model, self.request)
-        return "compute", lockstep.computing_key(self.model, self.request)
+            return "train", self.together.training_key(self.model, self.pool, self.request)
+        return "compute", self.together.computing_key(self.model, self.request)
 
     @property
     def size(self) -> int:
@@ -37,19 +39,20 @@ class Work:
 
 
 def at_meeting(strand: Strand, backend: Backend) -> Backend:
-    """The back-end ``lockstep`` for a run that has company: what it trains and computes, it asks for at the meeting.
+    """A back-end for a run that has company: what it trains and computes, it asks for at the meeting.
 
-    Other back-ends work alone as ever.
+    Back-ends that do nothing together work alone as ever.
     """
-    if backend.name != "lockstep":
+    together = backend.together
+    if together is None:
         return backend
 
     def train(model: ClientModel, pool: Pool, request: TrainRequest) -> Trained:
-        found: Trained = strand.ask(Work(model, pool, request))
+        found: Trained = strand.ask(Work(together, model, pool, request))
         return found
 
     def compute(model: ClientModel, pool: Pool, request: ComputeRequest) -> tuple[Any, int]:
-        found: tuple[Any, int] = strand.ask(Work(model, pool, request))
+        found: tuple[Any, int] = strand.ask(Work(together, model, pool, request))
         return found
 
     return replace(backend, train=train, compute=compute)
@@ -83,11 +86,11 @@ def _answers(works: Sequence[Work]) -> list[Answer]:
 
 
 def _together(works: Sequence[Work]) -> Sequence[Any]:
-    model = works[0].model
+    model, together = works[0].model, works[0].together
     parts: list[Any] = [(work.pool, work.request) for work in works]
     execute: Callable[[ClientModel, list[Any]], Sequence[Any]] = (
-        lockstep.train_together if isinstance(works[0].request, TrainRequest) else lockstep.compute_together
+        together.train if isinstance(works[0].request, TrainRequest) else together.compute
     )
-    if not lockstep.independent(model):
+    if not together.allowed(model):
         return [execute(model, [part])[0] for part in parts]
     return execute(model, parts)

@@ -91,6 +91,7 @@ def test_choice():
     assert choose_backend("auto", CONV, CPU).name == "loop"
     assert "vmap" in choose_backend("auto", MODEL, CPU).name
     assert choose_backend("auto", CONV, torch.device("cuda")).name == "graph"
+    assert choose_backend("lockstep", CONV, torch.device("cuda")).train is BACKENDS["graph"].train
     with pytest.raises(RequestError, match="unknown backend 'lop': did you mean 'loop'"):
         choose_backend("lop", MODEL, CPU)
 

@@ -68,3 +68,4 @@ def test_a_run_is_in_lockstep_where_it_has_company_in_the_request():
     setup = tiny_setup("synthetic:classes=3,n=120,side=16,channels=3", "lenet7", rule={"rule": "iid"})
     runs = [replace(run, scenario=setup.scenario) for run in runs]
     assert not in_lockstep(runs[0], runs, setup.dataset, auto), "convolutions are bound by arithmetic"
+    assert in_lockstep(runs[0], runs, setup.dataset, replace(auto, device="cuda")), "a GPU is idle with one client"

@@ -10,9 +10,10 @@ import torch
 
 from pfl_bench import global_state
 from pfl_bench.api import Federation, Method, MethodConfig, Sgd, State, UnsuitedError, register_method
+from pfl_bench.client.backends import ON_GPU, graph
 from pfl_bench.data.alike import with_shifts
 from pfl_bench.data.partition import make_partition
-from pfl_bench.engine import stop
+from pfl_bench.engine import places, stop
 from pfl_bench.engine.events import Checkpoint, Failure, RunResult
 from pfl_bench.running.executors.ray import RayExecutor
 from pfl_bench.running.executors.serial import SerialExecutor
@@ -205,3 +206,30 @@ def test_a_run_s_seconds_are_its_share():
     wall = clock() - started
     spent = [r.facts["costs"]["train_seconds"] + r.facts["costs"]["eval_seconds"] for r in found.values()]
     assert all(0 < own < wall for own in spent) and sum(spent) <= wall
+
+
+@pytest.mark.parametrize("method", ["pfedhn", "ditto", "scaffold", "fedbabu"])
+def test_on_a_gpu_runs_share_recorded_steps(monkeypatch, method):
+    """What a GPU does, but for the capture itself: the numbers of each run alone, but for rounding."""
+    monkeypatch.setattr(places, "choose_backend", lambda *_: ON_GPU["lockstep"])
+    jobs, made = [job_of(method, seed=seed) for seed in range(3)], []
+    expected = [alone(job) for job in jobs]
+    real = graph.train
+    monkeypatch.setattr(graph, "train", lambda model, pool, whole: made.append(whole) or real(model, pool, whole))
+    found = ends(run_together(jobs, SETUP.dataset))
+    assert made and all(request.plan.clients % len(jobs) == 0 for request in made)
+    for position, one in enumerate(expected):
+        ours, theirs = found[position], one
+        assert isinstance(ours, RunResult) and isinstance(theirs, RunResult)
+        for moment, picks in theirs.summary.items():
+            assert ours.summary[moment]["last"]["loss"] == pytest.approx(picks["last"]["loss"], rel=1e-4)
+
+
+def test_on_a_gpu_other_figures_are_another_step(monkeypatch):
+    monkeypatch.setattr(places, "choose_backend", lambda *_: ON_GPU["lockstep"])
+    jobs = [job_of("ditto"), job_of("ditto", lr=0.2)]
+    found = ends(run_together(jobs, SETUP.dataset))
+    for position, job in enumerate(jobs):
+        assert found[position].summary["received"]["last"]["loss"] == pytest.approx(
+            alone(job).summary["received"]["last"]["loss"], rel=1e-4
+        )
