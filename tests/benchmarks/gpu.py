@@ -22,8 +22,9 @@ from torch.multiprocessing import get_context
 from pfl_bench.client.sgd import Sgd
 from pfl_bench.data.partition import make_partition
 from pfl_bench.data.store import load_dataset
-from pfl_bench.engine.events import RunResult
+from pfl_bench.engine.events import Failure, RunResult
 from pfl_bench.running.job import make_job, run_job
+from pfl_bench.running.lockstep.together import run_together
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.suite import load_suite
 from pfl_bench.testing.harness import Harness
@@ -83,6 +84,18 @@ def local_step(setup: TinySetup, cohort: int) -> dict[str, float]:
             float((trained[backend][name] - p).abs().max()) for name, p in trained["graph"].items()
         )
     return figures
+
+
+def in_lockstep(setup: TinySetup, method: str, runs: int) -> dict[str, float]:
+    """Seeds of one method that train as one batch in this process."""
+    options = Options(device="cuda", backend="lockstep", lockstep=runs)
+    job = make_job(setup.spec(method), setup.partition, options)
+    started = time.perf_counter()
+    events = run_together([replace(job, seed=seed) for seed in range(runs)], setup.dataset)
+    found = [event for _, event in events if isinstance(event, RunResult | Failure)]
+    seconds = time.perf_counter() - started
+    assert all(isinstance(event, RunResult) for event in found), found
+    return {"seconds": seconds, "visits per second": runs * setup.scenario.visits / seconds}
 
 
 @contextmanager
@@ -153,6 +166,10 @@ def main() -> None:
         note(f"{method}, {visits} visits", {**run, **used})
     bf16 = replace(setup, scenario=setup.scenario.at_precision("bf16"))
     note(f"{methods[0]} in bf16", one_run(bf16, methods[0]))
+    for runs in (1, 3, 8):
+        with utilisation() as used:
+            many = in_lockstep(setup.but(visits=max(100, visits // 10)), methods[0], runs)
+        note(f"{runs} {methods[0]} runs in lock-step", {**many, **used})
     for runs in (1, 4):
         with utilisation() as used:
             many = concurrent(max(100, visits // 10), methods[0], runs)
