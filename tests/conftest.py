@@ -31,6 +31,7 @@ SLOW = {
     "pfl_bench/testing/test_model_checks.py",
     "pfl_bench/testing/test_submission.py",
     "pfl_bench/testing/test_unfair.py",
+    "pfl_bench/website/test_browser.py",
     "test_docs.py",
     "test_fuzz_requests.py",
     "test_wheel.py",
