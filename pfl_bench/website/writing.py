@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pfl_bench.errors import RequestError, shown
+from pfl_bench.errors import RequestError, one_line, shown
 from pfl_bench.results.files import Unreadable, read_json, write_text
 
 MANIFEST = "pfl-bench-site.json"
@@ -27,7 +27,7 @@ def check_target(folder: Path) -> list[str]:
             f"--out: {shown(str(folder))} is not empty and is no site of pfl-bench ({error}); name a new folder"
         ) from error
     except (OSError, ValueError) as error:
-        raise RequestError(f"--out: {shown(str(folder))} cannot be used: {error}") from error
+        raise RequestError(f"--out: {shown(str(folder))} cannot be used: {one_line(error)}") from error
     names = listed.get("files") if isinstance(listed, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RequestError(f"--out: {shown(str(folder))}: {MANIFEST} does not list its files; name a new folder")
