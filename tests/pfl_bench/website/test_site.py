@@ -1,6 +1,7 @@
 """A whole site: every link leads somewhere, and what it says is what the results say."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from pfl_bench.website.build import build
 from pfl_bench.website.sources import suites_of
 from pfl_bench.website.writing import write_site
 from tests.pfl_bench.website.sites import Page, dead_links, results, write_docs
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,16 @@ def test_the_shipped_results_make_a_site_without_any_folder(tmp_path):
     assert dead_links(tmp_path / "out") == [] and not (tmp_path / "out" / "docs").exists()
     page = text(tmp_path / "out", "scenarios.html")
     assert "fashion_mnist" in page and "500 visits of 50 steps" in page and "sizes" not in page.partition("<table")[2]
+
+
+def test_the_projects_own_documents_lead_nowhere_but_into_the_site(tmp_path):
+    suites = {name: read for name, read in suites_of(None).items() if name == "paper-budgets"}
+    made = build(suites, DOCS)
+    write_site(tmp_path / "out", made.files)
+    assert made.notes == [] and dead_links(tmp_path / "out") == []
+    links = set(Page(tmp_path / "out" / "index.html").links)
+    assert {"docs/index.html", "docs/submitting.html", "methods/index.html"} <= links
+    assert "Where it stands" in text(tmp_path / "out", "methods/fedper.html")
 
 
 def test_a_second_site_takes_the_place_of_the_first_and_of_nothing_else(made, site, tmp_path):
