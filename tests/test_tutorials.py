@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 import pfl_bench.testing
+from pfl_bench import __version__
 from pfl_bench.running import keeping
 from pfl_bench.running.provenance import Commit
 from pfl_bench.testing import submission
 from pfl_bench.website.documents import read_documents
 
+from .ledgers import full_folder
 from .pages import run_shell
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +69,29 @@ def test_a_file_that_a_page_shows_is_the_example_of_that_name(page):
     shown = {named[1]: text for _, text in blocks(page) if (named := re.match(r"# (\S+)\n", text))}
     for name in set(shown) & {path.name for path in EXAMPLES.iterdir()}:
         assert shown[name].partition("\n")[2] == (EXAMPLES / name).read_text(encoding="utf-8"), name
+
+
+def test_the_commands_on_reading_the_report_make_what_they_say(cli, tmp_path):
+    folder = full_folder(tmp_path / "results" / "quick", methods=("local", "fedavg"), seeds=2, clients=3)
+    for _, text in blocks("reading_the_report.md"):
+        assert all("Written: " in said for said in run_shell(text, cli, tmp_path))
+    assert {"leaderboard.html", "leaderboard.tex", "figures"} <= {path.name for path in folder.iterdir()}
+
+
+def test_what_assistants_are_told_is_there():
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 120
+    named = re.findall(
+        r"\b((?:tests|docs|examples|datasets|pfl_bench|results|website|actions|cli)/[\w./-]*[\w/])", text
+    )
+    places = {name for name in named if not re.search(r"[A-Z]{2}|NAME", name.removesuffix("README.md"))}
+    assert len(places) > 15
+    assert [name for name in places if not (ROOT / name).exists() and not (ROOT / "pfl_bench" / name).exists()] == []
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.+)$", text, re.MULTILINE)[1] == __version__ and "2103.04628" in text
 
 
 def test_the_index_has_every_page():

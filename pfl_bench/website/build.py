@@ -82,6 +82,6 @@ def _laid(documents: Mapping[str, Document], place: str, target: str, pages: Pag
     """A document's HTML for its page, or "" where there is none."""
     if place not in documents:
         return ""
-    laid = lay(documents[place], target, pages.documents)
+    laid = lay(documents[place], target, pages.documents, below=target == METHODS)
     notes += [f"{gone} is not in the site; it is text there" for gone in laid.leading_out]
     return laid.html

@@ -52,12 +52,12 @@ def read_documents(folder: Path) -> dict[str, Document]:
     return found
 
 
-def lay(document: Document, source: str, targets: Mapping[str, str]) -> Laid:
-    """A document's HTML for the page at ``source``. ``targets``: by place of a document, its page. Raw HTML is shown as
-    text."""
+def lay(document: Document, source: str, targets: Mapping[str, str], below: bool = False) -> Laid:
+    """A document's HTML for the page at ``source``. ``targets``: by place of a document, its page. ``below``: whether
+    the page has a heading already. Raw HTML is shown as text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(document.text)
-    _name_headings(tokens)
+    _name_headings(tokens, below)
     leading_out = tuple(_lead(tokens, document.place, source, targets))
     html = parser.renderer.render(tokens, parser.options, {})
     scrolling = html.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace(
@@ -66,9 +66,13 @@ def lay(document: Document, source: str, targets: Mapping[str, str]) -> Laid:
     return Laid(Markup(scrolling), leading_out)
 
 
-def _name_headings(tokens: list[Token]) -> None:
-    """Anchors as hosts of repositories make them: the words in lower case, joined by hyphens."""
+def _name_headings(tokens: list[Token], below: bool) -> None:
+    """Anchors as hosts of repositories make them: the words in lower case, joined by hyphens. ``below``: each heading
+    one level down."""
     seen: dict[str, int] = {}
+    for token in tokens if below else ():
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
     for opening, content in pairwise(tokens):
         if opening.type == "heading_open":
             words = "".join(child.content for child in content.children or ())

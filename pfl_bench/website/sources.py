@@ -22,6 +22,7 @@ from pfl_bench.spec.suite import builtin_suites
 TUNING = "-tuning"
 """How the names of suites end that hold the trials of a choice of hyper-parameters, which nobody compares."""
 BOARD = re.compile(r"board-v([0-9]+)")
+"""How the names of boards begin, which others may enter."""
 
 Suites = dict[str, Callable[[], Results]]
 """By name, what reads a suite's results: one suite at a time is in memory."""
@@ -42,7 +43,7 @@ def suites_of(folder: Path | None) -> Suites:
 
 
 def _order(name: str) -> tuple[int, str]:
-    board = BOARD.fullmatch(name)
+    board = BOARD.match(name)
     return (-int(board[1]) if board else 1, name)
 
 
