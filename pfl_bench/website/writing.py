@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pfl_bench.errors import RequestError, one_line, shown
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.results.files import Unreadable, read_json, write_text
 
 MANIFEST = "pfl-bench-site.json"
@@ -26,8 +26,8 @@ def check_target(folder: Path) -> list[str]:
         raise RequestError(
             f"--out: {shown(str(folder))} is not empty and is no site of pfl-bench ({error}); name a new folder"
         ) from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--out: {shown(str(folder))} cannot be used: {one_line(error)}") from error
+    except OSError as error:
+        raise RequestError(f"--out: {shown(str(folder))} cannot be used: {error.strerror}") from error
     names = listed.get("files") if isinstance(listed, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise RequestError(f"--out: {shown(str(folder))}: {MANIFEST} does not list its files; name a new folder")
@@ -38,6 +38,10 @@ def write_site(folder: Path, files: Iterable[tuple[str, str]]) -> list[Path]:
     """Write the files, text by place below ``folder``, and remove those of the site that was there. RequestError as
     ``check_target``; an OSError (a full disk) leaves whole files only."""
     before = check_target(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out: {shown(str(folder))} cannot be written: {error.strerror}") from error
     written: dict[str, Path] = {}
     for place, text in files:
         target = folder / place
