@@ -3,13 +3,14 @@
 # make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
 # make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
+# make site   the published results and docs/ as a static site in build/site; make docs is the same
 # make speed  the figures that ARCHITECTURE.md gives of speed on a CPU; some four minutes
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test smoke lint bench speed format clean
+.PHONY: run test smoke lint bench speed site docs format clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,9 @@ bench: $(VENV)/.ready
 
 speed: $(VENV)/.ready
 	$(BIN)/python -m tests.benchmarks.speed
+
+site docs: $(VENV)/.ready
+	$(BIN)/python -m pfl_bench site results/published --docs docs --out build/site
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from .front import load_model as load_model
     from .front import published as published
     from .front import run as run
+    from .front import site as site
     from .front import tune as tune
 
 __version__ = "0.2.0"
 
-_FRONT = ("RequestError", "Results", "estimate", "load", "load_model", "published", "run", "tune")
+_FRONT = ("RequestError", "Results", "estimate", "load", "load_model", "published", "run", "site", "tune")
 
 
 def __getattr__(name: str) -> Any:

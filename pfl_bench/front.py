@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pfl_bench.actions.estimate import Estimate
+    from pfl_bench.actions.site import Site
     from pfl_bench.actions.tune import Tuning
     from pfl_bench.running.watching import Watch
 
-__all__ = ["RequestError", "Results", "estimate", "load", "load_model", "published", "run", "tune"]
+__all__ = ["RequestError", "Results", "estimate", "load", "load_model", "published", "run", "site", "tune"]
 
 Folder = str | Path
 
@@ -180,6 +181,19 @@ def load(folder: Folder) -> Results:
 def published(suite: str) -> Results:
     """The published results of a suite, which ship with the package. RequestError names those that there are."""
     return _published(suite)
+
+
+def site(folder: Folder | None = None, *, out: Folder = "site", docs: Folder | None = None) -> "Site":
+    """Write a static site of a results folder, or without one of the published results: boards, methods, scenarios, and
+    the Markdown pages of ``docs``. It works from disk. An earlier site at ``out`` gives way; RequestError where
+    anything else is there."""
+    from .actions.site import SiteRequest, make_site
+
+    return make_site(
+        SiteRequest(
+            None if folder is None else expanded(folder), expanded(out), None if docs is None else expanded(docs)
+        )
+    )
 
 
 def load_model(folder: Folder, client: int) -> "nn.Module":

@@ -13,6 +13,7 @@ os.environ["PFL_BENCH_DATA"] = "/nonexistent/pfl-bench-tests"  # nothing may be 
 
 SLOW = {
     "benchmarks",
+    "examples/test_own.py",
     "methods/test_conformance.py",
     "methods/test_drafts_a.py",
     "methods/test_drafts_b.py",
@@ -31,8 +32,10 @@ SLOW = {
     "pfl_bench/testing/test_model_checks.py",
     "pfl_bench/testing/test_submission.py",
     "pfl_bench/testing/test_unfair.py",
+    "pfl_bench/website/test_browser.py",
     "test_docs.py",
     "test_fuzz_requests.py",
+    "test_tutorials.py",
     "test_wheel.py",
 }
 """Files and folders that ``make smoke`` leaves out."""

@@ -265,12 +265,16 @@ def commands(rng: random.Random) -> Case:
         ("data", "export", "digits-classes2-n20-v2", "--to", bad), ("data", "import", "pfllib", bad, "--out", "new"),
         ("data", "export", "digits-classes2-n20-v2", "--seeds", bad), ("data", "import", bad, ".", "--out", "new"),
         ("results",), ("results", bad), ("results", "import"), ("results", "import", bad),
+        ("site", bad), ("site", "--docs", bad), ("site", "--out", "/proc/none"), ("site", "none", "none"),
+        ("site", "--nope"),
         ("results", "import", "none.csv", "--suite", bad), ("results", "import", "none.h5", "--scenario", bad),
     ]  # fmt: skip
     words = rng.choice(lines)
     if words in (("data",), ("results",)):  # which show their help
         words = (*words, "nonsense")
-    name = words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "results", "run") else "?"
+    name = (
+        words[0] if words[0] in ("list", "check", "leaderboard", "compare", "data", "results", "run", "site") else "?"
+    )
     return Case(f"command {name}", words)
 
 

@@ -31,8 +31,9 @@ MAY_IMPORT = {
     "engine": FOUNDATION | {"spec", "data", "client"},
     "results": {"commands", "errors", "files", "metrics", "spec", "text"},
     "running": FOUNDATION | {"spec", "data", "client", "engine", "results"},
-    "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running"},
-    "actions": FOUNDATION | {"spec", "data", "client", "engine", "results", "running"},
+    "testing": FOUNDATION | {"api", "spec", "data", "client", "engine", "results", "running", "parameters"},
+    "website": {"errors", "files", "registry", "results", "spec", "text"},
+    "actions": FOUNDATION | {"spec", "data", "client", "engine", "results", "running", "website"},
     "cli": FOUNDATION | {"actions", "spec", "data", "engine", "results", "running", "testing", "shelves", "parameters"},
     "api": FOUNDATION | {"spec", "data", "client", "engine"},
     **{shelf: {"api"} for shelf in SHELVES},
@@ -43,9 +44,10 @@ MAY_IMPORT = {
 """What each room, or module beside the rooms, may import of the package besides itself, late imports included."""
 
 WITHOUT_TORCH = (
-    "spec", "results", "registry", "front", "commands", "files", "actions.request", "actions.settings",
-    "actions.tune_request", "actions.words", "cli.app", "cli.groups", "cli.options", "cli.list", "cli.leaderboard",
-    "cli.compare", "cli.check", "cli.data", "cli.analyse", "cli.results", "cli.doors", "cli.imports",
+    "spec", "results", "website", "registry", "front", "commands", "files", "actions.request", "actions.settings",
+    "actions.site", "actions.tune_request", "actions.words", "cli.app", "cli.groups", "cli.options", "cli.list",
+    "cli.leaderboard", "cli.compare", "cli.check", "cli.data", "cli.analyse", "cli.results", "cli.doors",
+    "cli.imports", "cli.publishing", "cli.site",
 )  # fmt: skip
 """Rooms and modules that load neither torch nor ray, nor anything that does. (What they import late does not count.)"""
 

@@ -14,6 +14,7 @@ from . import options as o
 from .groups import analyse_app, data_app, results_app
 from .numbers import whole
 from .program import Commands, run_program
+from .publishing import add_publishing
 
 app = typer.Typer(
     cls=Commands,
@@ -213,16 +214,7 @@ def check(
     return check_things(method, model, data, plugin or [])
 
 
-@app.command()
-def pages(
-    folder: Annotated[
-        Path, typer.Argument(parser=expanded, metavar="FOLDER", help="Where they are to lie, such as docs/methods.")
-    ],
-) -> int:
-    """Write a page per method and an index, from the project's root: what is sent is measured, what pins it found."""
-    from .pages import write_pages
-
-    return write_pages(folder)
+add_publishing(app)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

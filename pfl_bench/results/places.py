@@ -26,7 +26,10 @@ def suite_folders(folder: Path) -> dict[str, Path]:
     """The suites' folders by name: the folder itself, or those in it. RequestError where there is none."""
     if is_suite_folder(folder):
         return {folder.resolve().name: folder}
-    found = {path.parent.name: path.parent for path in sorted(folder.glob("*/runs")) if path.is_dir()}
+    try:
+        found = {path.parent.name: path.parent for path in sorted(folder.glob("*/runs")) if path.is_dir()}
+    except OSError:  # the name is too long for a folder's, or its place may not be looked into
+        found = {}
     if not found:
         raise RequestError(f"{_shown(folder)} is no results folder; neither it nor one in it has a folder 'runs'")
     return found

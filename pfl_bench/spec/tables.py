@@ -6,8 +6,20 @@ from typing import Any
 
 from pfl_bench.errors import RequestError, nearest, shown
 
+FIELDS = {
+    "name": ("text", "required", "the suite's name, and its results' folder: letters, digits, `.`, `_` and `-`"),
+    "description": ("text", '`""`', "what it asks, in a sentence"),
+    "methods": ("text or list of texts", '`"all"`', "who takes part where `--methods` says nothing"),
+    "seeds": ("text, whole number or list of these", '`"0-2"`', "which seeds where `--seeds` says nothing: `0-2,7`"),
+    "scenario": ("list of tables, at least one", "required", "the scenarios, under `[[scenario]]` each"),
+    "hyperparameters": ("table of tables", "none", "by method, values in place of its defaults, in every scenario"),
+    "hyperparameters_at": ("table", "none", "by glob on scenario ids, the same for those; later globs win"),
+    "variants": ("table of lists of tables", "none", "by method, entries that take part beside each other"),
+    "search_space": ("table of tables of lists", "none", "by method and field, the values that `tune` tries here"),
+}
+"""Every field of a suite's file: its type, its default and what it says, in words."""
 _TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
-_KEYS = ("name", "description", "methods", "seeds", "scenario", *_TABLES)
+_KEYS = tuple(FIELDS)
 
 
 def check_tables(table: Mapping[str, Any], where: str) -> None:

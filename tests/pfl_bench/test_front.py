@@ -9,7 +9,7 @@ import pytest
 
 import pfl_bench as pfl
 from pfl_bench import front
-from pfl_bench.cli import app
+from pfl_bench.cli import app, publishing
 from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
 
 
@@ -124,7 +124,8 @@ def test_an_estimate_says_what_is_missing(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("function", "command"), [(front.run, app.run), (front.tune, app.tune), (front.estimate, app.estimate)]
+    ("function", "command"),
+    [(front.run, app.run), (front.tune, app.tune), (front.estimate, app.estimate), (front.site, publishing.site)],
 )
 def test_functions_take_what_the_commands_take_with_the_same_defaults(function, command):
     api, typed = (inspect.signature(own).parameters for own in (function, command))

@@ -24,7 +24,7 @@ class Asked:
 
 def asked(scenarios: Mapping[str, Mapping[str, Any]]) -> Asked:
     """From what the runs recorded; a field that is not set says nothing."""
-    told = {name: {k: _text(v) for k, v in own.items() if k != "id"} for name, own in scenarios.items()}
+    told = {name: {k: in_words(v) for k, v in own.items() if k != "id"} for name, own in scenarios.items()}
     fields = list(dict.fromkeys(field for own in told.values() for field in own))
     values = {field: {own.get(field, "") for own in told.values()} for field in fields}
     shared = {_word(f): next(iter(values[f])) for f in fields if len(values[f]) == 1 and values[f] != {""}}
@@ -37,13 +37,13 @@ def _word(field: str) -> str:
     return WORDS.get(field, field.replace("_", " "))
 
 
-def _text(value: Any) -> str:
+def in_words(value: Any) -> str:
     """``classes, classes 2, variant code`` of a table; "" where nothing is set."""
     if isinstance(value, Mapping):
-        parts = [(str(key), _text(item)) for key, item in value.items()]
+        parts = [(str(key), in_words(item)) for key, item in value.items()]
         return ", ".join(item if key == "rule" else f"{key} {item}" for key, item in parts if item)
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_text, value)))
+        return "; ".join(filter(None, map(in_words, value)))
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)

@@ -2,13 +2,11 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
-from urllib.parse import urlencode
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
@@ -16,7 +14,7 @@ from pfl_bench.metrics import PRIMARY
 from pfl_bench.results.headline import headline
 from pfl_bench.results.imports import with_imported
 from pfl_bench.results.leaderboard import groups, leaderboard, named, with_test_error
-from pfl_bench.results.matrix import cell_text, matrix
+from pfl_bench.results.matrix import matrix
 from pfl_bench.results.notes import of_rows
 from pfl_bench.results.overall import Overall, overall
 from pfl_bench.results.palette import Palette
@@ -24,7 +22,6 @@ from pfl_bench.results.primary import primaries
 from pfl_bench.results.statistics.clients import client_error, for_whom, paired_gains
 from pfl_bench.results.statistics.costs import TARGET_SHARE, cost_to_target, default_targets
 from pfl_bench.results.statistics.paired import Comparison, accuracy_table, compare_with, reference_of
-from pfl_bench.text import printable
 
 from . import tables
 from .asked import asked
@@ -33,19 +30,42 @@ from .duels import duel_data
 from .evaluations import evaluations
 from .gallery import gallery, looks
 from .runs import embedded, run_details
+from .templates import environment
 
 FOLDER = resources.files("pfl_bench.results.report")
 SCRIPTS = ("state.js", "tables.js", "figures.js", "duels.js")
 """In this order, as one script."""
+STYLES = ("colours.css", "report.css")
+"""In this order, as one style sheet; the site's pages have the same colours."""
 
 
-def render(results: Results, table: pd.DataFrame | None = None, over_all: Overall | None = None) -> str:
-    """The page as text. Needs nothing but a browser: style, script, plotting library and data are in it.
+@dataclass(frozen=True)
+class Within:
+    """The site that a page is part of. ``plotly``: where the plotting library's file is; ``links``: by title, what
+    leads to other pages. All are relative to the page."""
 
-    ``table``, ``over_all``: of the same runs, where they are known already.
-    """
+    plotly: str
+    links: Mapping[str, str]
+
+
+def plotting_library() -> str:
+    """Plotly's script, 4.8 MB."""
     from plotly.offline import get_plotlyjs
 
+    return str(get_plotlyjs())
+
+
+def render(
+    results: Results,
+    table: pd.DataFrame | None = None,
+    over_all: Overall | None = None,
+    within: Within | None = None,
+) -> str:
+    """The page as text. Needs nothing but a browser: style, script, plotting library and data are in it.
+
+    ``table``, ``over_all``: of the same runs, where they are known already. ``within``: where the page is one of many,
+    which have the plotting library in common.
+    """
     done = finished(results)
     table = with_imported(leaderboard(results.runs), results.imported) if table is None else table
     board = named(table, results.runs)
@@ -71,8 +91,8 @@ def render(results: Results, table: pd.DataFrame | None = None, over_all: Overal
         "duels": duel_data(accuracies, [column.scenario for column in grid.counting]),
         "rows": grid.rows,
     }
-    scripts = ["\n".join(_asset(name) for name in SCRIPTS), get_plotlyjs()]
-    return _environment().get_template("page.html.jinja").render(
+    scripts = ["\n".join(_asset(name) for name in SCRIPTS), *([] if within else [plotting_library()])]
+    return environment(_asset).get_template("page.html.jinja").render(
         title=results.title,
         headline=headline(results.runs, board, grid, over_all),
         matrix=grid,
@@ -91,37 +111,13 @@ def render(results: Results, table: pd.DataFrame | None = None, over_all: Overal
         raw=data["evaluations"] is not None,
         target_share=round(100 * TARGET_SHARE),
         problems=results.problems,
-        style=Markup(_asset("report.css")),
+        style=Markup("".join(map(_asset, STYLES))),
         script=Markup(scripts[0]),
-        plotly=Markup(scripts[1]),
-        policy=_policy(scripts),
+        within=within,
+        plotly=Markup("".join(scripts[1:])),
+        policy=_policy(scripts, beside=within is not None),
         data=Markup(embedded(data)),
     )  # fmt: skip
-
-
-def _environment() -> jinja2.Environment:
-    found = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, finalize=_finalize,
-    )  # fmt: skip
-    found.filters |= {"breakable": _breakable, "place": _place, "cell_text": cell_text}
-    return found
-
-
-def _finalize(value: Any) -> Any:
-    """What is shown has nothing hidden in it; our own style and scripts are as they are."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _breakable(text: str) -> Markup:
-    """A long name that may break behind its hyphens and underscores."""
-    return Markup("<wbr>").join(re.split(r"(?<=[-_@+])", printable(text)))
-
-
-def _place(entry: str, scenario: str = "") -> str:
-    """The permanent link to a scenario's row of an entry, or to the entry. JavaScript reads it as a query."""
-    asked_for = {"scenario": scenario, "method": entry}
-    return "#" + urlencode({key: value for key, value in asked_for.items() if value}, errors="replace")
 
 
 def _comparisons(accuracies: Mapping[str, pd.DataFrame]) -> dict[str, list[Comparison]]:
@@ -144,10 +140,11 @@ def _client_errors(done: Results, comparisons: dict[str, list[Comparison]]) -> d
     return found
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Only these very scripts may run, and nothing may be fetched."""
+def _policy(scripts: Sequence[str], beside: bool) -> str:
+    """Only these very scripts may run, and nothing may be fetched; ``beside``: but for scripts of the page's own place,
+    which from disk is called ``file:``."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    allowed = " ".join([*(f"'sha256-{value}'" for value in hashes), *(["'self'", "file:"] if beside else [])])
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
 
 

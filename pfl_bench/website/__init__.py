@@ -1,0 +1,1 @@
+"""A static site of published results and documentation: folders in, pages out. Imports neither torch nor ray."""
