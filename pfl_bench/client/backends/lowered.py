@@ -27,7 +27,7 @@ def lower(graph: fx.Graph, constants: dict[str, Tensor]) -> None:
 
     Nodes have ``meta["made"]``, the tensor that the operation gave when it was recorded.
     """
-    for rule in (_twice_transposed, _transposed_product, _narrow_softmax, _narrow_softmax_backward, _twice_transposed):
+    for rule in _RULES:
         for node in list(graph.nodes):
             if node.op == "call_function":
                 rule(graph, node)
@@ -62,6 +62,23 @@ def _transposed_product(graph: fx.Graph, node: fx.Node) -> None:
     for copy in copies if len(copies) == len(node.users) == 1 else ():
         copy.replace_all_uses_with(made)
     node.replace_all_uses_with(made)
+
+
+def _thin_product(graph: fx.Graph, node: fx.Node) -> None:
+    """A matrix times a column as a row times the matrix, up to ten times as fast, and a column times a row as what it
+    is, a product without sums."""
+    if node.target is not ATEN.bmm.default:
+        return
+    left, right = node.args
+    assert isinstance(left, fx.Node) and isinstance(right, fx.Node)
+    rows, columns = node.meta["made"].shape[1:]
+    with graph.inserting_before(node):
+        if left.meta["made"].shape[2] == 1:
+            node.replace_all_uses_with(_insert(graph, ATEN.mul.Tensor, (left, right), node.meta["made"]))
+        elif columns == 1 < rows:
+            turned = (_transposed(graph, right, 1, 2), _transposed(graph, left, 1, 2))
+            made = _insert(graph, ATEN.bmm.default, turned, node.meta["made"].transpose(1, 2).contiguous())
+            node.replace_all_uses_with(_transposed(graph, made, 1, 2))
 
 
 def _narrow_softmax(graph: fx.Graph, node: fx.Node) -> None:
@@ -112,6 +129,11 @@ def _shares(node: fx.Node) -> bool:
         return True
     schema = getattr(node.target, "_schema", None)
     return schema is None or any(returned.alias_info is not None for returned in schema.returns)
+
+
+_RULES = (
+    _twice_transposed, _transposed_product, _thin_product, _narrow_softmax, _narrow_softmax_backward, _twice_transposed,
+)  # fmt: skip
 
 
 def _first(node: fx.Node) -> fx.Node:

@@ -47,6 +47,22 @@ def test_gradients_of_stacked_weights_are_not_copied_and_zeros_are_kept():
     assert any(name.startswith("kept") for name in after)
 
 
+@pytest.mark.parametrize("clients", [1, 3])
+def test_products_with_vectors_keep_their_meaning_and_outer_ones_their_bits(clients):
+    def function(matrix, column, row):
+        products = torch.bmm(matrix, column), torch.bmm(matrix.mT, matrix[:, :, :1]), torch.bmm(column, row)
+        return dict(zip(("plain", "turned", "outer"), products, strict=True))
+
+    generator = torch.Generator().manual_seed(0)
+    given = tuple(torch.randn(clients, *size, generator=generator) for size in ((5, 7), (7, 1), (1, 3)))
+    expected, (found, replay) = function(*given), record(function, given, lower)
+    for mine in (found, replay(*given)):
+        torch.testing.assert_close(mine, expected)
+        assert torch.equal(mine["outer"], expected["outer"])
+    names = operations(function, given, lower)
+    assert "mul" in names and "transpose" in names
+
+
 def test_what_the_caller_gets_is_made_anew():
     def function(x):
         return torch.zeros_like(x).view(-1), torch.ones_like(x).split(1)[0], x + torch.ones_like(x)
