@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pfl_bench.client.backends import lockstep, traced
-from pfl_bench.client.backends.lowered import NARROW, lower
+from pfl_bench.client.backends.lowered import BIG, NARROW, lower
 from pfl_bench.client.backends.recorded import record
 from pfl_bench.client.backends.traced import TraceCache, untraced
 
@@ -54,7 +54,9 @@ def test_products_with_vectors_keep_their_meaning_and_outer_ones_their_bits(clie
         return dict(zip(("plain", "turned", "outer"), products, strict=True))
 
     generator = torch.Generator().manual_seed(0)
-    given = tuple(torch.randn(clients, *size, generator=generator) for size in ((5, 7), (7, 1), (1, 3)))
+    given = tuple(
+        torch.randn(clients, *size, generator=generator) for size in ((70, BIG // 64), (BIG // 64, 1), (1, 64))
+    )
     expected, (found, replay) = function(*given), record(function, given, lower)
     for mine in (found, replay(*given)):
         torch.testing.assert_close(mine, expected)
