@@ -55,7 +55,7 @@ def test_products_with_vectors_keep_their_meaning_and_outer_ones_their_bits(clie
 
     generator = torch.Generator().manual_seed(0)
     given = tuple(
-        torch.randn(clients, *size, generator=generator) for size in ((70, BIG // 64), (BIG // 64, 1), (1, 64))
+        torch.randn(clients, *size, generator=generator) for size in ((80, BIG // 64), (BIG // 64, 1), (1, 64))
     )
     expected, (found, replay) = function(*given), record(function, given, lower)
     for mine in (found, replay(*given)):
@@ -63,6 +63,20 @@ def test_products_with_vectors_keep_their_meaning_and_outer_ones_their_bits(clie
         assert torch.equal(mine["outer"], expected["outer"])
     names = operations(function, given, lower)
     assert "mul" in names and "transpose" in names
+
+
+@pytest.mark.parametrize("length", [16, 64, 640])
+def test_a_row_times_a_matrix_does_not_depend_on_company(length):
+    def function(matrix, column):
+        return torch.bmm(matrix.mT, column)
+
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(5, *each, generator=generator) for each in ((BIG // 16, length), (BIG // 16, 1))]
+    _, several = record(function, tuple(given), lower)
+    _, one = record(function, tuple(each[:1] for each in given), lower)
+    for client in range(5):
+        alone = one(*(each[client : client + 1].clone() for each in given))
+        assert torch.equal(several(*given)[client], alone[0])
 
 
 def test_what_the_caller_gets_is_made_anew():
