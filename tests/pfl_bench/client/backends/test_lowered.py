@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pfl_bench.client.backends import lockstep, traced
-from pfl_bench.client.backends.lowered import NARROW, lower
+from pfl_bench.client.backends.lowered import BIG, NARROW, lower
 from pfl_bench.client.backends.recorded import record
 from pfl_bench.client.backends.traced import TraceCache, untraced
 
@@ -45,6 +45,38 @@ def test_gradients_of_stacked_weights_are_not_copied_and_zeros_are_kept():
     assert "clone" in before and "clone" not in after
     assert "new_zeros" in before and "new_zeros" not in after
     assert any(name.startswith("kept") for name in after)
+
+
+@pytest.mark.parametrize("clients", [1, 3])
+def test_products_with_vectors_keep_their_meaning_and_outer_ones_their_bits(clients):
+    def function(matrix, column, row):
+        products = torch.bmm(matrix, column), torch.bmm(matrix.mT, matrix[:, :, :1]), torch.bmm(column, row)
+        return dict(zip(("plain", "turned", "outer"), products, strict=True))
+
+    generator = torch.Generator().manual_seed(0)
+    given = tuple(
+        torch.randn(clients, *size, generator=generator) for size in ((80, BIG // 64), (BIG // 64, 1), (1, 64))
+    )
+    expected, (found, replay) = function(*given), record(function, given, lower)
+    for mine in (found, replay(*given)):
+        torch.testing.assert_close(mine, expected)
+        assert torch.equal(mine["outer"], expected["outer"])
+    names = operations(function, given, lower)
+    assert "mul" in names and "transpose" in names
+
+
+@pytest.mark.parametrize("length", [16, 64, 640])
+def test_a_row_times_a_matrix_does_not_depend_on_company(length):
+    def function(matrix, column):
+        return torch.bmm(matrix.mT, column)
+
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(5, *each, generator=generator) for each in ((BIG // 16, length), (BIG // 16, 1))]
+    _, several = record(function, tuple(given), lower)
+    _, one = record(function, tuple(each[:1] for each in given), lower)
+    for client in range(5):
+        alone = one(*(each[client : client + 1].clone() for each in given))
+        assert torch.equal(several(*given)[client], alone[0])
 
 
 def test_what_the_caller_gets_is_made_anew():
