@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -98,6 +99,12 @@ def builtin_suites() -> dict[str, Suite]:
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     suites = [parse_suite(file.read_text(encoding="utf-8"), file.name) for file in files]
     return {suite.name: suite for suite in suites}
+
+
+@cache
+def shipped_scenarios() -> tuple[Scenario, ...]:
+    """All scenarios of the suites that ship with the package, read once."""
+    return tuple(scenario for suite in builtin_suites().values() for scenario in suite.scenarios)
 
 
 def load_suite(name_or_file: str) -> Suite:
