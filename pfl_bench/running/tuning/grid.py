@@ -42,7 +42,7 @@ def refined(grid: Grid, trials: int) -> dict[str, list[Any]]:
     {'lr': [0.01, 0.1, 1.0, 0.0316, 0.316]}
     """
     found = {name: list(values) for name, values in grid.items()}
-    for name, values in found.items():
+    for values in found.values():
         while math.prod(map(len, found.values())) < trials:
             between = _between(values)
             if between is None:
