@@ -28,6 +28,7 @@ class Suite:
     ``hyperparameters_at``: by glob on scenario ids, what replaces some of ``hyperparameters`` there.
     ``variants``: methods that take part several times, with hyper-parameters on top of those.
     ``search_space``: the grids that ``running.tuning`` tries here, where they are not the methods' own.
+    ``held_out``: ids of scenarios that nobody tunes on; ``statistics.transfer`` chooses for them on the others.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Suite:
     hyperparameters_at: Mapping[str, Overrides] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    held_out: tuple[str, ...] = ()
 
     def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
         """The suite's hyper-parameters of a method in the scenario with this id; later globs win.
@@ -73,6 +75,9 @@ def parse_suite(text: str, where: str) -> Suite:
     for pattern in table.get("hyperparameters_at", {}):
         if not fnmatch.filter(ids, pattern):
             raise unknown(f"scenario in {where}, hyperparameters_at", pattern, ids)
+    for id in table.get("held_out", ()):
+        if id not in ids:
+            raise unknown(f"scenario in {where}, held_out", id, ids)
     seeds = _joined(table.get("seeds", "0-2"))
     parse_seeds(seeds, f"{where}: seeds")
     return Suite(
@@ -85,6 +90,7 @@ def parse_suite(text: str, where: str) -> Suite:
         hyperparameters_at=table.get("hyperparameters_at", {}),
         variants=table.get("variants", {}),
         search_space=table.get("search_space", {}),
+        held_out=tuple(table.get("held_out", ())),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pfl_bench.errors import RequestError, nearest, shown
 
 _TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
-_KEYS = ("name", "description", "methods", "seeds", "scenario", *_TABLES)
+_KEYS = ("name", "description", "methods", "seeds", "scenario", "held_out", *_TABLES)
 
 
 def check_tables(table: Mapping[str, Any], where: str) -> None:
@@ -49,6 +49,9 @@ def _check_lists(table: Mapping[str, Any], where: str) -> None:
         one = isinstance(value, str | kind) and not isinstance(value, bool)
         if not (one or (isinstance(value, list) and value and all(type(item) is kind for item in value))):
             raise RequestError(f"{where}: {key}={shown(value)} is of the wrong type; it must be such as {example}")
+    held_out = table.get("held_out", [])
+    if not isinstance(held_out, list) or not all(isinstance(each, str) for each in held_out):
+        raise RequestError(f"{where}: held_out={shown(held_out)} must be a list of scenarios' ids")
     if not isinstance(table.get("description", ""), str):
         raise RequestError(f"{where}: description={shown(table['description'])} must be a text")
 
