@@ -64,6 +64,12 @@ def resolve_tuning(request: TuneRequest) -> tuple[Tunable, tuple[Plugin, ...]]:
     names = parse_names(asked, METHODS.known_names(), "method", where)
     matching = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     chosen = matching[:1] if request.scenarios is None else matching
+    for scenario in chosen:
+        if scenario.id in suite.held_out:
+            raise RequestError(
+                f"--scenarios: {scenario.id} is held out, and nobody tunes on it; 'analyse transfer' chooses for it "
+                "what did best on the others"
+            )
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
     check_names(scenarios)
     return Tunable(suite, names, means_all(asked), scenarios, seeds), plugins

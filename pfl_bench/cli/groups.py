@@ -51,6 +51,21 @@ _analysis("embeddings", "Do embeddings know which clients are alike?")
 _analysis("claims", "Which of the paper's claims about orders hold.")
 _analysis("curves", "Pictures of the learning curves.")
 _analysis("clusters", "Do methods that sort clients find those that are alike?")
+_analysis("transfer", "One setting per method for a scenario that nobody tuned on; FOLDER is the tuning's.")
+
+
+@analyse_app.command("board")
+def analyse_board(
+    folder: o.Folder,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=expanded, metavar="PATH", help="Where it goes. Default: the folder board in FOLDER."),
+    ] = None,
+) -> int:
+    """Who is ahead over many scenarios, when, for whom, at what cost: tables, and findings in words."""
+    from .analyse import analyse_folder
+
+    return analyse_folder("board", folder, out=out)
 
 
 @results_app.command()

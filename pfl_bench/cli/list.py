@@ -33,11 +33,11 @@ def _summaries(registry: Registry[Any], *columns: str) -> tuple[Sequence[str], R
 
 def _scenarios() -> tuple[Sequence[str], Rows]:
     rows = [
-        [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
+        [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}", s.asks]
         for suite in builtin_suites().values()
         for s in suite.scenarios
     ]
-    return ("id", "suite", "data", "clients", "model", "visits x local steps"), rows
+    return ("id", "suite", "data", "clients", "model", "visits x local steps", "asks"), rows
 
 
 def _suites() -> tuple[Sequence[str], Rows]:

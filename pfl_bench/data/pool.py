@@ -40,7 +40,7 @@ class Pool(Protocol):
 
     @property
     def key(self) -> Hashable:
-        """Equal for pools of the same memory."""
+        """Equal for pools of the same memory, inputs and labels: a concept shift changes the labels alone."""
 
     @property
     def host_labels(self) -> np.ndarray:
@@ -72,8 +72,8 @@ class _Held:
 
     @property
     def key(self) -> Hashable:
-        """Equal for pools of the same memory."""
-        return self.inputs.data_ptr()
+        """Equal for pools of the same memory, inputs and labels."""
+        return self.inputs.data_ptr(), self.labels.data_ptr()
 
     def rows(self, indices: Tensor) -> Tensor:
         """Samples as they are kept, flat, ``[number of indices, values]``."""

@@ -86,6 +86,10 @@ ADAPT_STEPS_BEFORE = 50
 """What every scenario of version 1 allowed its methods to adapt; all others say so in their identity."""
 
 
+WORDS = frozenset({"asks"})
+"""Fields of a scenario that explain it to a reader and decide no number."""
+
+
 def scenario_identity(scenario: BaseModel, adapt_allowance: int) -> dict[str, Any]:
     """What identifies a scenario; the tables in it likewise. ``adapt_allowance``: gradients per client to adapt."""
 
@@ -97,7 +101,7 @@ def scenario_identity(scenario: BaseModel, adapt_allowance: int) -> dict[str, An
         lists = {name: [of(item) for item in value] for name, value in values.items() if _are_tables(value)}
         return found | inner | lists
 
-    found = {name: value for name, value in of(scenario).items() if name != "adapt_steps"}
+    found = {name: value for name, value in of(scenario).items() if name not in WORDS | {"adapt_steps"}}
     return found if adapt_allowance == ADAPT_STEPS_BEFORE else {**found, "adapt_steps": adapt_allowance}
 
 

@@ -69,6 +69,9 @@ class Scenario(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._+@-]*$", description="its name, which ends in its version")
+    asks: str = Field(
+        default="", max_length=400, description="in words, what it asks of a method; no part of its identity"
+    )
     dataset: str = Field(description="a data set by name, with its argument")
     partition: PartitionSpec = Field(description="who holds which samples")
     clients: Count = Field(description="how many there are, the novel ones included")

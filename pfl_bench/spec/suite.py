@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -27,6 +28,7 @@ class Suite:
     ``hyperparameters_at``: by glob on scenario ids, what replaces some of ``hyperparameters`` there.
     ``variants``: methods that take part several times, with hyper-parameters on top of those.
     ``search_space``: the grids that ``running.tuning`` tries here, where they are not the methods' own.
+    ``held_out``: ids of scenarios that nobody tunes on; ``statistics.transfer`` chooses for them on the others.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Suite:
     hyperparameters_at: Mapping[str, Overrides] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     search_space: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    held_out: tuple[str, ...] = ()
 
     def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
         """The suite's hyper-parameters of a method in the scenario with this id; later globs win.
@@ -72,6 +75,9 @@ def parse_suite(text: str, where: str) -> Suite:
     for pattern in table.get("hyperparameters_at", {}):
         if not fnmatch.filter(ids, pattern):
             raise unknown(f"scenario in {where}, hyperparameters_at", pattern, ids)
+    for id in table.get("held_out", ()):
+        if id not in ids:
+            raise unknown(f"scenario in {where}, held_out", id, ids)
     seeds = _joined(table.get("seeds", "0-2"))
     parse_seeds(seeds, f"{where}: seeds")
     return Suite(
@@ -84,6 +90,7 @@ def parse_suite(text: str, where: str) -> Suite:
         hyperparameters_at=table.get("hyperparameters_at", {}),
         variants=table.get("variants", {}),
         search_space=table.get("search_space", {}),
+        held_out=tuple(table.get("held_out", ())),
     )
 
 
@@ -98,6 +105,12 @@ def builtin_suites() -> dict[str, Suite]:
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     suites = [parse_suite(file.read_text(encoding="utf-8"), file.name) for file in files]
     return {suite.name: suite for suite in suites}
+
+
+@cache
+def shipped_scenarios() -> tuple[Scenario, ...]:
+    """All scenarios of the suites that ship with the package, read once."""
+    return tuple(scenario for suite in builtin_suites().values() for scenario in suite.scenarios)
 
 
 def load_suite(name_or_file: str) -> Suite:

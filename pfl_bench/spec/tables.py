@@ -12,6 +12,7 @@ FIELDS = {
     "methods": ("text or list of texts", '`"all"`', "who takes part where `--methods` says nothing"),
     "seeds": ("text, whole number or list of these", '`"0-2"`', "which seeds where `--seeds` says nothing: `0-2,7`"),
     "scenario": ("list of tables, at least one", "required", "the scenarios, under `[[scenario]]` each"),
+    "held_out": ("list of texts", "none", "ids of scenarios that `tune` refuses to tune on"),
     "hyperparameters": ("table of tables", "none", "by method, values in place of its defaults, in every scenario"),
     "hyperparameters_at": ("table", "none", "by glob on scenario ids, the same for those; later globs win"),
     "variants": ("table of lists of tables", "none", "by method, entries that take part beside each other"),
@@ -61,6 +62,9 @@ def _check_lists(table: Mapping[str, Any], where: str) -> None:
         one = isinstance(value, str | kind) and not isinstance(value, bool)
         if not (one or (isinstance(value, list) and value and all(type(item) is kind for item in value))):
             raise RequestError(f"{where}: {key}={shown(value)} is of the wrong type; it must be such as {example}")
+    held_out = table.get("held_out", [])
+    if not isinstance(held_out, list) or not all(isinstance(each, str) for each in held_out):
+        raise RequestError(f"{where}: held_out={shown(held_out)} must be a list of scenarios' ids")
     if not isinstance(table.get("description", ""), str):
         raise RequestError(f"{where}: description={shown(table['description'])} must be a text")
 

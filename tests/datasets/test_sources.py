@@ -14,7 +14,7 @@ def test_all_sources_are_found():
     assert set(DATASETS.names()) == {
         "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "omniglot", "npz", "imagefolder", "synthetic",
         "csv", "parquet", "wisdm", "office_caltech", "shakespeare", "pfllib", "torchvision", "ag_news", "leaf", "hf",
-        "rodents", "migraine", "watch", "typefaces", "folio", "exported",
+        "rodents", "migraine", "watch", "typefaces", "folio", "exported", "sample",
     }  # fmt: skip
 
 

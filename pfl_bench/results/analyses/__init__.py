@@ -2,17 +2,21 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from pfl_bench.errors import unknown
 from pfl_bench.results.places import check_suite_folder
 
-ANALYSES = ("claims", "clusters", "communication", "curves", "embeddings", "novel")
+ANALYSES = ("board", "claims", "clusters", "communication", "curves", "embeddings", "novel", "transfer")
 
 
-def analyse(name: str, folder: Path) -> list[Path]:
-    """Write an analysis of a suite's results folder into it; the files. RequestError where it has no data for it."""
+def analyse(name: str, folder: Path, **asked: Any) -> list[Path]:
+    """Write an analysis of a suite's results folder into it; the files. RequestError where it has no data for it.
+
+    ``asked``: what the analysis takes besides, such as ``out`` of ``board``.
+    """
     if name not in ANALYSES:
         raise unknown("analysis", name, ANALYSES)
     check_suite_folder(folder)
-    written: list[Path] = importlib.import_module(f"{__name__}.{name}").main(folder)
+    written: list[Path] = importlib.import_module(f"{__name__}.{name}").main(folder, **asked)
     return written

@@ -8,7 +8,7 @@ from typing import Any
 WORDS = {
     "dataset": "data", "model": "client model", "visits": "client visits", "local_steps": "local steps per visit",
     "novel": "novel clients", "adapt_steps": "steps to adapt", "budget_scale": "share of the full budget",
-    "eval_every": "visits between evaluations", "adapt_every": "visits between adaptations",
+    "asks": "what it asks", "eval_every": "visits between evaluations", "adapt_every": "visits between adaptations",
 }  # fmt: skip
 """Fields of a scenario in the words of a reader; others are shown as they are called."""
 

@@ -14,6 +14,8 @@ from pfl_bench.results.notes import Problem
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.record import find_record
 from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
+from pfl_bench.spec.identity import digest
+from pfl_bench.spec.suite import shipped_scenarios
 
 NOVEL = ("client", "test_correct", "test_samples", "test_accuracy", "tv_distance")
 
@@ -74,8 +76,13 @@ def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None
 
 
 def _asked(folder: Path, run_id: str) -> Mapping[str, Any]:
+    """What the run was asked, and in words where it is a scenario that ships with them."""
     record = find_record(folder / "runs" / run_id)
-    return {} if record is None else record.scenario
+    if record is None:
+        return {}
+    own = digest(record.scenario)
+    words = next((s.asks for s in shipped_scenarios() if s.asks and digest(s.identity()) == own), "")
+    return {**record.scenario, **({"asks": words} if words else {})}
 
 
 def finished(results: Results) -> Results:

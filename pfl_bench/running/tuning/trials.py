@@ -26,7 +26,7 @@ from pfl_bench.spec.scenario import Scenario
 from pfl_bench.spec.suite import Suite, parse_seeds
 
 from .choice import Choice, choose
-from .grid import Grid, Point, draw_points, widened
+from .grid import Grid, Point, draw_points, refined, widened
 
 TRIALS_FILE = "tuning.csv"
 
@@ -107,7 +107,8 @@ def tuning_ledger(suite: Suite, out: Path) -> Ledger:
 def plan_trials(
     suite: Suite, scenario: Scenario, methods: Sequence[str], trials: int, seeds: Sequence[int]
 ) -> list[Trials]:
-    """Equally many points for every method, on the suite's grid for it or else the method's own; defaults first.
+    """Equally many points for every method, on the suite's grid for it, as it is, or else on the method's own, refined
+    where that has fewer; defaults first.
 
     What a grid does not vary is the suite's (its ``hyperparameters`` there), or else the method's default; that of the
     hyper-parameters that it does vary is among the trials.
@@ -120,7 +121,8 @@ def plan_trials(
         METHODS.get(name)
 
     def of(method: str) -> Trials:
-        grid = suite.search_space.get(method, METHODS.get(method).search_space)
+        own_grid = suite.search_space.get(method)
+        grid = refined(METHODS.get(method).search_space, trials) if own_grid is None else own_grid
         fixed = {k: v for k, v in suite.hyperparameters_of(method, scenario.id).items() if k not in grid}
         default = make_config(method, fixed, "hyper-parameters").model_dump()
         for name in grid:

@@ -4,6 +4,7 @@ import pytest
 
 from pfl_bench.actions.tune import prepare_tuning, run_tuning
 from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
+from pfl_bench.errors import RequestError
 from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.spec.suite import parse_suite
 from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
@@ -71,3 +72,10 @@ def test_texts_are_written_as_toml_has_them(tune, tmp_path):
 )
 def test_edges(point, grid, edges):
     assert at_edge(point, grid) == edges
+
+
+def test_nobody_tunes_on_what_is_held_out(tune, tmp_path):
+    (tmp_path / "s.toml").write_text('held_out = ["synthetic-classes2-n6-v2"]\n' + TEXT)
+    with pytest.raises(RequestError, match="synthetic-classes2-n6-v2 is held out, and nobody tunes on it"):
+        tune(methods="fedavg", scenarios="synthetic*", trials=1)
+    assert len(tune(methods="fedavg", scenarios="*-v1", trials=1).choices) == 1

@@ -53,6 +53,8 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\nsedes = '1'" + SCENARIO, "unknown field in s.toml 'sedes': did you mean 'seeds'"),
         ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = { lr = 0.1 }", "must give a list of values per hyper"),
         ("name = 'x'\n" + SCENARIO + "[search_space]\nfedavg = {}", "search_space.fedavg={} must give a list"),
+        ("name = 'x'\nheld_out = 'a-v1'" + SCENARIO, "held_out='a-v1' must be a list"),
+        ("name = 'x'\nheld_out = ['a-v2']" + SCENARIO, "unknown scenario in s.toml, held_out 'a-v2'"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters]\nfedavg = 3", "hyperparameters.fedavg=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at]\n'a-*' = 3", "hyperparameters_at.a-.=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at.'b-*']\n", "unknown scenario in s.toml, hyper.* 'b-.'"),

@@ -165,6 +165,16 @@ def test_shifted_data_and_clients_who_do_a_part_of_the_steps():
     assert_as_alone(ends(run_together(jobs, setup.dataset)), jobs, setup)
 
 
+def test_labels_that_a_shift_renames_are_each_run_s_own():
+    shift = (ShiftSpec(rule="permutation"),)
+    setup = tiny_setup().but(shift=shift)
+    jobs = []
+    for seed in (0, 1):
+        own = replace(setup, partition=with_shifts(shift, setup.dataset, setup.partition, seed))
+        jobs.append(job_of("fedavg", seed, own))
+    assert_as_alone(ends(run_together(jobs, setup.dataset)), jobs, setup)
+
+
 def test_stopped_runs_go_on_in_other_company_to_the_same_result():
     jobs = [job_of("fedavg_ft", seed=seed, cohort=2) for seed in range(3)]
     updates, last = run_together(jobs, SETUP.dataset), {}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.running.tuning.grid import beyond, draw_points, from_middle, widened
+from pfl_bench.running.tuning.grid import beyond, draw_points, from_middle, refined, widened
 
 
 @given(sizes=st.lists(st.integers(1, 5), max_size=3), trials=st.integers(1, 40), with_default=st.booleans())
@@ -51,3 +51,25 @@ def test_the_middle_is_by_order_not_by_size():
     assert from_middle({"lr": 0.15}, grid) == pytest.approx(0.25), "beside the grid: between its neighbours"
     assert from_middle({"variant": "fo"}, {"variant": ["fo", "hf"]}) == 0
     assert from_middle({"lr": 0.3, "lam": 1.0}, {**grid, "lam": [1.0, 2.0, 3.0]}) == 2
+
+
+@given(
+    sizes=st.lists(st.integers(2, 6), min_size=1, max_size=3),
+    trials=st.integers(1, 30),
+    ratio=st.floats(2, 10),
+)
+def test_a_small_grid_is_refined_until_every_method_has_as_many_trials(sizes, trials, ratio):
+    grid = {f"rate{d}": [float(f"{0.01 * ratio**k:.3g}") for k in range(size)] for d, size in enumerate(sizes)}
+    found = refined(grid, trials)
+    assert math.prod(map(len, found.values())) >= trials
+    assert len(draw_points(found, trials)) == trials
+    for name, values in found.items():
+        assert values[: len(grid[name])] == grid[name] and len(set(values)) == len(values)
+        assert (min(values), max(values)) == (min(grid[name]), max(grid[name])), "within its edges"
+
+
+def test_what_has_no_room_is_left_as_it_is():
+    assert refined({"k": [1, 3], "how": ["a", "b"]}, 12) == {"k": [1, 3, 2], "how": ["a", "b"]}
+    assert refined({"on": [True, False], "mu": [0.0, 1.0]}, 9) == {"on": [True, False], "mu": [0.0, 1.0]}
+    assert refined({}, 5) == {} and refined({"lr": [0.1]}, 5) == {"lr": [0.1]}
+    assert refined({"lr": [0.1, 0.2, 0.3]}, 3) == {"lr": [0.1, 0.2, 0.3]}, "enough is enough"

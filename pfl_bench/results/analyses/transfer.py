@@ -1,0 +1,48 @@
+"""Settings for a scenario that nobody tuned on: ``pfl-bench analyse transfer results/board-v1-tuning``.
+
+Reads ``tuning.csv`` and writes ``transferred.csv`` and ``transferred.toml``, the latter as a suite takes it.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pfl_bench.errors import RequestError
+from pfl_bench.results.files import write_text
+from pfl_bench.results.statistics.transfer import Transferred, transferred
+
+TRIALS = "tuning.csv"
+COLUMNS = {"scenario", "method", "seed", "status", "validation_accuracy", "config"}
+
+
+def fragment(found: Sequence[Transferred]) -> str:
+    """The settings as lines of a suite's ``[hyperparameters_at."ID"]``."""
+    lines = []
+    for each in found:
+        pairs = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in each.values.items())
+        lines.append(
+            f"{each.method} = {{ {pairs} }}  # mean rank {each.mean_rank:.1f} of {each.points} points over "
+            f"{each.scenarios} scenarios"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(folder: Path) -> list[Path]:
+    """Write them into the tuning's folder; where. RequestError without trials."""
+    place = folder / TRIALS
+    try:
+        trials = pd.read_csv(place)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{place} is not readable; 'tune' writes it into the folder of a suite's trials") from error
+    if missing := COLUMNS - set(trials.columns):
+        raise RequestError(f"{place} lacks the column {min(missing)}; 'tune' writes it")
+    found = transferred(trials)
+    rows = [(t.method, json.dumps(t.values), t.mean_rank, t.points, t.scenarios) for t in found]
+    table = pd.DataFrame(rows, columns=["method", "hyperparameters", "mean_rank", "points", "scenarios"])
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return [
+        write_text(folder / "transferred.csv", text),
+        write_text(folder / "transferred.toml", fragment(found)),
+    ]

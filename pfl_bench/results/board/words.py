@@ -1,0 +1,48 @@
+"""How findings are put: a sentence with its table behind it, names and numbers as they are read."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+Tables = Mapping[str, pd.DataFrame]
+"""By name, as they are written: ``controls`` is ``controls.csv``."""
+
+NAMED = 8
+
+_NAMES = {"fedavg_ft": "FedAvg-FT", "local": "Local"}
+
+
+def said(sentence: str, table: str) -> str:
+    """A sentence, and where it was read."""
+    return f"{sentence} (`{table}.csv`)"
+
+
+def name_of(control: object) -> str:
+    """A control as papers write it."""
+    return _NAMES.get(str(control), str(control))
+
+
+def scenarios(count: object) -> str:
+    """``1 scenario``, ``7 scenarios``."""
+    number = int(str(count))
+    return f"{number} scenario{'' if number == 1 else 's'}"
+
+
+def span(numbers: list[int]) -> str:
+    """``5``, or ``5 to 10``."""
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def listed(names: Iterable[object], most: int = NAMED) -> str:
+    """``a, b and c``; of more than ``most`` the first, and how many there are besides."""
+    own = [str(name) for name in names]
+    if len(own) > most:
+        return f"{', '.join(own[:most])} and {len(own) - most} more"
+    return own[0] if len(own) == 1 else f"{', '.join(own[:-1])} and {own[-1]}"
+
+
+def points(row: Mapping[str, object]) -> str:
+    """A difference in points, with its interval where there is one."""
+    difference, low, high = (float(str(row[key])) for key in ("difference", "low", "high"))
+    return f"{difference:+.1f} points" + ("" if math.isnan(low) else f", {low:+.1f} to {high:+.1f}")
