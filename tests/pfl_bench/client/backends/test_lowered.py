@@ -1,5 +1,7 @@
 """Recorded steps by faster operations: the same up to rounding, without what was to go, and from the first call on."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -77,6 +79,30 @@ def test_a_row_times_a_matrix_does_not_depend_on_company(length):
     for client in range(5):
         alone = one(*(each[client : client + 1].clone() for each in given))
         assert torch.equal(several(*given)[client], alone[0])
+
+
+SIZES = (1, 3, 5, 10, 16, 50, 64)
+
+
+@pytest.mark.parametrize("left", ["by rows", "by columns"])
+def test_no_product_of_any_size_depends_on_company(left):
+    """Unlowered, a tenth of these do: single columns, and results of which a client's part begins anywhere."""
+    generator = torch.Generator().manual_seed(0)
+
+    def of(*shape):
+        size = torch.Size(shape[1:]).numel()
+        memory = torch.zeros(shape[0], size + -size % lockstep.UNIT)
+        memory[:, :size] = torch.randn(shape[0], size, generator=generator)
+        return memory[:, :size].view(shape)
+
+    for rows, inner, columns in itertools.product(SIZES, SIZES, SIZES):
+        one = of(5, rows, inner) if left == "by rows" else of(5, inner, rows).mT
+        other = of(5, inner, columns)
+        together, replay = record(torch.bmm, (one, other), lower)
+        torch.testing.assert_close(together, torch.bmm(one, other), rtol=1e-4, atol=1e-4)
+        alone = record(torch.bmm, (one[3:4], other[3:4]), lower)[0]
+        assert torch.equal(alone[0], together[3]), (rows, inner, columns)
+        assert together.is_contiguous() and torch.equal(replay(one, other), together)
 
 
 def test_what_the_caller_gets_is_made_anew():
