@@ -83,7 +83,7 @@ def run(
     )  # fmt: skip
     wanted, loaded = resolve(request)
     from .actions.run import compute, prepare
-    from .results.loaded import frames_of
+    from .results.loaded import frames_of, with_tracebacks
     from .results.notes import left_out
 
     prepared = prepare(request, wanted, loaded)
@@ -94,7 +94,7 @@ def run(
     notes += [f"The tables could not be written: {done.unwritten}"] if done.unwritten else []
     every = Results(
         done.plan.suite, tables["runs"], tables["clients"], tables["curves"], done.ledger.folder,
-        done.outcome.failed, notes,
+        with_tracebacks(done.outcome.failed, done.ledger), notes,
     )  # fmt: skip
     return every.only([run.id for run in done.plan.runs])
 

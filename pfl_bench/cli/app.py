@@ -206,11 +206,14 @@ def check(
     model: Annotated[str | None, typer.Option(help="A client model's name, or all, instead of a method.")] = None,
     data: Annotated[str | None, typer.Option(help="The data set to examine client models on.")] = None,
     plugin: o.Plugins = None,
+    debug: Annotated[
+        bool, typer.Option("--pdb", help="Look at the first failure in Python's debugger, and end there.")
+    ] = False,
 ) -> int:
     """Test whether a method is a fair entrant, or whether a client model does what it must."""
     from .check import check_things
 
-    return check_things(method, model, data, plugin or [])
+    return check_things(method, model, data, plugin or [], debug)
 
 
 @app.command()

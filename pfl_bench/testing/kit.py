@@ -18,7 +18,7 @@ from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.running.job import Job, make_job, method_error, run_job
+from pfl_bench.running.job import Job, compute_job, failure, make_job, method_error
 from pfl_bench.spec.options import Options
 
 from . import outside
@@ -46,14 +46,18 @@ class CheckFailedError(AssertionError):
 
 
 class Complaint(str):
-    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty."""
+    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty.
+
+    ``error``: the exception itself, as far as it was raised in this process; else that of the check.
+    """
 
     trace: str
+    error: BaseException
 
-    def __new__(cls, said: str, trace: str = "") -> "Complaint":
-        """A text that carries a traceback."""
+    def __new__(cls, said: str, trace: str, error: BaseException) -> "Complaint":
+        """A text that carries a traceback, and the exception that a debugger looks at."""
         complaint = super().__new__(cls, said)
-        complaint.trace = trace
+        complaint.trace, complaint.error = trace, error
         return complaint
 
 
@@ -94,7 +98,7 @@ class Context:
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = outcome(run_job(self.job(setup, method, options), setup.dataset))
+                    found = outcome(_raising(self.job(setup, method, options), setup.dataset))
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -144,9 +148,20 @@ class Check:
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
     try:
-        return outcome(run_job(job, dataset))
+        return outcome(_raising(job, dataset))
     finally:
         outside.restore()
+
+
+def _raising(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
+    """The events of a job; what is raised in it becomes a CheckFailedError that has it as its cause."""
+    try:
+        yield from compute_job(job, dataset)
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # as a run's end, exit() among them
+        failed = failure(job.method, error)
+        raise CheckFailedError(f"the run failed: {failed.reason}", failed.details) from error
 
 
 def outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
@@ -241,8 +256,15 @@ def run_check(check: Check, method: str, context: Context) -> Complaint | None:
     try:
         with one_thread():
             check.examine(method, context)
-    except CheckFailedError as failure:
-        return Complaint(str(failure), failure.trace)
+    except CheckFailedError as complaint:
+        return Complaint(str(complaint), complaint.trace, _origin(complaint))
     except Exception as error:
-        return Complaint(method_error(method, error), traceback.format_exc())
+        return Complaint(method_error(method, error), traceback.format_exc(), error)
     return None
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What an exception was raised from, at the very beginning."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
