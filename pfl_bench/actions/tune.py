@@ -14,7 +14,7 @@ from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.files import write_text
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.executors import Executor
-from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
 from pfl_bench.running.tuning.choice import Choice
 from pfl_bench.running.tuning.grid import at_edge
@@ -30,13 +30,14 @@ CHOICES_FILE = "tuned.toml"
 
 @dataclass(frozen=True)
 class TuningPrepared:
-    """Checked trials, where they are kept, and who computes them."""
+    """Checked trials, where they are kept, who computes them, and what should be known before."""
 
     wanted: Tunable
     trials: Sequence[Trials]
     ledger: Ledger
     executor: Executor
     means: Means
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Tuning:
     ``choices``: a row per scenario and method that has one: its hyper-parameters as a dictionary, ``validation`` in
     percent, and ``edges``. ``trials``: a row per run. ``toml``: the choices as a suite takes them, also in ``files``.
     ``edges``: a line per choice that lies at the edge of its grid. ``failed``: why, by run id; ``absent``: ids of runs
-    that are gone.
+    that are gone. ``notes``: what must be told beside them, a line each.
     """
 
     choices: pd.DataFrame
@@ -56,6 +57,7 @@ class Tuning:
     failed: dict[str, str]
     absent: Sequence[str]
     files: Sequence[Path]
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -76,7 +78,8 @@ def prepare_tuning(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin,
     executor = choose_executor(request.executor, request.workers, request.address, device)
     options = Options(device=device, lockstep=request.lockstep)
     means = Means(options, request.data_dir or default_data_dir(), plugins)
-    return TuningPrepared(wanted, trials, tuning_ledger(wanted.suite, request.out), executor, means)
+    notes = [f"Note: {note}" for note in executor_notes(request.executor, request.address)]
+    return TuningPrepared(wanted, trials, tuning_ledger(wanted.suite, request.out), executor, means, notes)
 
 
 def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
@@ -94,7 +97,9 @@ def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
     trials = pd.read_csv(ledger.folder / TRIALS_FILE)
     trials = trials[trials["scenario"].isin([scenario.id for scenario in wanted.scenarios])]
     files = [ledger.folder / TRIALS_FILE, place]
-    return Tuning(choices, trials.reset_index(drop=True), text, edges, tuned.failed, tuned.absent, files)
+    return Tuning(
+        choices, trials.reset_index(drop=True), text, edges, tuned.failed, tuned.absent, files, prepared.notes
+    )
 
 
 def _edges(scenario: str, method: str, choice: Choice, tuned: Tuned) -> list[str]:

@@ -26,7 +26,7 @@ class TuneRequest:
     out: Path = Path("results")
     budget_scale: float = 1.0
     precision: str = "fp32"
-    executor: str = "ray"
+    executor: str = "auto"
     workers: int | None = None
     address: str | None = None
     device: str = "auto"
@@ -53,7 +53,7 @@ def resolve_tuning(request: TuneRequest) -> tuple[Tunable, tuple[Plugin, ...]]:
     check_device(request.device, "--device")
     if request.address is not None:
         split_address(request.address, "--address")
-        if request.executor != "ray":
+        if request.executor == "serial":
             raise RequestError("--address is for --executor ray")
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
     seeds = parse_seeds(request.seeds, "--seeds")

@@ -1,6 +1,7 @@
 """The command ``check``."""
 
 import pdb
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,9 @@ def _report(console: Console, checks: "Sequence[Check]", name: str, context: obj
     from pfl_bench.testing import examine
 
     console.print(f"{name} ({what})", markup=False)
+    for check in checks:
+        if check.left_out:
+            console.print(f"  -      {check.title}: not examined, for {check.left_out}", markup=False)
     failed = 0
     for check, complaint in examine(checks, name, context):
         failed += complaint is not None
@@ -112,6 +116,7 @@ def _report(console: Console, checks: "Sequence[Check]", name: str, context: obj
 
 def _kept(name: str, trace: str) -> str:
     """The path of a new temporary file with a traceback; ``check`` has no results folder to keep it in."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", name)  # of a family, NAME:OPTIONS: no file's name on Windows
     with tempfile.NamedTemporaryFile(
         "w", prefix=f"pfl-bench-check-{name}-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:

@@ -21,6 +21,8 @@ def tune_request(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin, .
     """Run what the ledger does not have and print the choices as TOML. 0 if every trial is there, else 1."""
     prepared = prepare_tuning(request, wanted, plugins)
     console, ledger = make_console(), prepared.ledger
+    for note in prepared.notes:
+        say(console, note)
 
     def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
         say_standing(console, standing, ledger)

@@ -1,10 +1,9 @@
-"""Tiny runs to examine, and what a check is."""
+"""Tiny runs for checks to look at, and what can be compared of them."""
 
 import hashlib
 import json
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,10 +17,11 @@ from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.running.job import Job, compute_job, failure, make_job, method_error
+from pfl_bench.running.job import Job, compute_job, failure, make_job
 from pfl_bench.spec.options import Options
 
 from . import outside
+from .check import CheckFailedError
 from .setup import TinySetup, tiny_setup
 from .source import sources
 from .watch import Watch, watching
@@ -35,30 +35,6 @@ EVERY_ROUND = Options(checkpoint_seconds=0.0)
 
 SHARED = replace(EVERY_ROUND, backend="vmap")
 """How the runs that checks share are computed."""
-
-
-class CheckFailedError(AssertionError):
-    """What is wrong, in one line; with the traceback of the run that failed, if that is what is wrong."""
-
-    def __init__(self, said: str, trace: str = "") -> None:
-        super().__init__(said)
-        self.trace = trace
-
-
-class Complaint(str):
-    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty.
-
-    ``error``: the exception itself, as far as it was raised in this process; else that of the check.
-    """
-
-    trace: str
-    error: BaseException
-
-    def __new__(cls, said: str, trace: str, error: BaseException) -> "Complaint":
-        """A text that carries a traceback, and the exception that a debugger looks at."""
-        complaint = super().__new__(cls, said)
-        complaint.trace, complaint.error = trace, error
-        return complaint
 
 
 @dataclass(frozen=True)
@@ -131,18 +107,6 @@ class Context:
         if spec.config.cohort >= setup.scenario.visits:
             spec = setup.spec(method, cohort=max(1, setup.scenario.visits // 2))
         return make_job(spec, setup.partition, options or Options(), self.plugins)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One property of a fair entrant; ``examine(name, context)`` raises CheckFailedError.
-
-    ``vital``: without it no other is examined.
-    """
-
-    title: str
-    examine: Callable[[str, Any], None]
-    vital: bool = False
 
 
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
@@ -229,42 +193,3 @@ def tensors_of(tree: Any) -> list[torch.Tensor]:
     if isinstance(tree, str) or not hasattr(items, "__iter__"):
         return []
     return [tensor for item in items for tensor in tensors_of(item)]
-
-
-def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, Complaint | None]]:
-    """Each check with what it complains of, or None; none after a vital one that failed."""
-    for check in checks:
-        complaint = run_check(check, subject, context)
-        yield check, complaint
-        if check.vital and complaint is not None:
-            return
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one torch thread, as runs do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def run_check(check: Check, method: str, context: Context) -> Complaint | None:
-    """What a check complains of, or None. An exception of the method's own is a complaint too."""
-    try:
-        with one_thread():
-            check.examine(method, context)
-    except CheckFailedError as complaint:
-        return Complaint(str(complaint), complaint.trace, _origin(complaint))
-    except Exception as error:
-        return Complaint(method_error(method, error), traceback.format_exc(), error)
-    return None
-
-
-def _origin(error: BaseException) -> BaseException:
-    """What an exception was raised from, at the very beginning."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error

@@ -356,6 +356,7 @@ REFUSALS = [
     (["run", "--precision", "fp16"], "unknown precision"),
     (["run", "--device", "tpu"], "--device: 'tpu'"),
     (["run", "--device", "cuda:99"], "is not there; this machine has"),
+    (["run", "--device", "mps"], "device 'mps' is not there"),
     (["run", "--address", "127.0.0.1:1"], "nothing answers at 127.0.0.1:1"),
     (["run", "--address", "auto"], "Ray could not be reached at auto"),
     (["run", "--plugin", "none.py"], "plug-in 'none.py' cannot be read"),

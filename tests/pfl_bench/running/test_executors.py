@@ -246,7 +246,9 @@ def test_without_the_package_ray_there_is_one_clear_line(monkeypatch):
     from pfl_bench.running.executors.ray import import_ray
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RequestError, match="needs the package 'ray'; use the executor serial"):
+    with pytest.raises(
+        RequestError, match=r"needs the package 'ray' \(ModuleNotFoundError.*pip install 'pfl-bench\[ray\]'"
+    ):
         import_ray()
 
 
