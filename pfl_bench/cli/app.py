@@ -128,9 +128,9 @@ def estimate(
 
 @app.command()
 def tune(
-    suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
+    suite: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites by name, or .toml files.")],
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs. Default: the first.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs. Default: a suite's first.")] = None,
     trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N", help="Per method and scenario.")] = 8,
     seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
     out: o.Out = Path("results"),
@@ -144,12 +144,12 @@ def tune(
     data_dir: o.DataDir = None,
     plugin: o.Plugins = None,
 ) -> int:
-    """Tune every method of a suite with the same number of trials; prints and keeps the choices as TOML."""
+    """Tune every method of one or more suites with the same number of trials; prints and keeps the choices as TOML."""
     from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 
     request = TuneRequest(
-        suite, methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address, device,
-        lockstep, data_dir, tuple(plugin or ()),
+        tuple(suite), methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address,
+        device, lockstep, data_dir, tuple(plugin or ()),
     )  # fmt: skip
     wanted, plugins = resolve_tuning(request)
     from .tune import tune_request  # loads torch
