@@ -13,7 +13,7 @@ from pfl_bench.cli.app import run_command_line
 from pfl_bench.cli.board import print_leaderboard
 from pfl_bench.cli.terminal import PLAIN, make_console, say
 from pfl_bench.testing.checks import CHECKS
-from tests.pfl_bench.cli.test_app import SUITE
+from tests.pfl_bench.cli.tiny import SUITE
 
 LACKS = {
     "win32": {

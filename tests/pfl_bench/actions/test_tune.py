@@ -9,7 +9,7 @@ from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 from pfl_bench.errors import RequestError
 from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.spec.suite import parse_suite
-from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
 
 FIRST = SUITE[SUITE.index("[[scenario]]") :]
 SECOND = FIRST.replace("classes2-n6-v1", "classes2-n6-v2").replace("visits = 20", "visits = 10")

@@ -10,7 +10,7 @@ import pytest
 import pfl_bench as pfl
 from pfl_bench.registry import METHODS
 from tests.conftest import PLUGINS
-from tests.pfl_bench.cli.test_app import SUITE
+from tests.pfl_bench.cli.tiny import SUITE
 
 
 @pytest.fixture
