@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pfl_bench.cli.app import run_command_line
 from pfl_bench.cli.progress import RunProgress
 from pfl_bench.engine.events import RunResult
 from pfl_bench.results.frame import read_runs
@@ -36,13 +37,27 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+LONGER = SUITE.replace("visits = 20", "visits = 300")
+UNTIMED = ["run_id", "accuracy", "worst_decile", "last_accuracy", "bytes_up", "local_steps"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the runs give when nobody disturbs them, as ``runs.csv`` has it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "tiny.toml").write_text(LONGER)
+    words = ["run", "--suite", str(folder / "tiny.toml"), "--executor", "serial", "--out", str(folder)]
+    assert run_command_line(words) == 0
+    return read_runs(folder / "tiny")[UNTIMED]
+
+
 ENDINGS = {"KILL": (-9, ""), "INT INT": (130, "Interrupted:"), "TERM": (143, "Stopped by SIGTERM:")}
 
 
 @pytest.mark.parametrize("how", ENDINGS)
-def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
+def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, undisturbed, how):
     """After any of these the next run repeats no finished run and ends with the undisturbed leaderboard."""
-    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 300"))
+    Path(tiny).write_text(LONGER)
     ledger = tmp_path / "results" / "tiny" / "runs"
     driver = drive(tiny, tmp_path)
     wait_for(lambda: len(list(ledger.glob("fed*"))) >= 1)
@@ -62,11 +77,7 @@ def test_killed_and_interrupted_drivers_go_on(cli, tiny, tmp_path, how):
     status, _, _ = run_tiny(cli, tiny)
     assert status == 0
     assert all((ledger / name / "run.json").stat().st_mtime_ns == stamp for name, stamp in finished.items())
-    undisturbed = tmp_path / "undisturbed"
-    assert run_tiny(cli, tiny, "--out", str(undisturbed))[0] == 0
-    untimed = ["run_id", "accuracy", "worst_decile", "last_accuracy", "bytes_up", "local_steps"]
-    mended, whole = (read_runs(out / "tiny")[untimed] for out in (tmp_path / "results", undisturbed))
-    assert mended.equals(whole)
+    assert read_runs(tmp_path / "results" / "tiny")[UNTIMED].equals(undisturbed)
 
 
 def test_a_signal_while_the_program_is_loaded_is_told_in_one_line(tiny, tmp_path):
@@ -102,7 +113,7 @@ def test_what_is_deleted_meanwhile_is_missed(cli, tiny, tmp_path, monkeypatch, w
 
 def test_a_second_driver_shares_the_work_and_takes_over_what_a_killed_one_leaves(cli, tiny, tmp_path):
     """What the first one has, the second one leaves to it; killed, it leaves it to whoever comes next."""
-    Path(tiny).write_text(SUITE.replace("visits = 20", "visits = 800"))
+    Path(tiny).write_text(LONGER)
     driver, folder = drive(tiny, tmp_path, "--lockstep", "1"), tmp_path / "results" / "tiny"
     try:
         wait_for(lambda: list(folder.glob(".holds/*")))

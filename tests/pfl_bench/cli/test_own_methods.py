@@ -7,6 +7,7 @@ import pytest
 
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
+from pfl_bench.testing import CHECKS
 from tests.pfl_bench.cli.tiny import FEDMEDIAN, run_tiny
 
 
@@ -19,13 +20,15 @@ def test_a_method_in_one_file_takes_part_everywhere(cli, tiny):
     assert status == 0 and "all checks passed" in out and "serial = Ray" in out
 
 
-def test_check_fails_a_bad_method(cli, tmp_path):
+def test_check_fails_a_bad_method(cli, tmp_path, monkeypatch):
+    wanted = [check for check in CHECKS if check.title.startswith(("runs", "deterministic", "resumed"))]
+    monkeypatch.setattr("pfl_bench.testing.CHECKS", wanted)
     bad = tmp_path / "bad.py"
     text = Path(FEDMEDIAN).read_text().replace("models.median(dim=0).values", "models[0] * torch.rand(1)")
     bad.write_text("import torch\n" + text.replace('"""A', '"""Bad', 1).replace("fedmedian", "randommedian"))
     status, out, _ = cli("check", "randommedian", "--plugin", str(bad))
     assert status == 1
-    assert "FAILED deterministic" in out
+    assert "ok     runs to the end" in out and "FAILED deterministic" in out
 
 
 def test_a_methods_own_exception_is_told_with_its_place_and_its_traceback(cli, tiny, tmp_path, monkeypatch):
@@ -71,9 +74,8 @@ def test_an_exception_without_words_stops_no_other_run(cli, tiny, tmp_path):
 
 @pytest.fixture
 def absent(monkeypatch):
-    """The shelves' files offer a method that cannot be loaded."""
-    offers = METHODS.known_names
-    monkeypatch.setattr(METHODS, "known_names", lambda: sorted([*offers(), "absent"]))
+    """The shelves' files offer three methods, one of which cannot be loaded."""
+    monkeypatch.setattr(METHODS, "known_names", lambda: ["absent", "fedavg", "fedper"])
     monkeypatch.setitem(METHODS.broken, "absent", "ModuleNotFoundError: no_such_module")
 
 
