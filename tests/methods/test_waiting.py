@@ -75,7 +75,7 @@ def test_a_round_does_not_wait(method, backend):
 
 
 def test_float64_would_be_noticed():
-    entrant = harness("scaffold", "vmap")
+    entrant = harness(*ON_THE_HOST, "vmap")
     with Doubles() as doubles:
         entrant.round(0, 1)
     assert doubles.found == {"aten._to_copy.default", "aten.mul.Tensor"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pfl_bench as pfl
+from pfl_bench.cli.check import _kept
 from pfl_bench.registry import METHODS
 from tests.conftest import PLUGINS
 from tests.pfl_bench.cli.tiny import SUITE
@@ -60,3 +61,11 @@ def test_the_debugger_is_in_the_check_where_nothing_was_raised_but_by_it(cli, tm
 def test_the_debugger_looks_at_client_models_too(cli, monkeypatch):
     status, out = debug(monkeypatch, cli, "q\n", "--model", "lenet", "--data", "synthetic:side=4")
     assert status == 1 and "lenet.py(" in out and "pixels are too small" in out
+
+
+def test_a_traceback_s_file_has_a_name_that_windows_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place = Path(_kept("torchvision:resnet18?norm=group", "Traceback"))
+    assert place.read_text() == "Traceback" and place.name.startswith(
+        "pfl-bench-check-torchvision_resnet18_norm_group-"
+    )
