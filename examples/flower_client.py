@@ -4,18 +4,14 @@ its test samples is scored by our metrics. Needs ``pip install 'pfl-bench[flower
 On the server, ``FedAvg(evaluate_metrics_aggr_fn=scored)`` has every metric of pfl-bench over the clients.
 """
 
-from functools import cache
-
 import torch
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from pfl_bench.data.doors import Split, make_split
-from pfl_bench.data.doors.tensors import client_tensors
-from pfl_bench.engine.reported import report_of, summary_of
+import pfl_bench as pfl
 
 app = ClientApp()
-split: Split = cache(make_split)("digits-classes2-n20-v2", 0)
+split = pfl.make_split("digits-classes2-n20-v2", 0)
 
 
 def new_model() -> torch.nn.Module:
@@ -33,7 +29,7 @@ def received(message: Message) -> torch.nn.Module:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """A client visit, as long as the scenario has it."""
-    model, (x, y) = received(message), client_tensors(split, "train", int(context.node_config["partition-id"]))
+    model, (x, y) = received(message), pfl.client_tensors(split, "train", int(context.node_config["partition-id"]))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
     for _ in range(split.scenario["local_steps"]):
         rows = torch.randperm(len(y))[: split.scenario["batch_size"]]
@@ -47,11 +43,11 @@ def train(message: Message, context: Context) -> Message:
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Sums over the client's test samples, which metrics are made of."""
-    x, y = client_tensors(split, "test", int(context.node_config["partition-id"]))
-    report = report_of(received(message)(x), y)
+    x, y = pfl.client_tensors(split, "test", int(context.node_config["partition-id"]))
+    report = pfl.report_of(received(message)(x), y)
     return Message(RecordDict({"metrics": MetricRecord({"num-examples": len(y), **report})}), reply_to=message)
 
 
 def scored(replies: list[RecordDict], weighted_by: str) -> MetricRecord:
     """Every metric over the clients that replied."""
-    return MetricRecord(summary_of([reply["metrics"] for reply in replies]))
+    return MetricRecord(pfl.summary_of([reply["metrics"] for reply in replies]))

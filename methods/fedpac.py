@@ -30,7 +30,7 @@ def head_weights(h: Tensor, variance: Tensor) -> Tensor:
     ``h`` ``[c, classes, d]``: class shares times class means; ``variance`` V ``[c]``. The minimiser is proportional to
     the b >= 0 that minimises b^T Q b / 2 - sum b, which is a least-squares problem. On the host: it waits for the GPU.
     """
-    features, noise = h.flatten(1).double().cpu().numpy(), variance.double().cpu().numpy()
+    features, noise = h.flatten(1).cpu().double().numpy(), variance.cpu().double().numpy()
     rows = []
     for own in features:
         apart = own - features

@@ -85,11 +85,11 @@ class PFedFDA(Method):
         """mu_i and Sigma_i, ``[c, ...]``, each client's on the host, where its shares are fitted."""
         rows = fed.compute(labelled_features, body, clients, reduce="rows")
         rows = {name: tensor.cpu() for name, tensor in rows.items()}
-        priors, found = self.prior(fed, clients).double().cpu(), []
+        priors, found = self.prior(fed, clients).cpu().double(), []
         for i, prior in enumerate(priors):
             real = rows["real"][i] > 0
             z, y = rows["z"][i][real].double(), rows["y"][i][real]
-            given = shared["mean"][i].double().cpu(), shared["cov"][i].double().cpu()
+            given = shared["mean"][i].cpu().double(), shared["cov"][i].cpu().double()
             fixed = self.config.share
             share = fitted_shares(z, y, given, prior) if fixed is None else torch.full((2,), fixed, dtype=z.dtype)
             found.append(mixed(share, gaussians(z, y, given[0]), given))

@@ -65,7 +65,8 @@ class Scaffold(Method):
         w, c, own = fed.send(state.server, cohort), fed.send(state.c, cohort), state.own.rows(cohort)
         correction = Params({k: c[k] - own[k] for k in c})
         trained = fed.train(w, cohort, Sgd(lr), rule=Corrected(), aux=correction)
-        y, reach = trained.params, (trained.steps.double() * lr).float()
+        steps = trained.steps.cpu() if fed.device.type == "mps" else trained.steps  # Apple's GPUs have no float64
+        y, reach = trained.params, (steps.double() * lr).float().to(fed.device)
         new = Params({k: (w[k] - y[k]) / reach.view(-1, *[1] * (w[k].dim() - 1)) - correction[k] for k in c})
         mean = fed.average(fed.collect(y), cohort, "uniform")
         change = fed.average(fed.collect({k: new[k] - own[k] for k in c}), cohort, "uniform")

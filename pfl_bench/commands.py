@@ -48,6 +48,8 @@ def exit_status(action: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # rich's, of a help text whose reader went away
+            return 0
         return refuse(f"something that was loaded called exit({error.code!r})", FAILED)
     except BrokenPipeError:
         return 0

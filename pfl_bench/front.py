@@ -17,9 +17,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pfl_bench.actions.words import Names, Seeds, as_names, as_seeds, as_settings
+from pfl_bench.actions.words import Names, Seeds, as_names, as_seeds, as_settings, as_suites
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
+from pfl_bench.front_splits import (
+    client_tensors,
+    export_split,
+    import_split,
+    make_split,
+    read_split,
+    report_of,
+    summary_of,
+)
 from pfl_bench.results.loaded import Results
 from pfl_bench.results.loaded import load as _load
 from pfl_bench.results.loaded import published as _published
@@ -32,7 +41,10 @@ if TYPE_CHECKING:
     from pfl_bench.actions.tune import Tuning
     from pfl_bench.running.watching import Watch
 
-__all__ = ["RequestError", "Results", "estimate", "load", "load_model", "published", "run", "site", "tune"]
+__all__ = [
+    "RequestError", "Results", "client_tensors", "estimate", "export_split", "import_split", "load", "load_model",
+    "make_split", "published", "read_split", "report_of", "run", "site", "summary_of", "tune",
+]  # fmt: skip
 
 Folder = str | Path
 
@@ -44,7 +56,7 @@ def run(
     scenarios: Names = None,
     seeds: Seeds = None,
     out: Folder = "results",
-    executor: str = "ray",
+    executor: str = "auto",
     workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
@@ -84,7 +96,7 @@ def run(
     )  # fmt: skip
     wanted, loaded = resolve(request)
     from .actions.run import compute, prepare
-    from .results.loaded import frames_of
+    from .results.loaded import frames_of, with_tracebacks
     from .results.notes import left_out
 
     prepared = prepare(request, wanted, loaded)
@@ -95,13 +107,13 @@ def run(
     notes += [f"The tables could not be written: {done.unwritten}"] if done.unwritten else []
     every = Results(
         done.plan.suite, tables["runs"], tables["clients"], tables["curves"], done.ledger.folder,
-        done.outcome.failed, notes,
+        with_tracebacks(done.outcome.failed, done.ledger), notes,
     )  # fmt: skip
     return every.only([run.id for run in done.plan.runs])
 
 
 def tune(
-    suite: Folder,
+    suite: Folder | Sequence[Folder],
     *,
     methods: Names = None,
     scenarios: Names = None,
@@ -110,7 +122,7 @@ def tune(
     out: Folder = "results",
     budget_scale: float = 1.0,
     precision: str = "fp32",
-    executor: str = "ray",
+    executor: str = "auto",
     workers: int | None = None,
     address: str | None = None,
     device: str = "auto",
@@ -121,22 +133,22 @@ def tune(
 ) -> "Tuning":
     """Tune every method with the same number of trials, on validation data at seeds that the suite does not publish.
 
-    Returns the choices as a frame, and as TOML ready to be pasted into the suite; trials are kept in
-    ``<out>/<suite>-tuning`` and not repeated. ``scenarios``: by default the suite's first.
+    ``suite``: one, or several, each on its own. Returns the choices as a frame, and as TOML ready to be pasted into the
+    suite; trials are kept in ``<out>/<suite>-tuning`` and not repeated. ``scenarios``: by default a suite's first.
     """
     from .actions.tune_request import TuneRequest, resolve_tuning
 
     request = TuneRequest(
-        str(suite), as_names(methods), as_names(scenarios), trials, as_seeds(seeds) or "", expanded(out),
+        as_suites(suite), as_names(methods), as_names(scenarios), trials, as_seeds(seeds) or "", expanded(out),
         float(budget_scale), precision, executor, workers, address, device, lockstep,
         None if data_dir is None else expanded(data_dir), tuple(map(expanded, plugins)),
     )  # fmt: skip
     wanted, loaded = resolve_tuning(request)
-    from .actions.tune import prepare_tuning, run_tuning
+    from .actions.tune import joined, prepare_tuning, run_tuning
 
     prepared = prepare_tuning(request, wanted, loaded)
     with _stoppable():
-        return run_tuning(prepared, _watch(progress))
+        return joined([run_tuning(each, _watch(progress)) for each in prepared], prepared)
 
 
 def estimate(
@@ -146,7 +158,7 @@ def estimate(
     scenarios: Names = None,
     seeds: Seeds = None,
     out: Folder = "results",
-    executor: str = "ray",
+    executor: str = "auto",
     workers: int | None = None,
     device: str = "auto",
     backend: str = "auto",

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from traceback import walk_stack
 from typing import Any, Generic, TypeVar
 
 from . import global_state, patches, trial
@@ -71,6 +72,9 @@ class Registry(Generic[T]):
         def enter(value: T) -> T:
             if name in self._entries:
                 raise RequestError(f"{self.kind} {name!r} is already registered by {self._entries[name].origin}")
+            if value.__module__.partition(".")[0] in sys.stdlib_module_names:  # of a class that ``type(...)`` made
+                running = (str(frame.f_globals.get("__name__", "")) for frame, _ in walk_stack(sys._getframe()))
+                value.__module__ = next(name for name in running if not name.startswith("pfl_bench."))
             module = sys.modules.get(origin or value.__module__)
             self._entries[name] = Entry(name, value, dict(info), getattr(module, "__file__", None) or "?")
             return value

@@ -43,6 +43,8 @@ def by_confidence(logits: Any, labels: Any, real: Any) -> Any:
 
     Bin m of M holds the probabilities in (m/M, (m+1)/M].
     """
+    if logits.device.type == "mps":  # Apple's GPUs have no float64
+        logits, labels, real = logits.cpu(), labels.cpu(), real.cpu()
     confidence = logits.softmax(-1).amax(-1).double()
     right = (logits.argmax(-1) == labels).double()
     place = ((confidence * BINS).ceil() - 1).clamp(0, BINS - 1).nan_to_num(-1).masked_fill(~real, -1)

@@ -76,7 +76,7 @@ def options(rng: random.Random) -> Case:
         "--seeds": ["٣", "²", "1-", "-", "3-1", "0-1000", "1e3", "0x1", "1;2", "0-999,1000-1999",
                     LONG, "1" * 10, "true"],
         "--workers": ["0", "-1", "1.5", str(10**20), "x", "٣x", "nan", LONG, "true", "[1]"],
-        "--device": ["cpu:1", "cuda:", "cuda:-1", "cuda:٣", "cuda:1000", "gpu", "CUDA", "mps", "", " cpu", LONG,
+        "--device": ["cpu:1", "cuda:", "cuda:-1", "cuda:٣", "cuda:1000", "gpu", "CUDA", "mps:0", "", " cpu", LONG,
                      "cuda:0,1"],
         "--budget-scale": ["1e308", "inf", "nan", "-1", "0", "1e-400", "x", "1,5", LONG, "1e12", "٣x", "0x1p3", "-inf"],
         "--precision": ["fp16", "FP32", "", LONG, "bf16 ", "float32", "fp32,bf16"],

@@ -12,7 +12,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.results.analyses import claims, communication, embeddings, novel
 from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
-from pfl_bench.results.publish import table_text
+from pfl_bench.results.publish import Tables
 from pfl_bench.results.render import to_csv
 from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials
 from pfl_bench.spec.identity import BEFORE
@@ -96,7 +96,7 @@ def test_a_suite_has_what_its_trials_led_to(folder):
 )
 def test_tables_are_what_the_runs_give(table):
     runs = scan_runs(table.parent)[0]
-    assert table.read_text(encoding="utf-8") == table_text(table.suffix[1:], table.parent, runs, leaderboard(runs))
+    assert table.read_text(encoding="utf-8") == Tables(table.parent, runs, leaderboard(runs)).text(table.suffix[1:])
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
 
 

@@ -13,6 +13,7 @@ from pfl_bench.engine.process import peak_memory_bytes
 from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.running.executors.choice import resolve_executor
 from pfl_bench.running.job import make_job, run_job
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import Plan, resolve_device
@@ -97,10 +98,10 @@ def estimate(
 
 
 def _workers(request: RunRequest, device: str) -> int:
-    if request.workers is not None or request.executor == "serial":
+    if request.workers is not None or resolve_executor(request.executor) == "serial":
         return request.workers or 1
-    if device.startswith("cuda"):
-        return RUNS_PER_GPU * (1 if ":" in device else torch.cuda.device_count())
+    if device != "cpu":
+        return RUNS_PER_GPU * (torch.cuda.device_count() if device == "cuda" else 1)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -36,7 +36,7 @@ class RunRequest:
     scenarios: str | None = None
     seeds: str | None = None
     out: Path = Path("results")
-    executor: str = "ray"
+    executor: str = "auto"
     workers: int | None = None
     address: str | None = None
     device: str = "auto"
@@ -90,7 +90,7 @@ def check_means(request: RunRequest) -> None:
     check_device(request.device, "--device")
     if request.address is not None:
         split_address(request.address, "--address")
-        if request.executor != "ray":
+        if request.executor == "serial":
             raise RequestError("--address is for --executor ray")
     if request.in_process and request.executor != "serial":
         raise RequestError("--in-process is for --executor serial")

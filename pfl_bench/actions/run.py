@@ -14,7 +14,7 @@ from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
-from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.notes import notes_of
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, missing, resolve_device
@@ -73,7 +73,8 @@ def prepare(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) ->
     executor = choose_executor(request.executor, request.workers, request.address, device, request.in_process)
     plan = plan_request(request, wanted, plugins, device)
     taking_part = list(dict.fromkeys(run.method for run in plan.runs))
-    notes = [*warnings_of(request, wanted, taking_part), *(f"Note: {note}" for note in notes_of(plan))]
+    told = [*executor_notes(request.executor, request.address), *notes_of(plan)]
+    notes = [*warnings_of(request, wanted, taking_part), *(f"Note: {note}" for note in told)]
     return Prepared(request, plan, Ledger(request.out / plan.suite), executor, notes)
 
 

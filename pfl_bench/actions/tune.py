@@ -14,7 +14,7 @@ from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.files import write_text
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.executors import Executor
-from pfl_bench.running.executors.choice import choose_executor
+from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
 from pfl_bench.running.tuning.choice import Choice
 from pfl_bench.running.tuning.grid import at_edge
@@ -30,23 +30,24 @@ CHOICES_FILE = "tuned.toml"
 
 @dataclass(frozen=True)
 class TuningPrepared:
-    """Checked trials, where they are kept, and who computes them."""
+    """Checked trials of a suite, where they are kept, who computes them, and what should be known before."""
 
     wanted: Tunable
     trials: Sequence[Trials]
     ledger: Ledger
     executor: Executor
     means: Means
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Tuning:
     """What came of it.
 
-    ``choices``: a row per scenario and method that has one: its hyper-parameters as a dictionary, ``validation`` in
-    percent, and ``edges``. ``trials``: a row per run. ``toml``: the choices as a suite takes them, also in ``files``.
-    ``edges``: a line per choice that lies at the edge of its grid. ``failed``: why, by run id; ``absent``: ids of runs
-    that are gone.
+    ``choices``: a row per suite, scenario and method that has one: its hyper-parameters as a dictionary, ``validation``
+    in percent, and ``edges``. ``trials``: a row per run. ``toml``: the choices as a suite takes them, which ``files``
+    have too. ``edges``: a line per choice that lies at the edge of its grid. ``failed``: why, by run id; ``absent``:
+    ids of runs that are gone. ``notes``: what must be told beside them, a line each.
     """
 
     choices: pd.DataFrame
@@ -56,6 +57,7 @@ class Tuning:
     failed: dict[str, str]
     absent: Sequence[str]
     files: Sequence[Path]
+    notes: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -63,20 +65,31 @@ class Tuning:
         return not (self.failed or self.absent)
 
 
-def prepare_tuning(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin, ...]) -> TuningPrepared:
-    """Plan the trials. RequestError before anything is written."""
-    methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
-    trials = [
-        planned
-        for scenario in wanted.scenarios
-        for planned in plan_trials(wanted.suite, scenario, methods, request.trials, wanted.seeds)
-    ]
+def prepare_tuning(
+    request: TuneRequest, suites: Sequence[Tunable], plugins: tuple[Plugin, ...]
+) -> list[TuningPrepared]:
+    """Plan the trials of every suite. RequestError before anything is written."""
     on_cluster = request.address is not None and request.device == "cuda"
     device = "cuda" if on_cluster else resolve_device(request.device)
     executor = choose_executor(request.executor, request.workers, request.address, device)
     options = Options(device=device, lockstep=request.lockstep)
     means = Means(options, request.data_dir or default_data_dir(), plugins)
-    return TuningPrepared(wanted, trials, tuning_ledger(wanted.suite, request.out), executor, means)
+    notes = [f"Note: {note}" for note in executor_notes(request.executor, request.address)]
+    return [
+        TuningPrepared(
+            wanted, _planned(wanted, request.trials), tuning_ledger(wanted.suite, request.out), executor, means, notes
+        )
+        for wanted in suites
+    ]
+
+
+def _planned(wanted: Tunable, trials: int) -> list[Trials]:
+    methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
+    return [
+        planned
+        for scenario in wanted.scenarios
+        for planned in plan_trials(wanted.suite, scenario, methods, trials, wanted.seeds)
+    ]
 
 
 def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
@@ -90,11 +103,36 @@ def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
         for key, choice in tuned.choices.items()
     ]
     choices = pd.DataFrame(rows, columns=["scenario", "method", "hyperparameters", "validation", "edges"])
+    choices.insert(0, "suite", wanted.suite.name)
     edges = [line for key, choice in tuned.choices.items() for line in _edges(*key, choice, tuned)]
     trials = pd.read_csv(ledger.folder / TRIALS_FILE)
+    trials.insert(0, "suite", wanted.suite.name)
     trials = trials[trials["scenario"].isin([scenario.id for scenario in wanted.scenarios])]
     files = [ledger.folder / TRIALS_FILE, place]
-    return Tuning(choices, trials.reset_index(drop=True), text, edges, tuned.failed, tuned.absent, files)
+    return Tuning(
+        choices, trials.reset_index(drop=True), text, edges, tuned.failed, tuned.absent, files, prepared.notes
+    )
+
+
+def joined(tunings: Sequence[Tuning], prepared: Sequence[TuningPrepared]) -> Tuning:
+    """What came of several suites as one; in ``toml``, a line before each suite's choices says whose they are."""
+    if len(tunings) == 1:
+        return tunings[0]
+    return Tuning(
+        pd.concat([each.choices for each in tunings], ignore_index=True),
+        pd.concat([each.trials for each in tunings], ignore_index=True),
+        "\n".join(of_suite(own) + each.toml for own, each in zip(prepared, tunings, strict=True)),
+        [line for each in tunings for line in each.edges],
+        {run_id: why for each in tunings for run_id, why in each.failed.items()},
+        [run_id for each in tunings for run_id in each.absent],
+        [path for each in tunings for path in each.files],
+        tunings[0].notes,
+    )
+
+
+def of_suite(prepared: TuningPrepared) -> str:
+    """A line of TOML that says whose choices follow."""
+    return f"# For the suite {prepared.wanted.suite.name}:\n"
 
 
 def _edges(scenario: str, method: str, choice: Choice, tuned: Tuned) -> list[str]:

@@ -16,9 +16,9 @@ from .request import check_names
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What is to be tuned, and how. None stands for what the suite says (of its scenarios, the first)."""
+    """What is to be tuned, and how. None stands for what a suite says (of its scenarios, the first)."""
 
-    suite: str
+    suites: tuple[str, ...]
     methods: str | None = None
     scenarios: str | None = None
     trials: int = 8
@@ -26,7 +26,7 @@ class TuneRequest:
     out: Path = Path("results")
     budget_scale: float = 1.0
     precision: str = "fp32"
-    executor: str = "ray"
+    executor: str = "auto"
     workers: int | None = None
     address: str | None = None
     device: str = "auto"
@@ -37,7 +37,8 @@ class TuneRequest:
 
 @dataclass(frozen=True)
 class Tunable:
-    """What a request names: ``every_method``: as ``all``, not by their names. Scenarios at the edition asked for."""
+    """What a request names of a suite: ``every_method``: as ``all``, not by their names. Scenarios at the edition asked
+    for."""
 
     suite: Suite
     methods: Sequence[str]
@@ -46,30 +47,57 @@ class Tunable:
     seeds: Sequence[int]
 
 
-def resolve_tuning(request: TuneRequest) -> tuple[Tunable, tuple[Plugin, ...]]:
-    """What is to be tuned, with plug-ins loaded. RequestError before anything is written."""
+def resolve_tuning(request: TuneRequest) -> tuple[list[Tunable], tuple[Plugin, ...]]:
+    """What is to be tuned, suite by suite, with plug-ins loaded. RequestError before anything is written."""
     if request.executor not in EXECUTORS:
         raise unknown("executor", request.executor, EXECUTORS)
     check_device(request.device, "--device")
     if request.address is not None:
         split_address(request.address, "--address")
-        if request.executor != "ray":
+        if request.executor == "serial":
             raise RequestError("--address is for --executor ray")
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
     seeds = parse_seeds(request.seeds, "--seeds")
     check_writable(request.out)
     plugins = load_plugins(request.plugins)
-    suite = load_suite(request.suite)
+    suites = _suites(request.suites)
+    scenarios = _scenarios(suites, request)
+    check_names([scenario for own in scenarios for scenario in own])
+    pairs = zip(suites, scenarios, strict=True)
+    return [_tunable(suite, own, request, seeds) for suite, own in pairs if own], plugins
+
+
+def _suites(names: Sequence[str]) -> list[Suite]:
+    """Each once. RequestError where two have one name: their trials would lie in one folder."""
+    if not names:
+        raise RequestError("tune: name a suite, or several")
+    suites = [load_suite(name) for name in dict.fromkeys(names)]
+    for suite in suites:
+        if sum(each.name == suite.name for each in suites) > 1:
+            raise RequestError(
+                f"several suites are called {suite.name!r}; tune them one after another, each with its --out"
+            )
+    return suites
+
+
+def _scenarios(suites: Sequence[Suite], request: TuneRequest) -> list[list[Scenario]]:
+    """What is tuned of each suite, which may be nothing: every glob must match in one of them."""
+    if request.scenarios is None:
+        chosen = [list(suite.scenarios[:1]) for suite in suites]
+    else:
+        every = [scenario for suite in suites for scenario in suite.scenarios]
+        matching = select_scenarios(every, request.scenarios, "--scenarios")
+        chosen = [[scenario for scenario in matching if scenario in suite.scenarios] for suite in suites]
+    return [at_edition(own, request.budget_scale, request.precision, "--budget-scale") for own in chosen]
+
+
+def _tunable(suite: Suite, scenarios: Sequence[Scenario], request: TuneRequest, seeds: Sequence[int]) -> Tunable:
     asked, where = (suite.methods, "methods") if request.methods is None else (request.methods, "--methods")
     names = parse_names(asked, METHODS.known_names(), "method", where)
-    matching = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
-    chosen = matching[:1] if request.scenarios is None else matching
-    for scenario in chosen:
+    for scenario in scenarios:
         if scenario.id in suite.held_out:
             raise RequestError(
                 f"--scenarios: {scenario.id} is held out, and nobody tunes on it; 'analyse transfer' chooses for it "
                 "what did best on the others"
             )
-    scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
-    check_names(scenarios)
-    return Tunable(suite, names, means_all(asked), scenarios, seeds), plugins
+    return Tunable(suite, names, means_all(asked), scenarios, seeds)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 from pfl_bench.errors import RequestError
@@ -17,6 +18,15 @@ def as_names(names: Names) -> str | None:
     'fedavg,ditto'
     """
     return names if names is None or isinstance(names, str) else ",".join(map(str, names))
+
+
+def as_suites(suites: str | PathLike[str] | Iterable[str | PathLike[str]]) -> tuple[str, ...]:
+    """One or several.
+
+    >>> as_suites("quick"), as_suites(["quick", Path("my.toml")])
+    (('quick',), ('quick', 'my.toml'))
+    """
+    return (str(suites),) if isinstance(suites, str | PathLike) else tuple(str(suite) for suite in suites)
 
 
 def as_seeds(seeds: Seeds) -> str | None:

@@ -50,7 +50,7 @@ def run(
     scenarios: o.Scenarios = None,
     seeds: o.Seeds = None,
     out: o.Out = Path("results"),
-    executor: o.Executor = "ray",
+    executor: o.Executor = "auto",
     workers: o.Workers = None,
     address: o.Address = None,
     device: o.Device = "auto",
@@ -102,7 +102,7 @@ def estimate(
     scenarios: o.Scenarios = None,
     seeds: o.Seeds = None,
     out: o.Out = Path("results"),
-    executor: o.Executor = "ray",
+    executor: o.Executor = "auto",
     workers: o.Workers = None,
     device: o.Device = "auto",
     backend: o.Backend = "auto",
@@ -129,15 +129,15 @@ def estimate(
 
 @app.command()
 def tune(
-    suite: Annotated[str, typer.Argument(help="A suite by name, or a .toml file.")],
+    suite: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites by name, or .toml files.")],
     methods: Annotated[str | None, typer.Option(help="Default: the suite's.")] = None,
-    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs. Default: the first.")] = None,
+    scenarios: Annotated[str | None, typer.Option(help="Comma-separated globs. Default: a suite's first.")] = None,
     trials: Annotated[int, typer.Option(parser=whole(1, 10_000), metavar="N", help="Per method and scenario.")] = 8,
     seeds: Annotated[str, typer.Option(help="As in `run`; none of the suite's own.")] = "1000-1002",
     out: o.Out = Path("results"),
     budget_scale: o.BudgetScale = 1.0,
     precision: o.Precision = "fp32",
-    executor: o.Executor = "ray",
+    executor: o.Executor = "auto",
     workers: o.Workers = None,
     address: o.Address = None,
     device: o.Device = "auto",
@@ -145,12 +145,12 @@ def tune(
     data_dir: o.DataDir = None,
     plugin: o.Plugins = None,
 ) -> int:
-    """Tune every method of a suite with the same number of trials; prints and keeps the choices as TOML."""
+    """Tune every method of one or more suites with the same number of trials; prints and keeps the choices as TOML."""
     from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 
     request = TuneRequest(
-        suite, methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address, device,
-        lockstep, data_dir, tuple(plugin or ()),
+        tuple(suite), methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address,
+        device, lockstep, data_dir, tuple(plugin or ()),
     )  # fmt: skip
     wanted, plugins = resolve_tuning(request)
     from .tune import tune_request  # loads torch
@@ -207,11 +207,14 @@ def check(
     model: Annotated[str | None, typer.Option(help="A client model's name, or all, instead of a method.")] = None,
     data: Annotated[str | None, typer.Option(help="The data set to examine client models on.")] = None,
     plugin: o.Plugins = None,
+    debug: Annotated[
+        bool, typer.Option("--pdb", help="Look at the first failure in Python's debugger, and end there.")
+    ] = False,
 ) -> int:
     """Test whether a method is a fair entrant, or whether a client model does what it must."""
     from .check import check_things
 
-    return check_things(method, model, data, plugin or [])
+    return check_things(method, model, data, plugin or [], debug)
 
 
 add_publishing(app)

@@ -22,12 +22,12 @@ Methods = Annotated[str | None, typer.Option(help="'all' or a comma-separated li
 SuiteName = Annotated[str | None, typer.Option(help="A suite by name, or a .toml file.")]
 Scenarios = Annotated[str | None, typer.Option(help="Comma-separated globs on scenario ids.")]
 Seeds = Annotated[str | None, typer.Option(help="For example 0-2 or 0,3,7.")]
-Executor = Annotated[str, typer.Option(help="ray or serial.")]
+Executor = Annotated[str, typer.Option(help="ray, serial or auto: ray where it is installed.")]
 Workers = Annotated[
     int | None, typer.Option(parser=whole(1, 10_000), metavar="N", help="Runs at a time; default: one per core.")
 ]
 Address = Annotated[str | None, typer.Option(help="HOST:PORT of a Ray cluster, or auto.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Backend = Annotated[str, typer.Option(help="auto, loop, vmap, lockstep or graph.")]
 Lockstep = Annotated[
     int | None,

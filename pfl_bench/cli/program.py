@@ -13,6 +13,7 @@ from pfl_bench.commands import WRONG, exit_status, refuse
 from pfl_bench.errors import RequestError
 
 from .signals import ending
+from .terminal import speak_plainly
 
 
 class _Interrupted(BaseException):
@@ -52,6 +53,8 @@ def _carried() -> Iterator[None]:
 def run_program(program: typer.Typer, arguments: Sequence[str], name: str) -> int:
     """Execute one command and return its exit status; a wrong request, also in the parser's eyes, becomes one line on
     stderr and 2."""
+
+    speak_plainly()
 
     def work() -> object:
         try:

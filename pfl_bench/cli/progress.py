@@ -34,7 +34,8 @@ class _Rate(ProgressColumn):
 
 def has_bars(console: Console) -> bool:
     """Whether a console can show something that changes: a terminal, or a notebook with its widgets."""
-    return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
+    moves = console.is_terminal and not console.is_dumb_terminal
+    return moves or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
 def duration(seconds: float) -> str:

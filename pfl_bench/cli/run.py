@@ -20,11 +20,7 @@ from .told import say_interrupted, say_missing, say_models, say_outcome, say_sta
 
 def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) -> int:
     """Check what needs torch to be checked, run what is missing, print the table. Returns the exit status."""
-    console = make_console()
-    prepared = prepare(request, wanted, plugins)
-    for note in prepared.notes:
-        say(console, note)
-    return _compute(console, prepared)
+    return _compute(make_console(), prepare(request, wanted, plugins))
 
 
 def _compute(console: Console, prepared: Prepared) -> int:
@@ -32,6 +28,8 @@ def _compute(console: Console, prepared: Prepared) -> int:
     seen: list[tuple[Standing, RunProgress]] = []
 
     def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
+        for note in prepared.notes:  # here: a folder that cannot be written has been refused by now
+            say(console, note)
         say_standing(console, standing, ledger)
         progress = RunProgress(console, runs, set(standing.reused))
         seen.append((standing, progress))

@@ -3,6 +3,7 @@
 Everything that is not a constant is printed by ``say`` or ``print_rows``. Light: ``list`` needs nothing else.
 """
 
+import codecs
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -15,6 +16,26 @@ from rich.table import Table
 from pfl_bench.text import printable
 
 PIPE_WIDTH = 140
+
+PLAIN = {"±": "+-", "†": "*", "‡": "#", "\u00d7": "x", "→": "->", "\u2013": "-", "…": "...", "━": "-", "•": "*"}
+"""What is shown instead of symbols that an encoding lacks."""
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(c, c.encode("ascii", "backslashreplace").decode()) for c in lacking), error.end
+
+
+codecs.register_error("pfl-bench-plainly", _plainly)
+
+
+def speak_plainly() -> None:
+    """From now on, what the encoding of a standard stream lacks is shown as something like it, or as its escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if callable(reconfigure := getattr(stream, "reconfigure", None)):
+            reconfigure(errors="pfl-bench-plainly")
 
 
 class Terminal(Console):
@@ -29,12 +50,8 @@ class Terminal(Console):
 
 
 def make_console() -> Console:
-    """A console as wide as the terminal; into a file or a pipe, wide enough for every column.
-
-    A character that the encoding lacks is shown as its escape.
-    """
-    if callable(reconfigure := getattr(sys.stdout, "reconfigure", None)):
-        reconfigure(errors="backslashreplace")
+    """A console as wide as the terminal; into a file or a pipe, wide enough for every column."""
+    speak_plainly()
     console = Terminal()
     return console if console.is_terminal else Terminal(width=PIPE_WIDTH)
 

@@ -4,11 +4,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pfl_bench.actions.tune import prepare_tuning, run_tuning
+from rich.console import Console
+
+from pfl_bench.actions.tune import Tuning, TuningPrepared, of_suite, prepare_tuning, run_tuning
 from pfl_bench.actions.tune_request import Tunable, TuneRequest
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.registry import Plugin
 from pfl_bench.running.reuse import Standing
+from pfl_bench.running.watching import Watch
 from pfl_bench.spec.run import RunSpec
 
 from .progress import RunProgress
@@ -17,28 +20,42 @@ from .terminal import make_console, say
 from .told import say_failed, say_missing, say_standing
 
 
-def tune_request(request: TuneRequest, wanted: Tunable, plugins: tuple[Plugin, ...]) -> int:
-    """Run what the ledger does not have and print the choices as TOML. 0 if every trial is there, else 1."""
-    prepared = prepare_tuning(request, wanted, plugins)
-    console, ledger = make_console(), prepared.ledger
-
-    def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
-        say_standing(console, standing, ledger)
-        return RunProgress(console, runs, set(standing.reused))
-
-    farewell = f"Stopped at once. What ended is kept in {ledger.folder}; the same command goes on from there."
+def tune_request(request: TuneRequest, wanted: Sequence[Tunable], plugins: tuple[Plugin, ...]) -> int:
+    """Run what the ledgers do not have and print the choices as TOML. 0 if every trial is there, else 1."""
+    suites = prepare_tuning(request, wanted, plugins)
+    console, folders = make_console(), ", ".join(str(prepared.ledger.folder) for prepared in suites)
+    notes, complete = list(suites[0].notes), True
+    farewell = f"Stopped at once. What ended is kept in {folders}; the same command goes on from there."
     try:
         with patiently("Stopping: writing checkpoints. Once more stops at once.", farewell):
-            tuning = run_tuning(prepared, watch)
+            for prepared in suites:
+                if len(suites) > 1:
+                    notes.append(f"The suite {prepared.wanted.suite.name}:")
+                tuning = run_tuning(prepared, _watch(console, prepared, notes))
+                sys.stdout.write((of_suite(prepared) if len(suites) > 1 else "") + tuning.toml)
+                _report(console, prepared, tuning)
+                complete = complete and tuning.complete
     except KeyboardInterrupt as error:
         interruption = named(error)
         with suppress(OSError):  # the terminal may be gone
-            kept = f"what ended is kept in {ledger.folder}; the same command goes on from there."
+            kept = f"what ended is kept in {folders}; the same command goes on from there."
             say(console, f"{name_of(interruption)}: {kept}")
         return exit_status(interruption)
-    sys.stdout.write(tuning.toml)
+    return 0 if complete else 1
+
+
+def _watch(console: Console, prepared: TuningPrepared, notes: list[str]) -> Watch:
+    def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
+        while notes:  # here: a folder that cannot be written has been refused by now
+            say(console, notes.pop(0))
+        say_standing(console, standing, prepared.ledger)
+        return RunProgress(console, runs, set(standing.reused))
+
+    return watch
+
+
+def _report(console: Console, prepared: TuningPrepared, tuning: Tuning) -> None:
     for line in (*tuning.edges, "Written: " + ", ".join(str(path) for path in tuning.files)):
         say(console, line)
-    say_failed(console, tuning.failed, ledger)
-    say_missing(console, tuning.absent, ledger)
-    return 0 if tuning.complete else 1
+    say_failed(console, tuning.failed, prepared.ledger)
+    say_missing(console, tuning.absent, prepared.ledger)

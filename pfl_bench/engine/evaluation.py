@@ -114,8 +114,8 @@ def evaluate(model: ClientModel, backend: Backend, served: Served, data: Evaluat
     """``score`` as NumPy arrays with the sample counts."""
     found = score(model, backend, served, data, clients)
     total = data.real[clients].sum(1).cpu().numpy()
-    correct, losses = found.pop("correct").cpu().numpy(), found.pop("loss").double().cpu().numpy()
-    return Scores(correct, total, losses / total, {key: values.double().cpu().numpy() for key, values in found.items()})
+    correct, losses = found.pop("correct").cpu().numpy(), found.pop("loss").cpu().double().numpy()
+    return Scores(correct, total, losses / total, {key: values.cpu().double().numpy() for key, values in found.items()})
 
 
 def as_served(found: Any, hook: str = "an evaluation hook") -> Served:

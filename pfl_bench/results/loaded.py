@@ -13,6 +13,7 @@ from . import shipped
 from .entries import entries
 from .frame import scan_runs
 from .leaderboard import leaderboard
+from .ledger import Ledger
 from .notes import left_out, of_rows, of_scenarios
 from .places import suite_folders
 from .primary import by_primary, ylabel
@@ -33,8 +34,8 @@ class Results:
     ``curves``: a row per run, evaluation and split (``validation`` or ``test``) at the method's own moment: ``visits``,
     ``accuracy`` (or what ranks in its place) and costs so far.
 
-    ``folder``: where the runs are, None for published ones. ``failed``: why, by run id. ``notes``: what must be told
-    beside the figures, a line each.
+    ``folder``: where the runs are, None for published ones. ``failed``: why, and in which file the traceback is, by
+    run id. ``notes``: what must be told beside the figures, a line each.
     """
 
     title: str
@@ -105,10 +106,19 @@ def load(folder: Path) -> Results:
     runs, problems = scan_runs(place)
     tables, more = frames_of(place, runs)
     troubled = runs[runs["status"].isin(["failed", "diverged"])]
-    failed = dict(zip(troubled["run_id"], troubled["reason"], strict=True))
+    reasons = dict(zip(troubled["run_id"], troubled["reason"], strict=True))
     return Results(
-        name, tables["runs"], tables["clients"], tables["curves"], place, failed, [*left_out(problems), *more]
-    )
+        name, tables["runs"], tables["clients"], tables["curves"], place, with_tracebacks(reasons, Ledger(place)),
+        [*left_out(problems), *more],
+    )  # fmt: skip
+
+
+def with_tracebacks(failed: Mapping[str, str], ledger: Ledger) -> dict[str, str]:
+    """Why runs failed, by run id, each with the file of its traceback where there is one."""
+    files = {run_id: ledger.error_file(run_id) for run_id in failed}
+    return {
+        run_id: f"{why}; its traceback: {files[run_id]}" if files[run_id] else why for run_id, why in failed.items()
+    }
 
 
 def frames_of(folder: Path, runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str]]:

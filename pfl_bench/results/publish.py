@@ -31,30 +31,38 @@ FIGURES = "figures"
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A results folder whose tables are written together: what several of them need is read and computed once."""
+class Tables:
+    """The tables of a results folder, which are written together: what several need is read and computed once."""
 
     folder: Path
     runs: pd.DataFrame
     table: pd.DataFrame
-    problems: Sequence[Problem]
+    problems: Sequence[Problem] = ()
 
     @cached_property
     def results(self) -> "Results":
+        """What the page is made of."""
         from .report.collect import collect
 
         return collect(self.folder, (self.runs, self.problems))
 
     @cached_property
     def clients(self) -> pd.DataFrame:
+        """The clients' scores."""
         known = "results" in self.__dict__
         return self.results.clients if known else read_clients(self.folder, self.runs)[0]
 
     @cached_property
     def over_all(self) -> Overall:
+        """What may be said over all scenarios."""
         return overall(self.runs)
 
     def text(self, name: str) -> str:
+        """The leaderboard in one of ``FORMATS``, or its page.
+
+        What is made to be read has the error of the test samples; LaTeX begins with methods x scenarios, and Markdown
+        ends with what may be said over all scenarios and what was left out.
+        """
         if name == "csv":
             return to_csv(self.table)
         if name == PAGE:
@@ -73,15 +81,6 @@ class _Source:
         return matrix_to_latex(matrix(named(self.table, self.runs), self.over_all)) + "\n"
 
 
-def table_text(
-    name: str, folder: Path, runs: pd.DataFrame, table: pd.DataFrame, problems: Sequence[Problem] = ()
-) -> str:
-    """The leaderboard of a folder in one of ``FORMATS``, or its page. What is made to be read has the error of the test
-    samples; LaTeX begins with methods x scenarios, and Markdown ends with what may be said over all scenarios and what
-    was left out."""
-    return _Source(folder, runs, table, problems).text(name)
-
-
 def stale(folder: Path) -> list[str]:
     """The formats besides CSV in which a folder has a leaderboard already."""
     return [name for name in EVERY_FORMAT if name != "csv" and (folder / f"leaderboard.{name}").is_file()]
@@ -92,7 +91,7 @@ def write_tables(
 ) -> list[Path]:
     """Write ``leaderboard.<format>`` and ``runs.csv``, and of ``PICTURES`` the report's figures below ``figures``. An
     OSError (a full disk) leaves no half file."""
-    source = _Source(folder, runs, table, problems)
+    source = Tables(folder, runs, table, problems)
     pictures = [name for name in formats if name in PICTURES]
     if pictures and (folder / FIGURES).is_symlink():
         raise RequestError(f"{folder / FIGURES} is a link; figures are only written into the results folder itself")

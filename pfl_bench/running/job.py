@@ -109,16 +109,21 @@ def as_a_worker() -> Iterator[None]:
         cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[1:]
 
 
-def run_job(job: Job, dataset: ArrayDataset, company: Company = alone) -> Iterator[Event]:
-    """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
+def compute_job(job: Job, dataset: ArrayDataset, company: Company = alone) -> Iterator[Event]:
+    """Execute a job on one torch thread. Exceptions pass through."""
     keep_freed_memory()
     with as_a_worker():
-        try:
-            for event in simulate(job.spec, dataset, job.partition, job.options, job.resume_from, company):
-                if isinstance(event, RunResult):
-                    event.facts.update(versions=versions(), hardware=hardware())
-                yield event
-        except (GeneratorExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # exit() and exceptions of any kind end this run and no other
-            yield failure(job.method, error)
+        for event in simulate(job.spec, dataset, job.partition, job.options, job.resume_from, company):
+            if isinstance(event, RunResult):
+                event.facts.update(versions=versions(), hardware=hardware())
+            yield event
+
+
+def run_job(job: Job, dataset: ArrayDataset, company: Company = alone) -> Iterator[Event]:
+    """Execute a job on one torch thread. An exception becomes a ``Failure``; it never stops other runs."""
+    try:
+        yield from compute_job(job, dataset, company)
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # exit() and exceptions of any kind end this run and no other
+        yield failure(job.method, error)

@@ -78,11 +78,15 @@ Listener = Callable[[RunSpec, Event], None]
 
 
 def resolve_device(name: str) -> str:
-    """``auto`` is the GPU where there is one. RequestError for a device that is not there."""
+    """``auto`` is the CUDA GPU where there is one. RequestError for a device that is not there."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     check_device(name)
     device = torch.device(name)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise RequestError(
+            "device 'mps' is not there: this machine has no GPU of Apple's, or torch does not support it"
+        )
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         raise RequestError(f"device {name!r} is not there; this machine has {count} CUDA devices")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pfl_bench.errors import RequestError, shown
 
-EXECUTORS = ("ray", "serial")
+EXECUTORS = ("auto", "ray", "serial")
 BACKENDS = ("auto", "loop", "vmap", "lockstep", "graph")
 STATES = ("memory", "disk")
 
@@ -30,8 +30,8 @@ class Options:
 
 def check_device(name: str, where: str = "device") -> None:
     """RequestError for what is no device's name; whether it is there is another question (``resolve_device``)."""
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
-        raise RequestError(f"{where}: {shown(name)} must be auto, cpu, cuda or cuda:N")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", name):
+        raise RequestError(f"{where}: {shown(name)} must be auto, cpu, cuda, cuda:N or mps")
 
 
 def split_address(address: str, where: str = "address") -> tuple[str, int] | None:

@@ -1,8 +1,9 @@
 """The conformance kit: is a method a fair entrant, a client model a sound one? ``pfl-bench check`` and the tests run
 the same checks."""
 
+from .check import Check, examine, run_check
 from .checks import CHECKS
-from .kit import Check, Context, examine, run_check
+from .kit import Context
 from .model_checks import MODEL_CHECKS
 from .model_setup import ModelContext
 

@@ -18,13 +18,12 @@ from pfl_bench.running.lockstep.together import run_together
 from pfl_bench.spec.options import Options
 
 from . import outside
+from .check import Check, CheckFailedError
 from .conduct import counts_costs, keeps_nothing_outside, source_is_fair, touches_its_cohort_only
 from .kit import (
     ATOL,
     RTOL,
     SHARED,
-    Check,
-    CheckFailedError,
     Context,
     altered,
     fingerprint,
@@ -162,7 +161,7 @@ CHECKS = [
     Check("runs to the end", runs, vital=True),
     Check("deterministic", deterministic),
     Check("resumed = uninterrupted, bitwise", resumable),
-    Check("serial = Ray, bitwise", same_under_ray),
+    Check("serial = Ray, bitwise", same_under_ray, needs="ray"),
     Check("loop = vmap = lockstep = graph, to tolerance", same_on_backends),
     Check("in lock-step = alone, bitwise", independent_of_company),
     Check("requests are values: traced = untraced, bitwise", requests_are_values),

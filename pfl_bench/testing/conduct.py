@@ -8,7 +8,8 @@ import torch
 from pfl_bench.engine.checkpoint import dumps
 from pfl_bench.registry import METHODS
 
-from .kit import SHARED, CheckFailedError, Context, altered, finish, state_of, tensors_of
+from .check import CheckFailedError
+from .kit import SHARED, Context, altered, finish, state_of, tensors_of
 from .serving import trained
 from .setup import tiny_setup
 from .source import findings

@@ -1,10 +1,9 @@
-"""Tiny runs to examine, and what a check is."""
+"""Tiny runs for checks to look at, and what can be compared of them."""
 
 import hashlib
 import json
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,10 +17,11 @@ from pfl_bench.engine import checkpoint
 from pfl_bench.engine.events import Checkpoint, Event, Failure, RunResult
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.running.job import Job, make_job, method_error, run_job
+from pfl_bench.running.job import Job, compute_job, failure, make_job
 from pfl_bench.spec.options import Options
 
 from . import outside
+from .check import CheckFailedError
 from .setup import TinySetup, tiny_setup
 from .source import sources
 from .watch import Watch, watching
@@ -35,26 +35,6 @@ EVERY_ROUND = Options(checkpoint_seconds=0.0)
 
 SHARED = replace(EVERY_ROUND, backend="vmap")
 """How the runs that checks share are computed."""
-
-
-class CheckFailedError(AssertionError):
-    """What is wrong, in one line; with the traceback of the run that failed, if that is what is wrong."""
-
-    def __init__(self, said: str, trace: str = "") -> None:
-        super().__init__(said)
-        self.trace = trace
-
-
-class Complaint(str):
-    """What a check complains of, in one line. ``trace``: the traceback of the exception behind it, or empty."""
-
-    trace: str
-
-    def __new__(cls, said: str, trace: str = "") -> "Complaint":
-        """A text that carries a traceback."""
-        complaint = super().__new__(cls, said)
-        complaint.trace = trace
-        return complaint
 
 
 @dataclass(frozen=True)
@@ -94,7 +74,7 @@ class Context:
             before = outside.process() | outside.kept(modules)
             try:
                 with watching() if options.backend == "loop" else nullcontext(Watch()) as watch:
-                    found = outcome(run_job(self.job(setup, method, options), setup.dataset))
+                    found = outcome(_raising(self.job(setup, method, options), setup.dataset))
                 changed = outside.changed(before, outside.process() | outside.kept(modules))
             finally:
                 outside.restore()
@@ -129,24 +109,23 @@ class Context:
         return make_job(spec, setup.partition, options or Options(), self.plugins)
 
 
-@dataclass(frozen=True)
-class Check:
-    """One property of a fair entrant; ``examine(name, context)`` raises CheckFailedError.
-
-    ``vital``: without it no other is examined.
-    """
-
-    title: str
-    examine: Callable[[str, Any], None]
-    vital: bool = False
-
-
 def finish(job: Job, dataset: ArrayDataset) -> tuple[RunResult, list[bytes]]:
     """Run to the end; the result and the checkpoints on the way. CheckFailedError if the run fails."""
     try:
-        return outcome(run_job(job, dataset))
+        return outcome(_raising(job, dataset))
     finally:
         outside.restore()
+
+
+def _raising(job: Job, dataset: ArrayDataset) -> Iterator[Event]:
+    """The events of a job; what is raised in it becomes a CheckFailedError that has it as its cause."""
+    try:
+        yield from compute_job(job, dataset)
+    except (GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # as a run's end, exit() among them
+        failed = failure(job.method, error)
+        raise CheckFailedError(f"the run failed: {failed.reason}", failed.details) from error
 
 
 def outcome(events: Iterable[Event]) -> tuple[RunResult, list[bytes]]:
@@ -214,35 +193,3 @@ def tensors_of(tree: Any) -> list[torch.Tensor]:
     if isinstance(tree, str) or not hasattr(items, "__iter__"):
         return []
     return [tensor for item in items for tensor in tensors_of(item)]
-
-
-def examine(checks: Sequence[Check], subject: str, context: Any) -> Iterator[tuple[Check, Complaint | None]]:
-    """Each check with what it complains of, or None; none after a vital one that failed."""
-    for check in checks:
-        complaint = run_check(check, subject, context)
-        yield check, complaint
-        if check.vital and complaint is not None:
-            return
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one torch thread, as runs do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def run_check(check: Check, method: str, context: Context) -> Complaint | None:
-    """What a check complains of, or None. An exception of the method's own is a complaint too."""
-    try:
-        with one_thread():
-            check.examine(method, context)
-    except CheckFailedError as failure:
-        return Complaint(str(failure), failure.trace)
-    except Exception as error:
-        return Complaint(method_error(method, error), traceback.format_exc())
-    return None

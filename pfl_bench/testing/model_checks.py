@@ -11,8 +11,9 @@ from pfl_bench.errors import RequestError
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
 
+from .check import Check, CheckFailedError
 from .harness import Harness
-from .kit import ATOL, RTOL, SHARED, Check, CheckFailedError, fingerprint, finish
+from .kit import ATOL, RTOL, SHARED, fingerprint, finish
 from .model_setup import (
     CLIENTS,
     FEW,

@@ -15,8 +15,9 @@ from pfl_bench.engine.method import Moment
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.scenario import EnrollSpec
 
+from .check import CheckFailedError
 from .harness import Harness
-from .kit import ATOL, RTOL, SHARED, CheckFailedError, Context, finish
+from .kit import ATOL, RTOL, SHARED, Context, finish
 from .setup import TinySetup, tiny_setup
 
 HOOKS: dict[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}

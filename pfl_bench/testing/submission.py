@@ -14,8 +14,9 @@ from pfl_bench.results.record import Record, read_record
 from pfl_bench.running.again import compute_again
 from pfl_bench.spec.suite import builtin_suites
 
+from .check import examine
 from .checks import CHECKS
-from .kit import Context, examine
+from .kit import Context
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _conformance(records: Sequence[Record], plugins: tuple[Plugin, ...]) -> Iter
             continue
         context = Context((method,), plugins)
         wrong = [f"{check.title}: {said}" for check, said in examine(CHECKS, method, context) if said is not None]
-        yield Finding(what, _named(wrong))
+        left = [f"not examined: {check.title}, for {check.left_out}" for check in CHECKS if check.left_out]
+        yield Finding(what, _named(wrong), "; ".join(left))
 
 
 def _shortest(records: Sequence[Record], count: int) -> list[Record]:

@@ -10,7 +10,7 @@ import pytest
 import pfl_bench as pfl
 from pfl_bench import front
 from pfl_bench.cli import app, publishing
-from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.engine import stop
@@ -24,6 +24,9 @@ from pfl_bench.engine.events import Checkpoint, Event, Failure, Progress, RunRes
 from pfl_bench.errors import RequestError, one_line, shown
 from pfl_bench.running.guard import guarded
 from pfl_bench.running.job import MOST_DETAILS, Job
+
+if TYPE_CHECKING:  # Windows has no ForkServerContext
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 EXIT_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -65,7 +68,7 @@ def _start(process: BaseProcess) -> None:
         raise RequestError(f"TMPDIR={shown(place)} is too long a path for the sockets between processes") from error
 
 
-def _context() -> ForkServerContext | SpawnContext:
+def _context() -> "ForkServerContext | SpawnContext":
     """Processes forked from a clean one that has the libraries loaded; where that is not safe, fresh ones."""
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")

@@ -66,8 +66,8 @@ class RayExecutor:
             disconnect(ray)
 
     def _gpus(self, ray: Any) -> float:
-        """GPUs to use; 0 for CPU runs."""
-        if self.device == "cpu":
+        """GPUs to use, as Ray counts them; 0 for CPU runs, and for Apple's GPU, which it does not know."""
+        if not self.device.startswith("cuda"):
             return 0.0
         gpus = float(ray.cluster_resources().get("GPU", 0))
         if not gpus:
@@ -75,7 +75,7 @@ class RayExecutor:
         return gpus
 
     def _limit(self, ray: Any) -> int:
-        gpus = self._gpus(ray)
+        gpus = 1.0 if self.device == "mps" else self._gpus(ray)
         return self.workers or int(gpus * RUNS_PER_GPU or ray.cluster_resources().get("CPU", 1))
 
     def _remote(self, ray: Any, apart: bool = False) -> Any:
@@ -116,7 +116,10 @@ def import_ray(address: str | None = None) -> Any:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise RequestError("the executor ray needs the package 'ray'; use the executor serial without it") from error
+        raise RequestError(
+            f"the executor ray needs the package 'ray' ({one_line(error)}): pip install 'pfl-bench[ray]', or take the "
+            "executor serial"
+        ) from error
 
 
 def connect(address: str | None, workers: int | None) -> Any:

@@ -1,13 +1,15 @@
 """Tuning as it is asked for: several scenarios, plug-ins, and a fragment that a suite takes."""
 
+import re
+
 import pytest
 
-from pfl_bench.actions.tune import prepare_tuning, run_tuning
+from pfl_bench.actions.tune import joined, prepare_tuning, run_tuning
 from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 from pfl_bench.errors import RequestError
 from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.spec.suite import parse_suite
-from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
 
 FIRST = SUITE[SUITE.index("[[scenario]]") :]
 SECOND = FIRST.replace("classes2-n6-v1", "classes2-n6-v2").replace("visits = 20", "visits = 10")
@@ -19,19 +21,20 @@ def tune(tmp_path):
     (tmp_path / "s.toml").write_text(TEXT)
 
     def ask(**more):
-        request = TuneRequest(
-            str(tmp_path / "s.toml"),
-            **{"trials": 3, "seeds": "1000", "out": tmp_path, "executor": "serial", **more},
-        )
-        return run_tuning(prepare_tuning(request, *resolve_tuning(request)))
+        own = {"suites": (str(tmp_path / "s.toml"),), "trials": 3, "seeds": "1000", "executor": "serial"}
+        request = TuneRequest(**{**own, "out": tmp_path, **more})
+        prepared = prepare_tuning(request, *resolve_tuning(request))
+        return joined([run_tuning(each) for each in prepared], prepared)
 
     return ask
 
 
 def test_several_scenarios_and_a_plug_in_s_method_give_a_fragment_for_each(tune, tmp_path):
-    text = TEXT + "fedmedian = { lr = [0.05, 0.1] }\n"
+    text = TEXT + "fedmedian = { lr = [0.01, 0.05, 0.1] }\n"
     (tmp_path / "s.toml").write_text(text)
-    tuning = tune(methods="fedavg,fedmedian", scenarios="synthetic*", plugins=(tmp_path / FEDMEDIAN,), budget_scale=0.5)
+    tuning = tune(
+        methods="fedavg,fedmedian", scenarios="synthetic*", plugins=(tmp_path / FEDMEDIAN,), budget_scale=0.5, trials=1
+    )
     assert not tuning.absent and len(tuning.choices) == 4 and tuning.choices["scenario"].nunique() == 2
     assert tuning.choices["scenario"].str.endswith("@0.5x").all()
     pasted = parse_suite(text + (tmp_path / "tiny-tuning" / "tuned.toml").read_text(), "pasted")
@@ -39,6 +42,35 @@ def test_several_scenarios_and_a_plug_in_s_method_give_a_fragment_for_each(tune,
         for edition in (scenario, scenario.scaled(0.5).at_precision("bf16")):
             assert pasted.hyperparameters_of("fedmedian", edition.id).keys() == {"lr"}
     assert not pasted.hyperparameters
+
+
+def test_several_suites_are_tuned_each_on_its_own(tune, tmp_path):
+    other = TEXT.replace('"tiny"', '"other"').replace("synthetic-classes2", "other-classes2")
+    (tmp_path / "other.toml").write_text(other.replace("[1e-9, 0.1]", "[0.1]"))
+    files = tuple(str(tmp_path / name) for name in ("s.toml", "other.toml"))
+    tuning = tune(suites=files, methods="fedavg", trials=1)
+    assert tuning.choices[["suite", "scenario"]].to_numpy().tolist() == [
+        ["tiny", "synthetic-classes2-n6-v1"], ["other", "other-classes2-n6-v1"]
+    ]  # fmt: skip
+    assert set(tuning.trials["suite"]) == {"tiny", "other"} and tuning.complete
+    first, second = tuning.toml.split("# For the suite other:\n")
+    for text, fragment in ((TEXT, first), (other, second)):
+        (chosen,) = parse_suite(text + fragment, "pasted").hyperparameters_at.values()
+        assert chosen["fedavg"].keys() == {"lr"}
+    one = tune(suites=files, methods="fedavg", trials=1, scenarios="other*v2")
+    assert one.choices["scenario"].tolist() == ["other-classes2-n6-v2"], "a suite without a match is left out"
+
+
+@pytest.mark.parametrize(
+    ("suites", "more", "said"),
+    [(("s.toml", "./s.toml"), {}, "several suites are called 'tiny'"), (("s.toml", "quik"), {}, "unknown suite 'quik'"),
+     (("s.toml", "quick"), {"scenarios": "nothing*"}, "unknown scenario 'nothing*'"), ((), {}, "name a suite")],
+)  # fmt: skip
+def test_wrong_suites(tune, tmp_path, monkeypatch, suites, more, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match=re.escape(said)):
+        tune(suites=suites, **more)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
 
 
 def test_the_first_scenario_of_a_suite_with_more_is_tuned_for_itself(tune):

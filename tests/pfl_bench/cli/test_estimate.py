@@ -1,6 +1,6 @@
 """What a request would take, before anything starts."""
 
-from tests.pfl_bench.cli.test_app import SUITE
+from tests.pfl_bench.cli.tiny import SUITE
 
 
 def test_runs_hours_and_gigabytes_and_nothing_is_written(cli, tmp_path):

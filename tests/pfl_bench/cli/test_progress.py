@@ -70,3 +70,10 @@ def test_a_notebook_without_widgets_gets_lines(monkeypatch):
     assert not progress.has_bars(console)
     monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: object())
     assert progress.has_bars(console)
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert not progress.has_bars(Console(file=io.StringIO(), force_terminal=True))
+    monkeypatch.setenv("TERM", "xterm")
+    assert progress.has_bars(Console(file=io.StringIO(), force_terminal=True))

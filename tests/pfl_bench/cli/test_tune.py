@@ -63,6 +63,18 @@ def test_a_signal_says_how_to_go_on_and_the_same_command_does(suite, tmp_path):
     assert list(tmp_path.glob("tiny-tuning/runs/*/checkpoint*")) or "Stopping" not in err
 
 
+def test_several_suites_are_printed_one_after_another_and_refusals_come_before_notes(suite, capsys, monkeypatch):
+    (suite.parent / "second.toml").write_text(SUITE.replace('"tiny"', '"second"'))
+    words = tune(suite, "--trials", "1", "--methods", "fedavg,fedbn")
+    words.insert(2, str(suite.parent / "second.toml"))
+    assert run_command_line(words) == 0
+    out = capsys.readouterr().out
+    assert out.index("# For the suite tiny:") < out.index("# For the suite second:") and out.count("Written: ") == 2
+    monkeypatch.setitem(sys.modules, "ray", None)  # which would be noted
+    words = ["tune", str(suite), "--methods", "fedavg", "--trials", "1", "--out", "/proc/none"]
+    assert run_command_line(words) == 2 and capsys.readouterr().out == ""
+
+
 def test_a_trial_that_fails_is_said_and_is_no_success(suite, monkeypatch, capsys):
     from pfl_bench.engine.events import Failure
     from pfl_bench.running.executors.serial import SerialExecutor

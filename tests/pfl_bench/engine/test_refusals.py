@@ -12,8 +12,9 @@ from pfl_bench.engine.meter import BudgetError
 from pfl_bench.engine.per_client import PerClient
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
+from pfl_bench.testing.check import CheckFailedError
 from pfl_bench.testing.harness import Harness
-from pfl_bench.testing.kit import EVERY_ROUND, CheckFailedError, finish
+from pfl_bench.testing.kit import EVERY_ROUND, finish
 from pfl_bench.testing.setup import tiny_setup
 
 BACKENDS = ["loop", "vmap", "graph"]

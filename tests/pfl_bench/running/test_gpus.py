@@ -1,9 +1,12 @@
 import os
 
 import pytest
+import torch
 
+from pfl_bench.errors import RequestError
 from pfl_bench.running.executors.gpus import visible_name
 from pfl_bench.running.executors.ray import RayExecutor
+from pfl_bench.running.runner import resolve_device
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,13 @@ def test_workers_get_the_allotted_gpu(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         list(RayExecutor(1, None, "cuda:1").execute([], {}))
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_apple_s_gpu_is_taken_where_torch_has_it_and_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(RequestError, match="^device 'mps' is not there: "):
+        resolve_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("mps") == "mps" and resolve_device("auto") in ("cpu", "cuda")
+    ray = type("Ray", (), {"cluster_resources": lambda self: {"CPU": 16.0}})()
+    assert RayExecutor(device="mps")._limit(ray) == 4 and RayExecutor(device="mps")._gpus(ray) == 0

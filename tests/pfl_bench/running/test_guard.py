@@ -16,7 +16,7 @@ from pfl_bench.spec.options import Options
 from pfl_bench.testing.kit import fingerprint
 from pfl_bench.testing.setup import tiny_setup
 from tests.conftest import PLUGINS
-from tests.pfl_bench.cli.test_app import SUITE
+from tests.pfl_bench.cli.tiny import SUITE
 
 SETUP = tiny_setup()
 

@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -86,6 +87,22 @@ def test_a_plug_in_counts_as_it_was_loaded(tmp_path):
     first = sources("mine", (plugin,))
     path.write_text("# and again")
     assert sources("mine", (plugin,)) == first and "method:mine.py" in first
+
+
+def test_a_class_that_type_made_is_of_the_plug_in_that_registers_it(clean_registries):
+    """Its ``__module__`` is Python's own ``abc``, whose hash says nothing of the plug-in."""
+    text = """
+from pfl_bench.api import LocalSgdConfig, register_method
+from pfl_bench.methods.fedavg import FedAvg
+register_method("made", paper="none")(type("Made", (FedAvg,), {"Config": LocalSgdConfig}))
+"""
+    plugin = Plugin("made.py", text)
+    load_plugin(plugin)
+    found = sources("made", (plugin,))
+    assert found["method:made.py"] == hashlib.sha256(text.encode()).hexdigest() and "method:abc.py" not in found
+    assert {key for key in found if key.startswith("method helper:")} == {
+        "method helper:methods/fedavg.py", "method helper:methods/_server_optimizer.py"
+    }  # fmt: skip
 
 
 def test_an_imported_file_counts_as_it_was_when_it_was_first_seen(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pfl_bench.results.notes import untuned as in_a_table
 from pfl_bench.spec.suite import builtin_suites, load_suite, parse_suite
 from pfl_bench.spec.tuned import dropped, origin_of, untuned
 from tests.ledgers import folder_with, record
-from tests.pfl_bench.cli.test_app import SUITE
+from tests.pfl_bench.cli.tiny import SUITE
 
 TUNED = SUITE + "[hyperparameters]\nfedavg = { lr = 0.1 }\n[variants]\npfedhn = [{ hidden = 50 }]\n"
 

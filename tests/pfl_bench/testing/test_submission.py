@@ -13,7 +13,7 @@ from pfl_bench.results.record import read_record
 from pfl_bench.running.again import compute_again, request_of
 from pfl_bench.testing import CHECKS, submission
 from pfl_bench.testing.submission import examine_results, over_budget
-from tests.pfl_bench.cli.test_app import FEDMEDIAN, SUITE
+from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
 from tests.test_published import SUITES
 
 

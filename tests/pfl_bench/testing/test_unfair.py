@@ -3,7 +3,8 @@
 import pytest
 
 from pfl_bench.registry import METHODS, load_plugin, read_plugin
-from pfl_bench.testing import CHECKS, Context, examine, kit
+from pfl_bench.testing import CHECKS, Check, Context, examine
+from pfl_bench.testing.check import CheckFailedError
 from tests.conftest import PLUGINS
 
 LONG = {"same_under_ray", "same_on_backends", "handles_degenerate_clients", "enrolls_newcomers", "fits_any_task"}
@@ -100,8 +101,8 @@ def test_every_unfair_entrant_is_in_the_list():
 
 def test_no_check_follows_a_vital_one_that_fails():
     def complains(*_):
-        raise kit.CheckFailedError("no")
+        raise CheckFailedError("no")
 
-    checks = [kit.Check("a", complains), kit.Check("b", complains, vital=True), kit.Check("c", complains)]
+    checks = [Check("a", complains), Check("b", complains, vital=True), Check("c", complains)]
     assert [(check.title, said) for check, said in examine(checks, "any", None)] == [("a", "no"), ("b", "no")]
     assert "fedavg" in METHODS.names()
