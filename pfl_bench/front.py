@@ -28,7 +28,7 @@ from pfl_bench.front_splits import (
     read_split,
     report_of,
     summary_of,
-)
+)  # fmt: skip
 from pfl_bench.results.loaded import Results
 from pfl_bench.results.loaded import load as _load
 from pfl_bench.results.loaded import published as _published

@@ -85,7 +85,7 @@ def list_things(what: str, plugins: Sequence[Path]) -> int:
     registry, listing = LISTINGS[what]
     if listing is not None:
         headers, rows = listing()
-        print_rows(console, TITLES.get(what, what), headers, rows)
+        print_rows(console, TITLES.get(what, what), headers, rows, whole=headers[:1])
     if what in PARAMETERS:
         owner, parameters = PARAMETERS[what]
         print_rows(console, "parameters", (owner, "field", "default", "meaning"), parameters())

@@ -62,13 +62,17 @@ def say(console: Console, text: str) -> None:
 
 
 def print_rows(
-    console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[str] = ()
-) -> None:
-    """One table, ``numeric`` columns to the right and never broken; the others wrap rather than disappear."""
+    console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]],
+    numeric: Collection[str] = (), whole: Collection[str] = (),
+) -> None:  # fmt: skip
+    """One table, ``numeric`` columns to the right; they and those that are ``whole`` are never broken, the others wrap
+    rather than disappear."""
     table = Table(title=escape(printable(title)), title_justify="left", box=box.SIMPLE_HEAD)
     for header in headers:
         figures = header in numeric
-        table.add_column(header, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
+        table.add_column(
+            header, justify="right" if figures else "left", overflow="fold", no_wrap=figures or header in whole
+        )
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     console.print(table)
