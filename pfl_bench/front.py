@@ -20,15 +20,9 @@ from typing import TYPE_CHECKING, Any
 from pfl_bench.actions.words import Names, Seeds, as_names, as_seeds, as_settings, as_suites
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
-from pfl_bench.front_splits import (
-    client_tensors,
-    export_split,
-    import_split,
-    make_split,
-    read_split,
-    report_of,
-    summary_of,
-)  # fmt: skip
+from pfl_bench.front_splits import client_tensors, export_split, import_split, make_split, read_split
+from pfl_bench.front_splits import report_of as report_of
+from pfl_bench.front_splits import summary_of as summary_of
 from pfl_bench.results.loaded import Results
 from pfl_bench.results.loaded import load as _load
 from pfl_bench.results.loaded import published as _published

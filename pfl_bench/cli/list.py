@@ -33,11 +33,11 @@ def _summaries(registry: Registry[Any], *columns: str) -> tuple[Sequence[str], R
 
 def _scenarios() -> tuple[Sequence[str], Rows]:
     rows = [
-        [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}", s.asks]
+        [s.id, suite.name, s.dataset, str(s.clients), "+".join(s.models), f"{s.visits} x {s.local_steps}"]
         for suite in builtin_suites().values()
         for s in suite.scenarios
     ]
-    return ("id", "suite", "data", "clients", "model", "visits x local steps", "asks"), rows
+    return ("id", "suite", "data", "clients", "model", "visits x local steps"), rows
 
 
 def _suites() -> tuple[Sequence[str], Rows]:
@@ -86,6 +86,9 @@ def list_things(what: str, plugins: Sequence[Path]) -> int:
     if listing is not None:
         headers, rows = listing()
         print_rows(console, TITLES.get(what, what), headers, rows, whole=headers[:1])
+    if what == "scenarios":
+        for scenario in (s for suite in builtin_suites().values() for s in suite.scenarios if s.asks):
+            say(console, f"  {scenario.id}: {scenario.asks}")
     if what in PARAMETERS:
         owner, parameters = PARAMETERS[what]
         print_rows(console, "parameters", (owner, "field", "default", "meaning"), parameters())
