@@ -6,11 +6,11 @@ from pfl_bench.results.analyses.board import files, tables_of
 from pfl_bench.results.board.findings import findings
 
 from .frames import IID, LABEL_SKEW, board
-from .test_tables import TWELVE, clear
+from .test_tables import NINE, clear
 
 
 def test_every_sentence_names_a_table_that_is_written():
-    definitions = {**TWELVE, "kept-v1": IID}
+    definitions = {**NINE, "kept-v1": IID}
     texts = files(board(clear, definitions, held_out=("kept-v1",), statuses={("s03", "pfedhn"): "skipped"}), "made-up")
     lines = [line for line in texts["findings.md"].splitlines() if line.startswith("- ")]
     assert len(lines) > 15
@@ -21,9 +21,9 @@ def test_every_sentence_names_a_table_that_is_written():
 
 
 def test_who_is_better_is_said_with_the_interval():
-    text = findings("made-up", tables_of(board(clear, TWELVE)))
+    text = findings("made-up", tables_of(board(clear, NINE)))
     assert re.search(
-        r"Over 12 scenarios, ditto \(\+[45]\.\d points, \+\d\.\d to \+\d\.\d\) is better than FedAvg-FT \(signed ranks "
+        r"Over 9 scenarios, ditto \(\+[45]\.\d points, \+\d\.\d to \+\d\.\d\) is better than FedAvg-FT \(signed ranks "
         r"over scenarios, Holm over 5 entries, level 0\.05\)",
         text,
     )
@@ -43,7 +43,7 @@ def test_with_too_few_scenarios_nobody_is_better():
 
 
 def test_where_nothing_differs_nothing_is_claimed():
-    text = findings("made-up", tables_of(board(lambda entry, position: 70.0, TWELVE, noise=2.0)))
+    text = findings("made-up", tables_of(board(lambda entry, position: 70.0, NINE, noise=2.0)))
     assert "no entry is better than FedAvg-FT" in text and "no entry is worse than FedAvg-FT" in text
     assert "Friedman's test finds no difference among them" in text
     assert "is found with a probability of 80 % if it is" in text
