@@ -23,7 +23,7 @@ from pathlib import Path
 SECONDS, LONGEST = 20, 1300
 """What a refusal may take of a processor's time, and how long its line may be."""
 
-ANALYSES = ("claims", "clusters", "communication", "curves", "embeddings", "novel")
+ANALYSES = ("board", "claims", "clusters", "communication", "curves", "embeddings", "novel", "transfer")
 MAINTAINERS = "pfl_bench.testing.vouch"
 COMMANDS = ("tune", "estimate", "pages", "results merge", "results validate", *(f"analyse {name}" for name in ANALYSES))
 """What is asked for in words of its own, beside ``run``."""

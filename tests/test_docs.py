@@ -10,7 +10,7 @@ import typer.main
 from pfl_bench.cli.app import app
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["commands.md", "python.md", "clusters.md", "reading_the_report.md"]
+PAGES = ["board.md", "commands.md", "python.md", "clusters.md", "reading_the_report.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:

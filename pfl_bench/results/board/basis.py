@@ -12,7 +12,8 @@ from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.loaded import load
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.record import find_record
-from pfl_bench.results.statistics.common import common, split_edition
+from pfl_bench.results.statistics.common import one_edition_each, split_edition
+from pfl_bench.results.statistics.scenarios import SeedTables, seed_tables
 from pfl_bench.spec.suite import builtin_suites
 
 from .factors import family_of, kind_of
@@ -21,13 +22,14 @@ from .factors import family_of, kind_of
 @dataclass(frozen=True)
 class Basis:
     """``runs``, ``clients``: finished runs on the scenarios that claims rest on, and their clients; ``held_out``: runs
-    on those that nobody tuned on. ``kinds``: of heterogeneity, by scenario. ``families``: by entry. ``gaps``: a row per
-    scenario and entry that has runs without a result there, or none at all: ``status``, ``reason``, ``seeds`` that have
-    one. ``left_out``: in words."""
+    on those that nobody tuned on. ``tables``: accuracy by scenario, ``[seeds, entries]``. ``kinds``: of heterogeneity,
+    by scenario. ``families``: by entry. ``gaps``: a row per scenario and entry that lacks a result at any seed:
+    ``status``, ``reason``, and the ``seeds`` that have one. ``left_out``: in words."""
 
     runs: pd.DataFrame
     clients: pd.DataFrame
     held_out: pd.DataFrame
+    tables: SeedTables
     kinds: Mapping[str, str]
     families: Mapping[str, str]
     gaps: pd.DataFrame
@@ -56,19 +58,18 @@ def make_basis(
     runs = by_primary(runs).assign(entry=one_name_each(runs))
     done = runs[(runs["status"] == "finished") & runs["accuracy"].notna()]
     apart = done["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
-    editions = common(done[~apart]).editions
-    chosen = {f"{base}{'' if edition == 'full' else edition}" for base, edition in editions.items()}
-    others = sorted(set(done.loc[~apart, "scenario"].map(str)) - chosen)
+    editions, others = one_edition_each(done[~apart])
+    chosen = set(editions.values())
     kept = done[~apart & done["scenario"].isin(chosen)]
     names = dict(zip(runs["run_id"], runs["entry"], strict=True))
     own = clients.assign(entry=clients["run_id"].map(names))
     return Basis(
         kept.reset_index(drop=True), own[own["run_id"].isin(kept["run_id"])].reset_index(drop=True),
-        done[apart].reset_index(drop=True),
+        done[apart].reset_index(drop=True), seed_tables(kept),
         {name: kind_of(definitions.get(name, {})) for name in kept["scenario"].drop_duplicates()},
         {str(entry): family_of(str(method)) for entry, method in zip(runs["entry"], runs["method"], strict=True)},
         _gaps(runs[runs["scenario"].isin(chosen) | runs["scenario"].isin(done.loc[apart, "scenario"])]),
-        (*left_out, *(f"{name}: another edition of it counts, or too few entries have it" for name in others)),
+        (*left_out, *others),
     )  # fmt: skip
 
 

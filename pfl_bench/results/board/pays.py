@@ -7,8 +7,8 @@ import pandas as pd
 
 from pfl_bench.results.statistics.clients import for_whom
 from pfl_bench.results.statistics.costs import pareto_front
-from pfl_bench.results.statistics.paired import accuracy_table, holm, seeds_needed, signed_rank_p
-from pfl_bench.results.statistics.scenarios import CONTROLS, differences, interval_of
+from pfl_bench.results.statistics.paired import holm, seeds_needed, signed_rank_p
+from pfl_bench.results.statistics.scenarios import CONTROLS, SeedTables, differences, interval_of
 
 from .basis import Basis
 from .factors import ALL, KINDS
@@ -33,7 +33,7 @@ def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.Data
     """
     rows: list[dict[str, object]] = []
     for control in controls:
-        gains = differences(basis.runs, control)
+        gains = differences(basis.tables, control)
         families: dict[str, list[str]] = {}
         for entry in gains.columns:
             if entry != control:
@@ -85,7 +85,7 @@ def costs_table(basis: Basis, standing: pd.DataFrame, control: str = "fedavg_ft"
     something, and above nowhere.
     """
     ratios = _ratios(basis.runs, control)
-    above, below = _above_and_below(basis.runs, control)
+    above, below = _above_and_below(basis.tables, control)
     ranks = standing.set_index("entry")["mean_rank"]
     total = basis.runs.assign(bytes=basis.runs[list(COSTS["bytes"])].sum(axis=1)).groupby("entry")["bytes"].mean()
     ranked = [entry for entry in ratios.index if np.isfinite(ranks.get(entry, math.nan))]
@@ -120,11 +120,10 @@ def _ratios(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     return quotients.groupby("entry").median()
 
 
-def _above_and_below(runs: pd.DataFrame, control: str) -> tuple[dict[str, int], dict[str, int]]:
+def _above_and_below(tables: SeedTables, control: str) -> tuple[dict[str, int], dict[str, int]]:
     above: dict[str, int] = {}
     below: dict[str, int] = {}
-    for scenario in runs["scenario"].drop_duplicates():
-        table = accuracy_table(runs, str(scenario))
+    for table in tables.values():
         for entry in table.columns if control in table else ():
             low, high = interval_of((table[entry] - table[control]).dropna().tolist())
             above[str(entry)] = above.get(str(entry), 0) + int(low > 0)

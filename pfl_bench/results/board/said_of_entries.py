@@ -93,9 +93,9 @@ def watched(tables: Tables) -> Iterator[str]:
         )
     cost = tables["costs"][tables["costs"]["entry"] == WATCHED]
     if len(cost) and not math.isnan(float(cost["bytes"].iloc[0])):
-        row = cost.iloc[0]
+        moved, taken = (float(cost[name].iloc[0]) for name in ("bytes", "gradients"))
         yield said(
-            f"It moves {row['bytes']:.2g} times FedAvg-FT's bytes, with {row['gradients']:.2g} times its gradients.",
+            f"It moves {moved:.2g} times FedAvg-FT's bytes, with {taken:.2g} times its gradients.",
             "costs",
         )
 

@@ -47,9 +47,10 @@ def factors(tables: Tables) -> Iterator[str]:
         )
     for kind, part in own[own["kind"] != ALL].groupby("kind", sort=False):
         best = part.sort_values("difference", ascending=False, kind="stable").iloc[0]
+        name = "no heterogeneity" if kind == "none" else str(kind)
         yield said(
-            f"Under {'no heterogeneity' if kind == 'none' else kind} ({scenarios(best['scenarios'])}; a description, "
-            f"no test) the family with the highest mean difference to FedAvg-FT is {best['family']!r}, "
+            f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the family with the highest mean "
+            f"difference to FedAvg-FT is {best['family']!r}, "
             f"{best['difference']:+.1f} points; its best entry is {best['best_entry']}, "
             f"{best['best_difference']:+.1f}.",
             "factors",
@@ -107,9 +108,9 @@ def limits(tables: Tables) -> Iterator[str]:
     against = tables["controls"]
     level = against[(against["verdict"] == "not told apart") & (against["control"] == "fedavg_ft")]
     if len(finite := level[level["needed"] < math.inf].sort_values("needed", kind="stable")):
-        row = finite.iloc[0]
+        nearest, needed = finite["entry"].iloc[0], int(finite["needed"].iloc[0])
         yield said(
-            f"Of those not told apart from FedAvg-FT, {row['entry']} would need the fewest scenarios for a difference "
-            f"such as was seen to be found, {int(row['needed'])}.",
+            f"Of those not told apart from FedAvg-FT, {nearest} would need the fewest scenarios for a difference such "
+            f"as was seen to be found, {needed}.",
             "controls",
         )

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from pfl_bench.results.statistics.common import complete
-from pfl_bench.results.statistics.paired import accuracy_table
 from pfl_bench.results.statistics.ranks import Ranking, rank, scenario_means
 from pfl_bench.results.statistics.scenarios import (
     CONTROLS,
     differences,
     improvability,
     interval_of,
+    seed_tables,
     smallest_found,
     versus,
     win_rates,
@@ -32,7 +32,7 @@ def scenarios_table(basis: Basis) -> pd.DataFrame:
     entry's mean, the distance from Local to the best (``spread``), and whether it ``tells``."""
     rows = []
     for scenario, kind in basis.kinds.items():
-        table = accuracy_table(basis.runs, scenario)
+        table = basis.tables[scenario]
         means = table.mean().sort_index()
         best = str(means.idxmax())
         local, tuned = (float(means.get(name, math.nan)) for name in (FLOOR, TUNED))
@@ -86,7 +86,7 @@ def controls_table(basis: Basis) -> pd.DataFrame:
     """A row per control and entry: ``statistics.scenarios.Versus``, the interval as ``low`` and ``high``."""
     rows = []
     for control in CONTROLS:
-        for each in versus(differences(basis.runs, control), control):
+        for each in versus(differences(basis.tables, control), control):
             row = dataclasses.asdict(each)
             low, high = row.pop("interval")
             rows.append(row | {"family": basis.families[each.entry], "low": low, "high": high, "verdict": each.verdict})
@@ -98,9 +98,9 @@ def controls_table(basis: Basis) -> pd.DataFrame:
 
 def gains_table(basis: Basis) -> pd.DataFrame:
     """A row per entry and scenario: the mean difference to FedAvg-FT there, and the scenario's kind."""
-    gains = differences(basis.runs, TUNED)
+    gains = differences(basis.tables, TUNED)
     gains = gains.drop(columns=TUNED, errors="ignore").rename_axis(index="scenario", columns="entry")
-    table = gains.stack().rename("difference").reset_index()
+    table = gains.reset_index().melt(id_vars="scenario", value_name="difference").dropna(subset=["difference"])
     return table.assign(kind=table["scenario"].map(basis.kinds)).sort_values(["entry", "scenario"], ignore_index=True)
 
 
@@ -110,7 +110,7 @@ def power_table(controls: pd.DataFrame, basis: Basis) -> pd.DataFrame:
     rows = []
     for control, own in controls.groupby("control", sort=True):
         tested = own[own["adjusted"].notna()]
-        gains = differences(basis.runs, str(control))
+        gains = differences(basis.tables, str(control))
         spread = float(gains[list(tested["entry"])].std(ddof=1).median()) if len(tested) else math.nan
         count = int(tested["scenarios"].max()) if len(tested) else 0
         found = smallest_found(spread, count, max(1, len(tested))) if len(tested) else math.inf
@@ -124,8 +124,7 @@ def held_out_table(basis: Basis, standing: pd.DataFrame) -> pd.DataFrame:
     on the board, and its difference to FedAvg-FT with Student's interval over seeds."""
     ranks: Mapping[str, float] = dict(zip(standing["entry"], standing["mean_rank"], strict=True))
     rows = []
-    for scenario in basis.held_out["scenario"].drop_duplicates():
-        table = accuracy_table(basis.held_out, str(scenario))
+    for scenario, table in seed_tables(basis.held_out).items():
         means = table.mean()
         places = means.rank(ascending=False)
         for entry in means.sort_values(ascending=False).index:

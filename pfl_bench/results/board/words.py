@@ -1,7 +1,8 @@
 """How findings are put: a sentence with its table behind it, names and numbers as they are read."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ def listed(names: Iterable[object], most: int = NAMED) -> str:
     return own[0] if len(own) == 1 else f"{', '.join(own[:-1])} and {own[-1]}"
 
 
-def points(row: Mapping[str, object]) -> str:
+def points(row: Mapping[Hashable, Any]) -> str:
     """A difference in points, with its interval where there is one."""
     difference, low, high = (float(str(row[key])) for key in ("difference", "low", "high"))
     return f"{difference:+.1f} points" + ("" if math.isnan(low) else f", {low:+.1f} to {high:+.1f}")

@@ -90,8 +90,15 @@ def complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table.iloc[rows, columns], gone
 
 
+def one_edition_each(done: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
+    """Of runs with a result: by scenario, up to its version, the name of the edition that counts, and the others in
+    words; the first rule of ``common``."""
+    parts = [split_edition(str(scenario)) for scenario in done["scenario"]]
+    return _editions(done.assign(_base=[base for base, _ in parts], _edition=[edition for _, edition in parts]))
+
+
 def _editions(done: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
-    """The chosen scenario name of every base, and the others in words."""
+    """``one_edition_each`` of runs with ``_base`` and ``_edition``."""
     cells = done.drop_duplicates(["scenario", "entry"]).groupby("_edition")["_base"].size().to_dict()
 
     def place(edition: str) -> tuple[int, float, bool, str]:

@@ -6,7 +6,7 @@ scenario.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,14 +58,19 @@ class Versus:
         return "better" if self.difference > 0 else "worse"
 
 
-def differences(runs: pd.DataFrame, control: str) -> pd.DataFrame:
+SeedTables = Mapping[str, pd.DataFrame]
+"""By scenario: accuracy ``[seeds, entries]``, as ``paired.accuracy_table``."""
+
+
+def seed_tables(runs: pd.DataFrame) -> SeedTables:
+    """Of a results frame, in the order of its scenarios."""
+    return {str(scenario): accuracy_table(own, str(scenario)) for scenario, own in runs.groupby("scenario", sort=False)}
+
+
+def differences(tables: SeedTables, control: str) -> pd.DataFrame:
     """Mean difference to the control ``[scenarios, entries]``, over the seeds that both have on the same split; NaN
     where they have none. Scenarios without the control are no rows."""
-    rows = {}
-    for scenario in runs["scenario"].drop_duplicates():
-        table = accuracy_table(runs, str(scenario))
-        if control in table:
-            rows[str(scenario)] = table.sub(table[control], axis=0).mean()
+    rows = {name: t.sub(t[control], axis=0).mean() for name, t in tables.items() if control in t}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -1,0 +1,65 @@
+"""``analyse board`` and ``analyse transfer``: files in, files out; what is missing is said in a line."""
+
+import pandas as pd
+import pytest
+
+from pfl_bench.results.ledger import Ledger
+from tests.ledgers import record, save
+
+
+@pytest.fixture
+def folder(tmp_path):
+    ledger = Ledger(tmp_path / "own")
+    with ledger.lock():
+        for entry, accuracy in (("local", 50.0), ("fedavg_ft", 60.0), ("fedavg", 55.0)):
+            for seed in (0, 1):
+                save(ledger, record(method=entry, seed=seed, accuracy=accuracy + seed))
+        save(ledger, record(method="ditto", status="skipped", reason="no text"))
+    return tmp_path / "own"
+
+
+def test_a_board_s_files_go_where_they_are_asked(folder, tmp_path, cli):
+    status, _, error = cli("analyse", "board", str(folder), "--out", str(tmp_path / "here" / "deep"))
+    assert status == 0, error
+    written = {path.name for path in (tmp_path / "here" / "deep").iterdir()}
+    assert {"findings.md", "controls.csv", "standing.csv", "means.csv", "gaps.csv"} <= written
+    assert "fedavg_ft" in (tmp_path / "here" / "deep" / "standing.csv").read_text()
+    assert pd.read_csv(tmp_path / "here" / "deep" / "gaps.csv")["reason"].tolist() == ["no text"]
+    status, _, error = cli("analyse", "board", str(folder))
+    assert status == 0 and (folder / "board" / "findings.md").is_file(), error
+
+
+def test_a_folder_without_results_is_refused(tmp_path, cli):
+    ledger = Ledger(tmp_path / "own")
+    with ledger.lock():
+        save(ledger, record(status="failed"))
+    status, _, error = cli("analyse", "board", str(tmp_path / "own"))
+    assert status == 2 and "no finished run" in error and error.count("\n") == 1
+
+
+def test_transferred_settings_are_a_fragment_that_a_suite_takes(tmp_path, cli):
+    folder = tmp_path / "own-tuning"
+    (folder / "runs").mkdir(parents=True)
+    rows = [
+        (f"r{k}", scenario, "fedavg", 1000, "finished", score, f'{{"cohort": 5, "lr": {lr}}}')
+        for k, (scenario, lr, score) in enumerate(
+            [("a", 0.1, 60.0), ("a", 0.01, 50.0), ("b", 0.1, 70.0), ("b", 0.01, 50.0)]
+        )
+    ]
+    columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "tuning.csv", index=False)
+    status, _, error = cli("analyse", "transfer", str(folder))
+    assert status == 0, error
+    assert (folder / "transferred.toml").read_text() == (
+        "fedavg = { lr = 0.1 }  # mean rank 1.0 of 2 points over 2 scenarios\n"
+    )
+    assert pd.read_csv(folder / "transferred.csv")["mean_rank"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n1,2\n", "lacks the column config")])
+def test_trials_that_are_none(text, said, tmp_path, cli):
+    (tmp_path / "runs").mkdir()
+    if text is not None:
+        (tmp_path / "tuning.csv").write_text(text)
+    status, _, error = cli("analyse", "transfer", str(tmp_path))
+    assert status == 2 and said in error and error.count("\n") == 1

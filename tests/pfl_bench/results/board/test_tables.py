@@ -1,0 +1,102 @@
+"""The tables of a board, on frames whose answers are known."""
+
+import math
+
+import pytest
+
+from pfl_bench.results.analyses.board import tables_of
+from pfl_bench.results.board.basis import make_basis
+from pfl_bench.results.board.tables import controls_table, held_out_table, ranking_of, ranks_table, standing_table
+
+from .frames import ENTRIES, IID, LABEL_SKEW, board
+
+NINE = {f"s{i:02}": LABEL_SKEW if i % 2 else IID for i in range(9)}
+
+
+def clear(entry, position):
+    """Ditto is best everywhere, FedPer is a little behind FedAvg-FT, Local is last."""
+    level = 60 + 2 * position
+    return level + {"ditto": 15, "fedavg_ft": 10, "fedper": 9, "fedavg": 8, "pfedhn": 5, "local": 0}[entry]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return tables_of(board(clear, NINE))
+
+
+def test_scenarios_say_their_kind_and_whether_they_tell(tables):
+    own = tables["scenarios"].set_index("scenario")
+    assert own["kind"].value_counts().to_dict() == {"none": 5, "label skew": 4}
+    assert (own["best_entry"] == "ditto").all() and own["tells"].all() and (own["seeds"] == 3).all()
+    assert own["spread"].to_numpy() == pytest.approx([15] * 9, abs=0.5)
+
+
+def test_ranks_wins_and_distance_to_the_best(tables):
+    own = tables["standing"].set_index("entry")
+    assert own["mean_rank"].to_dict() == {e: k for k, e in enumerate(
+        ("ditto", "fedavg_ft", "fedper", "fedavg", "pfedhn", "local"), 1)}  # fmt: skip
+    assert own.loc["ditto", "win_rate"] == 100 and own.loc["local", "win_rate"] == 0
+    assert own.loc["local", "improvability"] == 100 and own.loc["ditto", "improvability"] == 0
+    assert own.loc["fedavg_ft", "improvability"] == pytest.approx(100 / 3, abs=1)
+    assert own.loc["ditto", "first_in"] == 9 and len(own) == len(ENTRIES)
+    assert tables["ranks"]["critical_difference"].iloc[0] == pytest.approx(2.51, abs=0.01)
+
+
+def test_every_entry_against_both_controls(tables):
+    own = tables["controls"].set_index(["control", "entry"])
+    assert own.loc[("fedavg_ft", "ditto"), "verdict"] == "better"
+    assert own.loc[("fedavg_ft", "fedper"), "verdict"] == "worse"
+    assert (own.loc["local"]["verdict"] == "better").all() and len(own) == 10
+    assert own.loc[("fedavg_ft", "ditto"), "adjusted"] == pytest.approx(5 * 2 / 2**9)
+
+
+def test_what_pays(tables):
+    own = tables["factors"].set_index(["control", "family", "kind"])
+    row = own.loc[("fedavg_ft", "own and shared model", "all")]
+    assert row["difference"] == pytest.approx(5, abs=0.2) and row["best_entry"] == "ditto" and row["adjusted"] < 0.05
+    assert own.loc[("fedavg_ft", "own and shared model", "none"), "scenarios"] == 5
+    assert math.isnan(own.loc[("fedavg_ft", "own and shared model", "none"), "adjusted"])
+    hurt = tables["hurt"].set_index("entry")
+    assert hurt.loc["ditto", "worse_than_local"] == 0 and math.isnan(hurt.loc["local", "worse_than_local"])
+
+
+def test_costs_are_multiples_of_the_control_s(tables):
+    own = tables["costs"].set_index("entry")
+    assert own.loc["ditto", "bytes"] == 1.5 and own.loc["local", "bytes"] == 0
+    assert own.loc["fedper", "gradients"] == pytest.approx(1000 / 1200), "one adaptation of ten"
+    assert own.loc["ditto", "state"] == math.inf and math.isnan(own.loc["ditto", "forward_samples"])
+    assert own.loc["ditto", ["dearer_in", "above", "never_pays"]].tolist() == ["bytes, state", 9, False]
+    assert own["never_pays"].to_dict() == {e: e in ("fedper", "local") for e in own.index}
+    assert set(own.index[own["on_front"]]) == {"ditto", "fedavg_ft", "local"}
+
+
+def test_what_is_held_out_is_part_of_no_claim():
+    basis = board(clear, {**NINE, "kept-v1": IID}, held_out=("kept-v1",))
+    assert "kept-v1" not in basis.kinds and set(basis.tables) == set(basis.kinds) == set(NINE)
+    assert not basis.clients["scenario"].eq("kept-v1").any()
+    own = held_out_table(basis, standing_table(basis, ranking_of(basis))).set_index("entry")
+    assert own["rank"].tolist() == [1, 2, 3, 4, 5, 6] and own["mean_rank_on_board"].tolist() == own["rank"].tolist()
+    assert own.loc["ditto", "low"] > 0 > own.loc["fedper", "high"]
+
+
+def test_gaps_are_told_and_judged_where_there_are_figures():
+    statuses = {("s03", "pfedhn"): "skipped", ("s04", "pfedhn"): "failed"}
+    basis = board(clear, NINE, statuses=statuses)
+    gaps = basis.gaps
+    assert gaps[["scenario", "entry", "status", "seeds"]].to_numpy().tolist() == [
+        ["s03", "pfedhn", "skipped", 0], ["s04", "pfedhn", "failed", 0],
+    ]  # fmt: skip
+    assert set(gaps["reason"]) == {"no text"}
+    own = controls_table(basis).set_index(["control", "entry"])
+    assert own.loc[("local", "pfedhn"), "scenarios"] == 7 and own.loc[("local", "ditto"), "scenarios"] == 9
+    ranks = ranks_table(ranking_of(basis)).iloc[0]
+    assert ranks["count"] == 9 and ranks["left_out"] == "scenarios: pfedhn: in 7 of 9"
+    standing = standing_table(basis, ranking_of(basis)).set_index("entry")
+    assert math.isnan(standing.loc["pfedhn", "mean_rank"]) and standing.loc["ditto", "mean_rank"] == 1
+
+
+def test_a_cell_that_nobody_ran_is_a_gap_too():
+    basis = board(clear, NINE)
+    runs = basis.runs[~((basis.runs["scenario"] == "s05") & (basis.runs["entry"] == "ditto"))]
+    (row,) = make_basis(runs, basis.clients, NINE, ()).gaps.to_numpy().tolist()
+    assert row == ["s05", "ditto", "not run", "", 0, 3]
