@@ -41,6 +41,13 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def no_file(path: Path) -> str:
+    """What to say of a path that is no file; of one that does not exist, in which folder it was looked for."""
+    if path.exists():
+        return f"{path} is no file"
+    return f"{path} does not exist" + ("" if path.is_absolute() else f" in {shown(str(Path.cwd()), 200)}")
+
+
 MOST_CHOICES = 20
 
 

@@ -190,6 +190,12 @@ class Plugin:
         return "pfl_bench_plugin_" + hashlib.sha256((self.path + "\0" + self.source).encode()).hexdigest()[:16]
 
 
+NOTHING_REGISTERED = (
+    'registers nothing: @register_method("name", paper=...) above a class makes it a method; data sets, client models, '
+    "partition rules and shifts have register_dataset, register_model, register_partition and register_shift"
+)
+
+
 def read_plugin(path: str | Path) -> Plugin:
     """Read a plug-in file; one that is missing or no text is a RequestError."""
     return Plugin(str(path), read_text(Path(path), "plug-in"))
@@ -224,6 +230,7 @@ def load_plugin(plugin: Plugin) -> None:
     module.__file__ = plugin.path
     sys.modules[plugin.module_name] = module
     before, package, loaded = global_state.read(), patches.read(), set(sys.modules)
+    entries = [dict(registry._entries) for registry in ALL]
     try:
         with all_or_nothing():
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
@@ -239,6 +246,9 @@ def load_plugin(plugin: Plugin) -> None:
         raise RequestError(f"plug-in {plugin.path!r} could not be loaded{line}: {one_line(error)}") from error
     finally:
         global_state.restore(before)
+    if [registry._entries for registry in ALL] == entries:
+        del sys.modules[plugin.module_name]
+        raise RequestError(f"plug-in {plugin.path!r} {NOTHING_REGISTERED}")
 
 
 def _discover_all() -> None:
