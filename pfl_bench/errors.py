@@ -63,6 +63,15 @@ def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> Requ
     return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}")
 
 
+def registers_nothing(path: str) -> RequestError:
+    """Build the error for a plug-in file that enters nothing, most likely because a decorator was forgotten."""
+    return RequestError(
+        f'plug-in {path!r} registers nothing: @register_method("name", paper=...) above a class makes it a method; '
+        "data sets, client models, partition rules and shifts have register_dataset, register_model, "
+        "register_partition and register_shift"
+    )
+
+
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The names that are most like a misspelt one."""
     return difflib.get_close_matches(name[:100], list(known), n=most, cutoff=0.5)

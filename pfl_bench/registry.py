@@ -21,7 +21,7 @@ from traceback import walk_stack
 from typing import Any, Generic, TypeVar
 
 from . import global_state, patches, trial
-from .errors import RequestError, one_line, shown, unknown
+from .errors import RequestError, one_line, registers_nothing, shown, unknown
 from .files import check_name, read_text
 from .shelves import Offer, offers
 
@@ -190,12 +190,6 @@ class Plugin:
         return "pfl_bench_plugin_" + hashlib.sha256((self.path + "\0" + self.source).encode()).hexdigest()[:16]
 
 
-NOTHING_REGISTERED = (
-    'registers nothing: @register_method("name", paper=...) above a class makes it a method; data sets, client models, '
-    "partition rules and shifts have register_dataset, register_model, register_partition and register_shift"
-)
-
-
 def read_plugin(path: str | Path) -> Plugin:
     """Read a plug-in file; one that is missing or no text is a RequestError."""
     return Plugin(str(path), read_text(Path(path), "plug-in"))
@@ -248,7 +242,7 @@ def load_plugin(plugin: Plugin) -> None:
         global_state.restore(before)
     if [registry._entries for registry in ALL] == entries:
         del sys.modules[plugin.module_name]
-        raise RequestError(f"plug-in {plugin.path!r} {NOTHING_REGISTERED}")
+        raise registers_nothing(plugin.path)
 
 
 def _discover_all() -> None:
