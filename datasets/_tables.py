@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pfl_bench.api import ArrayDataset, RequestError, coded, dataset_of_rows, shown
+from pfl_bench.api import ArrayDataset, RequestError, coded, dataset_of_rows, no_file, shown
 
 from ._columns import (
     Place,
@@ -34,7 +34,7 @@ def file_of(source: str, place: str, options: Mapping[str, str]) -> Path:
     if not place:
         raise RequestError(f"data set {source!r} needs a path: {source}:PATH?label=COLUMN")
     if not path.is_file():  # a pipe would be waited for
-        raise RequestError(f"{source}: {path} {'is no file' if path.exists() else 'does not exist'}")
+        raise RequestError(f"{source}: {no_file(path)}")
     if "label" not in options:
         raise RequestError(f"{source}: {path}: say which column has the classes: {source}:{path}?label=COLUMN")
     return path

@@ -57,6 +57,7 @@ def load(request: DataRequest) -> ArrayDataset:
     for key, allowed in (("kind", KINDS), ("missing", ("mean",))):
         if options.get(key, allowed[0]) not in allowed:
             raise RequestError(f"{name}: {key}={shown(options[key])} must be one of {', '.join(allowed)}")
+    _require_parts(name, arrays, notes)
     splits = list(dict.fromkeys(part for part, _ in arrays))
     content = next((what for what in ("images", "inputs", "tokens") if ("train", what) in arrays), "images")
     first = arrays.get(("train", content))
@@ -107,6 +108,18 @@ def _named(name: str, arrays: dict[str, np.ndarray]) -> tuple[dict[tuple[str, st
         keys = [repr(next(key for meant, key in called.items() if meant[1] == what)[:80]) for what in given]
         raise RequestError(f"{name}: arrays {' and '.join(keys)} are samples of different kinds; call them alike")
     return found, [f"{len(unused)} arrays of the file are not used: {listed}"] if unused else []
+
+
+def _require_parts(name: str, arrays: dict[tuple[str, str], np.ndarray], notes: list[str]) -> None:
+    """RequestError, in the names that a file may have, unless there are samples and labels to train and to test."""
+    there = {(part, "x" if what in ("images", "inputs", "tokens") else "y") for part, what in arrays}
+    absent = [f"{what}_{part}" for part in ("train", "test") for what in "xy" if (part, what) not in there]
+    if absent:
+        raise RequestError(
+            f"{name}: {', '.join(absent)} missing; a file has samples and labels to train and to test: "
+            f"x_train, y_train, x_test, y_test, or train_images, train_labels, ..."
+            + "".join(f"; {note}" for note in notes)
+        )
 
 
 def _kind(content: str, values: np.ndarray | None) -> str:

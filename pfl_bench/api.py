@@ -42,7 +42,7 @@ from pfl_bench.engine.method import (
     register_method,
 )
 from pfl_bench.engine.per_client import PerClient
-from pfl_bench.errors import RequestError, UnsuitedError, one_line, shown
+from pfl_bench.errors import RequestError, UnsuitedError, no_file, one_line, shown
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.config import MethodConfig
 
@@ -53,8 +53,8 @@ __all__ = [
     "Scaled", "Served", "Sgd", "ShiftConfig", "ShiftContext", "State", "Tensors", "Trained", "Transformation",
     "UnsuitedError", "channels_come_first", "coded", "cross_entropies", "cross_entropy", "dataset_of_rows", "download",
     "hold_out", "in_type", "last_of_groups", "load_dataset", "make_dataset", "make_partition", "mean_over", "member",
-    "name_list", "names_of", "numpy_generator", "one_line", "original_file", "outside_package", "read_argument",
-    "read_npz", "read_object", "read_split", "register_dataset", "register_method", "register_model",
+    "name_list", "names_of", "no_file", "numpy_generator", "one_line", "original_file", "outside_package",
+    "read_argument", "read_npz", "read_object", "read_split", "register_dataset", "register_method", "register_model",
     "register_partition", "register_shift", "sgd_step_", "share_of_groups", "shown", "squared_distance", "stacked",
     "stored_arrays", "total_cross_entropy", "whole_number", "zeros_like",
 ]  # fmt: skip

@@ -41,6 +41,13 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
 
 
+def no_file(path: Path) -> str:
+    """What to say of a path that is no file; of one that does not exist, in which folder it was looked for."""
+    if path.exists():
+        return f"{path} is no file"
+    return f"{path} does not exist" + ("" if path.is_absolute() else f" in {shown(str(Path.cwd()), 200)}")
+
+
 MOST_CHOICES = 20
 
 
@@ -54,6 +61,15 @@ def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> Requ
     listed = names if len(names) <= MOST_CHOICES else [*near, *(n for n in names if n not in near)][:MOST_CHOICES]
     rest = f", ... ({len(names)} in all)" if len(listed) < len(names) else ""
     return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}")
+
+
+def registers_nothing(path: str) -> RequestError:
+    """Build the error for a plug-in file that enters nothing, most likely because a decorator was forgotten."""
+    return RequestError(
+        f'plug-in {path!r} registers nothing: @register_method("name", paper=...) above a class makes it a method; '
+        "data sets, client models, partition rules and shifts have register_dataset, register_model, "
+        "register_partition and register_shift"
+    )
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:

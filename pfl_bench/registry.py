@@ -21,7 +21,7 @@ from traceback import walk_stack
 from typing import Any, Generic, TypeVar
 
 from . import global_state, patches, trial
-from .errors import RequestError, one_line, shown, unknown
+from .errors import RequestError, one_line, registers_nothing, shown, unknown
 from .files import check_name, read_text
 from .shelves import Offer, offers
 
@@ -224,6 +224,7 @@ def load_plugin(plugin: Plugin) -> None:
     module.__file__ = plugin.path
     sys.modules[plugin.module_name] = module
     before, package, loaded = global_state.read(), patches.read(), set(sys.modules)
+    entries = [dict(registry._entries) for registry in ALL]
     try:
         with all_or_nothing():
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
@@ -239,6 +240,9 @@ def load_plugin(plugin: Plugin) -> None:
         raise RequestError(f"plug-in {plugin.path!r} could not be loaded{line}: {one_line(error)}") from error
     finally:
         global_state.restore(before)
+    if [registry._entries for registry in ALL] == entries:
+        del sys.modules[plugin.module_name]
+        raise registers_nothing(plugin.path)
 
 
 def _discover_all() -> None:

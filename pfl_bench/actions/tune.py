@@ -151,7 +151,7 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
     everywhere = len(wanted.suite.scenarios) == 1
     lines = []
     for scenario in wanted.scenarios:
-        head = "hyperparameters" if everywhere else f'hyperparameters_at."{_plain(scenario)}*"'
+        head = "hyperparameters" if everywhere else f'hyperparameters_at."{without_edition(scenario)}*"'
         lines += [f"[{head}]  # {scenario.id}, validation {metrics.named(scenario.primary).heading} at seeds {seeds}"]
         for method in dict.fromkeys(trials.method for trials in prepared.trials):
             lines.append(_line(method, tuned.choices.get((scenario.id, method)), tuned.grids[scenario.id, method]))
@@ -159,7 +159,7 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
     return "\n".join(lines)
 
 
-def _plain(scenario: Scenario) -> str:
+def without_edition(scenario: Scenario) -> str:
     """A scenario's id without its edition: what was chosen at a share of the budget is for all of it."""
     return scenario.id.partition("@")[0].partition("+")[0]
 

@@ -22,9 +22,11 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
 
     Accuracy in percent on test data, mean ± std over seeds.
     """
-    wanted = {plain(scenario) for scenario in scenarios}
+    wanted, absent = {plain(scenario) for scenario in scenarios}, dict[str, None]()
     for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
-        shown = _fitting(part, text_columns(part), console.width)
+        every = text_columns(part)
+        shown = _fitting(part, every, console.width)
+        absent |= dict.fromkeys(column.title for column in every if column not in shown)
         numeric = [column.title for column in shown if column.numeric]
         rows, accuracy = texts(part, shown), place_of(ACCURACY, shown)
         for row, own in zip(rows, marks(part), strict=True):
@@ -37,6 +39,9 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
         for note in (legend, untested(part), *of_rows(part)):
             if note:
                 say(console, f"  {note}")
+    if absent:
+        note = f"Columns for which there is no room here: {', '.join(absent)}. The written files have all."
+        console.print(note, markup=False, highlight=False)
     for note in of_scenarios(table):
         say(console, note)
 

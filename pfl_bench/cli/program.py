@@ -15,6 +15,9 @@ from pfl_bench.errors import RequestError
 from .signals import ending
 from .terminal import speak_plainly
 
+NAMING = ("--suite", "--methods", "--method", "--scenarios", "--out")
+"""Options by which some commands are told what others take as an argument."""
+
 
 class _Interrupted(BaseException):
     """A KeyboardInterrupt on its way past the parser, which would keep nothing of it but status 130."""
@@ -81,5 +84,21 @@ def _parse_and_run(program: typer.Typer, arguments: Sequence[str], name: str) ->
         if not hasattr(error, "format_message"):  # not a complaint of the command-line parser
             raise
         if message := error.format_message():
-            raise RequestError(message) from error
+            raise RequestError(message + _meant(error)) from error
         return WRONG  # it has shown the help
+
+
+def _meant(error: Any) -> str:
+    """What would be right where a command was given an argument for an option, or an option for an argument."""
+    context = getattr(error, "ctx", None)
+    if context is None or isinstance(context.command, typer.core.TyperGroup):
+        return ""
+    command = context.command
+    if "unexpected extra argument" in error.format_message():
+        own = {name for each in command.params for name in each.opts}
+        named = [name for name in NAMING if name in own]
+        return f"; '{command.name}' is told by an option: {', '.join(named)}" if named else ""
+    if getattr(error, "option_name", "") in NAMING:
+        placed = [each.metavar or each.name.upper() for each in command.params if each.param_type_name == "argument"]
+        return f"; '{command.name}' takes it without an option: {' '.join([command.name, *placed])}" if placed else ""
+    return ""

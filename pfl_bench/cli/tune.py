@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from rich.console import Console
 
-from pfl_bench.actions.tune import Tuning, TuningPrepared, of_suite, prepare_tuning, run_tuning
+from pfl_bench.actions.tune import Tuning, TuningPrepared, of_suite, prepare_tuning, run_tuning, without_edition
 from pfl_bench.actions.tune_request import Tunable, TuneRequest
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.registry import Plugin
@@ -18,6 +18,9 @@ from .progress import RunProgress
 from .signals import named, patiently
 from .terminal import make_console, say
 from .told import say_failed, say_missing, say_standing
+
+MOST_OTHERS = 5
+"""How many scenarios are named for which nothing was chosen."""
 
 
 def tune_request(request: TuneRequest, wanted: Sequence[Tunable], plugins: tuple[Plugin, ...]) -> int:
@@ -55,7 +58,17 @@ def _watch(console: Console, prepared: TuningPrepared, notes: list[str]) -> Watc
 
 
 def _report(console: Console, prepared: TuningPrepared, tuning: Tuning) -> None:
-    for line in (*tuning.edges, "Written: " + ", ".join(str(path) for path in tuning.files)):
+    for line in (*tuning.edges, *_others(prepared.wanted), "Written: " + ", ".join(str(path) for path in tuning.files)):
         say(console, line)
     say_failed(console, tuning.failed, prepared.ledger)
     say_missing(console, tuning.absent, prepared.ledger)
+
+
+def _others(wanted: Tunable) -> list[str]:
+    """A line that names the suite's scenarios for which nothing was chosen, if there are any that one may tune on."""
+    tuned = {without_edition(scenario) for scenario in wanted.scenarios} | set(wanted.suite.held_out)
+    others = [scenario.id for scenario in wanted.suite.scenarios if scenario.id not in tuned]
+    listed = ", ".join(others[:MOST_OTHERS]) + (
+        f" and {len(others) - MOST_OTHERS} more" if others[MOST_OTHERS:] else ""
+    )
+    return [f"Nothing was chosen for {listed}: --scenarios 'GLOB' tunes on those that it matches"] if others else []

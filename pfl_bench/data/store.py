@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from pfl_bench.errors import RequestError, one_line, placed, shown
+from pfl_bench.errors import RequestError, no_file, one_line, placed, shown
 from pfl_bench.files import expanded
 from pfl_bench.registry import DATASETS
 
@@ -100,10 +100,8 @@ def check_hash(dataset: ArrayDataset, data_dir: Path) -> None:
 def read_npz(path: Path, name: str) -> dict[str, np.ndarray]:
     """Read an ``.npz`` and run nothing in it; a missing, truncated, damaged or foreign file is a RequestError."""
     try:
-        if not path.exists():
-            raise RequestError(f"{name}: {path} does not exist")
         if not path.is_file():  # a pipe would be waited for
-            raise RequestError(f"{name}: {path} is no file")
+            raise RequestError(f"{name}: {no_file(path)}")
         if not zipfile.is_zipfile(path):
             raise RequestError(f"{name}: {path} is not a readable .npz: it is no zip archive, or cut short")
         with np.load(path, allow_pickle=False) as archive:

@@ -93,6 +93,8 @@ def _wanted(problem: Problem) -> str:
     """What a value must be, or "" where pydantic says that in another form."""
     said = problem["msg"]
     own = said.removeprefix(_SHOULD_BE) if said.startswith(_SHOULD_BE) else ""
+    if problem["type"] in ("list_type", "tuple_type") and isinstance(problem["input"], dict):
+        return "a list, [ ... ]; a list of tables has its heading in double brackets, [[ ]]"
     return WORDS.get(problem["type"], own.replace("{", "{{").replace("}", "}}")).format(**problem.get("ctx", {}))
 
 

@@ -125,3 +125,15 @@ WRONG = [
 def test_arrays_that_do_not_fit_are_named(tmp_path, changes, suffix, said):
     np.savez(tmp_path / "x.npz", **{**PLAIN, **changes})
     assert_refused(f"npz:{tmp_path}/x.npz{suffix}", said)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": X, "y": Y}, "x_train, y_train, x_test, y_test missing; .*2 arrays of the file are not used: 'x', 'y'"),
+        ({"x_train": X, "y_train": Y}, "x_test, y_test missing; a file has samples and labels to train and to test"),
+    ],
+)
+def test_a_file_without_its_parts_is_told_how_to_call_them(tmp_path, arrays, said):
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert_refused(f"npz:{tmp_path}/x.npz", said)

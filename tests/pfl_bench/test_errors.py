@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from pfl_bench.errors import LONGEST, one_line, placed, shown, unknown
+from pfl_bench.errors import LONGEST, no_file, one_line, placed, shown, unknown
 
 MINE = """
 class Mine:
@@ -73,3 +75,11 @@ def test_an_unknown_name_brings_the_nearest_and_all_there_are():
         "unknown fruit 'aple': did you mean 'apple'? choose from apple, pear"
     )
     assert str(unknown("fruit", "kiwi", [])) == "unknown fruit 'kiwi': choose from (none)"
+
+
+def test_of_a_path_that_is_not_there_it_is_said_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert no_file(Path("gone.csv")) == f"gone.csv does not exist in {str(tmp_path)!r}"
+    assert no_file(tmp_path / "gone.csv") == f"{tmp_path / 'gone.csv'} does not exist"
+    assert no_file(Path("folder")) == "folder is no file"

@@ -100,6 +100,7 @@ def test_unknown_name_suggests_the_nearest():
     [
         ("def (", "could not be loaded, line 1: SyntaxError"),
         ("import no_such_module", "ModuleNotFoundError"),
+        ("class Forgotten: pass", r"'p\.py' registers nothing: @register_method"),
         (
             "from pfl_bench.registry import METHODS\n@METHODS.register('fedavg', paper='')\nclass M: pass",
             "'fedavg' is already registered",

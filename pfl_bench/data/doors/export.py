@@ -31,4 +31,4 @@ def export_split(split: Split, to: str, folder: Path) -> Sequence[str]:
         raise RequestError(f"{shown(str(folder), 200)} could not be written: {one_line(error)}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return notes
+    return [note.replace(str(beside), str(folder)) for note in notes]

@@ -48,7 +48,7 @@ def write(split: Split, folder: Path) -> Sequence[str]:
         writer.close()
     first = split.train_clients
     novel = f"; clients {first} to {split.partition.clients - 1} are novel" if split.partition.novel else ""
-    return [f"Flower: FederatedDataset(dataset='{split.name}', partitioners={{split: NaturalIdPartitioner('client')}})"
+    return [f"Flower: FederatedDataset(dataset='{folder}', partitioners={{split: NaturalIdPartitioner('client')}})"
             f"{novel}"]  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def write(split: Split, folder: Path) -> Sequence[str]:
         for client, (inputs, labels) in enumerate(clients):
             _write(folder / part / f"{client}.npz", {"x": _theirs(inputs, split), "y": labels})
     (folder / "config.json").write_text(json.dumps(_config(split)) + "\n", encoding="utf-8")
-    notes = [f"PFLlib: -data {split.name} -ncl {split.dataset.classes} -nc {split.train_clients}"
+    asked = f"-data {split.name} -ncl {split.dataset.classes} -nc {split.train_clients}"
+    notes = [f"PFLlib: put the folder into its dataset/ and ask for {asked}"
              + (f" -nnc {split.partition.novel}" if split.partition.novel else "")
              + "; it trains on train/ and does not look at validation/"]  # fmt: skip
     if split.dataset.input.kind == "tokens":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, shown, unknown
+from pfl_bench.errors import RequestError, no_file, shown, unknown
 
 from .csv import read_csv
 from .figures import LONGEST, Figure
@@ -31,7 +31,7 @@ def read_figures(files: Sequence[Path], wanted: Wanted) -> list[Figure]:
         raise RequestError(f"files must be all .h5 or all .csv, found {listed}")
     for path in files:
         if not path.is_file():
-            raise RequestError(f"{shown(str(path), 200)} {'is no file' if path.exists() else 'does not exist'}")
+            raise RequestError(no_file(path))
         if path.stat().st_size > MOST_BYTES:
             raise RequestError(f"{shown(str(path), 200)} has more than {MOST_BYTES // 2**20} MiB")
     return READERS[kinds.pop()](files, wanted)

@@ -23,7 +23,7 @@
     if (!axis || !evaluations || !checked("every-run")) return [];
     const moving = (run) => axis === "visits" || run.mb.some((moved) => moved > 0);
     return (evaluations[scenario] || []).filter(moving).map((run) => ({
-      type: "scatter", mode: "lines", meta: run.entry, name: `${escaped(run.entry)}, seed ${run.seed}`, x: run[axis], y: run.accuracy,
+      type: "scatter", mode: run[axis].length > 1 ? "lines" : "lines+markers", meta: run.entry, name: `${escaped(run.entry)}, seed ${run.seed}`, x: run[axis], y: run.accuracy,
       line: { color: looks[run.entry].color, width: 0.8 }, opacity: 0.5, showlegend: false,
     }));
   };
@@ -37,7 +37,7 @@
   };
   const looked = (trace, names, pointed) => {
     if (trace.meta === undefined || trace.type === "box") return trace;
-    if (trace.meta === pointed && trace.mode === "lines" && trace.fill === undefined) return { ...trace, line: { ...trace.line, width: 4 } };
+    if (trace.meta === pointed && trace.mode?.startsWith("lines") && trace.fill === undefined) return { ...trace, line: { ...trace.line, width: 4 } };
     const shown = names.includes(trace.meta);
     if (trace.fill !== undefined) return { ...trace, visible: shown && (names.length <= BANDS || trace.meta === pointed) };
     if (shown) return trace;

@@ -3,6 +3,7 @@
 A trace's ``meta`` is its entry, by which the page filters.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,20 +48,22 @@ def curves(points: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: P
             traces.append(_level(entry, ends[entry], points["bytes"], palette))
             continue
         xs = numbers(own[axis])
-        shared = {"meta": entry, "legendgroup": entry, "mode": "lines", "type": "scatter"}
+        shared = {"meta": entry, "legendgroup": entry, "type": "scatter"}
         if own["seeds"].iloc[0] > 1:
             around = [*numbers(own["high"]), *numbers(own["low"])[::-1]]
             traces.append(
-                {**shared, "name": "band", "x": [*xs, *xs[::-1]], "y": around, "fill": "toself", "line": {"width": 0},
-                 "fillcolor": faded(palette.colour(entry)), "hoverinfo": "skip", "showlegend": False}
+                {**shared, "mode": "lines", "name": "band", "x": [*xs, *xs[::-1]], "y": around, "fill": "toself",
+                 "line": {"width": 0}, "fillcolor": faded(palette.colour(entry)), "hoverinfo": "skip",
+                 "showlegend": False}
             )  # fmt: skip
-        traces.append({**shared, "name": entry, "x": xs, "y": numbers(own["mean"]), "line": palette.line(entry)})
+        means = numbers(own["mean"])
+        traces.append({**shared, **_drawn(palette.line(entry), xs), "name": entry, "x": xs, "y": means})
     for (name, seed), rows in with_megabytes(unfinished).groupby(["entry", "seed"], sort=True):
         own = thinned(rows)
         traces.append(
-            {"meta": name, "type": "scatter", "mode": "lines", "opacity": 0.6,
+            {"meta": name, "type": "scatter", "opacity": 0.6,
              "name": f"{name}, seed {seed} (unfinished)", "x": numbers(own[axis]), "y": numbers(own["accuracy"]),
-             "line": {"color": palette.colour(str(name)), "dash": "dot", "width": 1}}
+             **_drawn({"color": palette.colour(str(name)), "dash": "dot", "width": 1}, numbers(own[axis]))}
         )  # fmt: skip
     bounds, note = contest(ends, float(points["mean"].max()))
     title = "client visits" if axis == "visits" else "MB moved, down and up"
@@ -68,6 +71,13 @@ def curves(points: pd.DataFrame, unfinished: pd.DataFrame, axis: str, palette: P
     if axis == "bytes" and _wide(points.groupby("entry")["bytes"].max()):
         figure["layout"]["xaxis"]["type"] = "log"
     return {**figure, "contest": bounds}
+
+
+def _drawn(line: dict[str, Any], places: Sequence[float | None]) -> dict[str, Any]:
+    """How a curve is drawn: one evaluation makes no line, and is a point."""
+    if len(places) > 1:
+        return {"mode": "lines", "line": line}
+    return {"mode": "lines+markers", "line": line, "marker": {"color": line["color"], "size": 8}}
 
 
 def _level(entry: str, accuracy: float, costs: pd.Series, palette: Palette) -> dict[str, Any]:

@@ -204,6 +204,7 @@ def test_no_cell_is_broken_at_any_width(tmp_path, width):
     runs = folder_with(tmp_path, record("pfedhn_pc", **wide), record("a", status="diverged", reason="NaN"))
     lines = printed(leaderboard(read_runs(runs)), width).splitlines()
     assert max(map(len, lines)) <= width
+    assert ("Columns for which" in "".join(lines)) == (width < 165)
     rows = [line for line in lines if line.startswith(("     1   pfedhn_pc", "     -   a"))]
     assert len(rows) == 2 and rows[1].rstrip().endswith("0, 1 diverged")
 

@@ -82,6 +82,9 @@ REFUSALS = [
     (["data", "verify", "mnist"], "does not exist"),
     (["data", "prepare", "mnst"], "did you mean 'mnist'"),
     (["nonsense"], "nonsense"),
+    (["run", "quick"], "'run' is told by an option: --suite, --methods"),
+    (["leaderboard", "quick"], "'leaderboard' is told by an option: --suite"),
+    (["tune", "--suite", "quick"], "'tune' takes it without an option: tune SUITE..."),
 ]
 
 

@@ -44,6 +44,15 @@ def test_the_choices_are_printed_as_toml(suite, capsys):
     assert pasted.hyperparameters["fedavg"].keys() == {"lr"} and (folder / "tuning.csv").is_file()
 
 
+def test_scenarios_for_which_nothing_was_chosen_are_named(suite, capsys):
+    scenario = SUITE[SUITE.index("[[scenario]]") : SUITE.index("[search_space]")]
+    suite.write_text(SUITE + scenario.replace("tiny-v1", "other-v1"))
+    assert run_command_line(tune(suite, "--trials", "1", "--budget-scale", "0.5")) == 0
+    assert "Nothing was chosen for other-v1: --scenarios 'GLOB'" in capsys.readouterr().out
+    assert run_command_line(tune(suite, "--trials", "1", "--scenarios", "*")) == 0
+    assert "Nothing was chosen" not in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signals here")
 def test_a_signal_says_how_to_go_on_and_the_same_command_does(suite, tmp_path):
     suite.write_text(SUITE.replace("visits = 4\n", "visits = 200000\n"))

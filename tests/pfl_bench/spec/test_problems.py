@@ -27,7 +27,11 @@ def told(read) -> str:
     ("more", "said"),
     [
         ({"shift": "rotation"}, "shift='rotation' must be a list, [ ... ]"),
-        ({"shift": {"rule": "rotation"}}, "shift={'rule': 'rotation'} must be a list, [ ... ]"),
+        (
+            {"shift": {"rule": "rotation"}},
+            "shift={'rule': 'rotation'} must be a list, [ ... ]; a list of tables "
+            "has its heading in double brackets, [[ ]]",
+        ),
         ({"shift": ["rotation"]}, "shift.0='rotation' must be a table, { field = value }"),
         ({"shift": [{"groups": 2}]}, "shift.0.rule is missing"),
         ({"shift": [{"rule": "r", "groups": "all"}]}, "shift.0.groups='all' must be a whole number or 'natural'"),

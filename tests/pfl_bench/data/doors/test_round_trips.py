@@ -132,7 +132,7 @@ def test_flwr_datasets_partitions_it_by_client(tmp_path, kind, monkeypatch):
     flwr = outside_package("flwr_datasets", "flower")
     by_client = outside_package("flwr_datasets.partitioner", "flower").NaturalIdPartitioner
     split = made(kind)
-    export_split(split, "flower", tmp_path / "out")
+    assert f"FederatedDataset(dataset='{tmp_path / 'out'}'" in export_split(split, "flower", tmp_path / "out")[0]
     partitioners = {part: by_client("client") for part in SPLITS}
     federated = flwr.FederatedDataset(
         dataset=str(tmp_path / "out"), partitioners=partitioners, cache_dir=str(tmp_path / "cache")

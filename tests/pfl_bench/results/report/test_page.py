@@ -14,6 +14,7 @@ import pytest
 
 from pfl_bench.results.comparison import compare
 from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.palette import Palette
 from pfl_bench.results.report import evaluations, figures
 from pfl_bench.results.report.collect import collect
 from pfl_bench.results.report.page import render
@@ -88,6 +89,18 @@ def test_figures_say_what_the_runs_say(folder, page):
     assert np.array(heat["z"])[2].tolist() == [20, 21, 22]
     novel = figures["novel"]["sc-v1"]["data"][0]
     assert len(novel["x"]) == 3 * 8, "only the rows with all labelled samples"
+
+
+def test_a_curve_of_one_evaluation_is_a_point():
+    def drawn(visits):
+        rows = [("a", seed, n, 50.0 + seed, 10) for seed in (0, 1) for n in visits]
+        history = pd.DataFrame(rows, columns=["entry", "seed", "visits", "accuracy", "bytes_down"]).assign(bytes_up=0)
+        own, going = history[history["seed"] == 0], history[history["seed"] == 1]
+        figure = figures.curves(figures.averaged(own), going, "visits", Palette(["a"]))
+        return [(trace["mode"], trace.get("marker", {}).get("color")) for trace in figure["data"]]
+
+    assert {mode for mode, _ in drawn([10, 20])} == {"lines"}
+    assert {mode for mode, _ in drawn([10])} == {"lines+markers"} and all(colour for _, colour in drawn([10]))
 
 
 def test_every_evaluation_is_on_the_page_unless_there_are_too_many(folder, page, monkeypatch):
