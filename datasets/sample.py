@@ -1,11 +1,12 @@
 """``sample:NAME?train=4000&test=2000&side=14``: a part of another source, of every class in proportion.
 
-Which ones is fixed by the source's name and the numbers, not by a run's seed: it is part of the data set's definition,
-like an official split. The first of a larger sample are no smaller sample. A number that is left out, or is not less
-than what the source has, keeps all. Classes, natural groups, names, and the source's own mean and deviation stay; a
-validation part of the source is cut with the training part that it lies in. ``side``: images are averaged down to so
-many pixels a side, a divisor of what they have, and mean and deviation are measured anew. For scenarios with few
-samples per client, and for runs that take seconds.
+Which ones is fixed by the source's name (where that has an argument, such as a path: by what it holds) and the numbers,
+not by a run's seed: it is part of the data set's definition, like an official split. The first of a larger sample are
+no smaller sample. A number that is left out, or is not less than what the source has, keeps all. Classes, natural
+groups, names, and the source's own mean and deviation stay; a validation part of the source is cut with the training
+part that it lies in, and may not vanish. ``side``: images are averaged down to so many pixels a side, a divisor of what
+they have, and mean and deviation are measured anew. For scenarios with few samples per client, and for runs that take
+seconds.
 """
 
 import numpy as np
@@ -40,18 +41,24 @@ def load(request: DataRequest) -> ArrayDataset:
     asked = {part: whole_number("sample", options, part, MOST, MOST) for part in PARTS}
     whole = load_dataset(place, request.data_dir, request.download)
     side = whole_number("sample", options, "side", 0) if "side" in options else 0
-    train = _kept(whole.train_labels, asked["train"], place, "train")
-    test = _kept(whole.test_labels, asked["test"], place, "test")
+    source = whole.sha256 if ":" in place else place  # a file is the same one wherever it lies
+    train = _kept(whole.train_labels, asked["train"], source, "train")
+    test = _kept(whole.test_labels, asked["test"], source, "test")
     validates = np.zeros(len(train), bool) if whole.validation is None else whole.validation[train]
+    if whole.validation is not None and whole.validation.any() and not validates.any():
+        raise RequestError(
+            f"sample:{request.argument}: train={asked['train']} keeps no sample of the source's validation part; "
+            "take more"
+        )
     rows = {"train": train[~validates], "validation": train[validates], "test": test}
     return _part_of(whole, f"sample:{request.argument}", rows, side)
 
 
-def _kept(labels: np.ndarray, number: int, place: str, part: str) -> np.ndarray:
+def _kept(labels: np.ndarray, number: int, source: str, part: str) -> np.ndarray:
     """The rows that are kept, in their order: a draw put in order of its labels and picked at equal distances."""
     if number >= len(labels):
         return np.arange(len(labels))
-    rng = numpy_generator("sample", place, part, number)
+    rng = numpy_generator("sample", source, part, number)
     drawn = rng.permutation(len(labels))
     by_class = drawn[np.argsort(labels[drawn], kind="stable")]
     picked = ((np.arange(number) + rng.random()) * len(labels) / number).astype(int)

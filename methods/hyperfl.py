@@ -72,6 +72,8 @@ class HyperFL(Method):
         """phi; on every client an embedding and a head; ``rest``, frozen parameters and buffers, is averaged."""
         params, head = fed.init_params(), fed.model.head
         shapes = self.shapes(fed)
+        if not shapes:
+            raise UnsuitedError(f"client model {fed.model.name!r} has no body, which is what is generated")
         phi = init_hypernetwork(fed, {"": shapes}, self.config.embedding, self.config.hidden, 0)
         own = fed.per_client(params.only(head) | {"embedding": phi["embedding"][0]})
         return State(phi=phi.without(["embedding"]), own=own, rest=params.without({*shapes, *head}))

@@ -81,23 +81,25 @@ def _suites(names: Sequence[str]) -> list[Suite]:
 
 
 def _scenarios(suites: Sequence[Suite], request: TuneRequest) -> list[list[Scenario]]:
-    """What is tuned of each suite, which may be nothing: every glob must match in one of them."""
+    """What is tuned of each suite, which may be nothing: every glob must match in one of them. RequestError where one
+    of the suites holds it out, at whatever budget and precision."""
     if request.scenarios is None:
-        chosen = [list(suite.scenarios[:1]) for suite in suites]
+        tunable = [[one for one in suite.scenarios if one.id not in suite.held_out] for suite in suites]
+        chosen = [own[:1] or list(suite.scenarios[:1]) for own, suite in zip(tunable, suites, strict=True)]
     else:
         every = [scenario for suite in suites for scenario in suite.scenarios]
         matching = select_scenarios(every, request.scenarios, "--scenarios")
         chosen = [[scenario for scenario in matching if scenario in suite.scenarios] for suite in suites]
+    held_out = [one for suite in suites for one in suite.scenarios if one.id in suite.held_out]
+    for scenario in (one for own in chosen for one in own if one in held_out):
+        raise RequestError(
+            f"--scenarios: {scenario.id} is held out, and nobody tunes on it; 'analyse transfer' chooses for it "
+            "what did best on the others"
+        )
     return [at_edition(own, request.budget_scale, request.precision, "--budget-scale") for own in chosen]
 
 
 def _tunable(suite: Suite, scenarios: Sequence[Scenario], request: TuneRequest, seeds: Sequence[int]) -> Tunable:
     asked, where = (suite.methods, "methods") if request.methods is None else (request.methods, "--methods")
     names = parse_names(asked, METHODS.known_names(), "method", where)
-    for scenario in scenarios:
-        if scenario.id in suite.held_out:
-            raise RequestError(
-                f"--scenarios: {scenario.id} is held out, and nobody tunes on it; 'analyse transfer' chooses for it "
-                "what did best on the others"
-            )
     return Tunable(suite, names, means_all(asked), scenarios, seeds)

@@ -1,17 +1,19 @@
 """Are results what they say they are? What can be examined of a suite's folder before it is believed."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.frame import scan_runs
-from pfl_bench.results.lineage import code_identity
+from pfl_bench.results.lineage import code_identity, differences
 from pfl_bench.results.mixtures import DIRTY
 from pfl_bench.results.notes import NAMED
 from pfl_bench.results.record import Record, read_record
-from pfl_bench.running.again import compute_again
+from pfl_bench.running.again import compute_again, request_of
+from pfl_bench.running.sources import Sources
 from pfl_bench.spec.suite import builtin_suites
 
 from .check import examine
@@ -45,6 +47,8 @@ def examine_results(
     yield Finding("runs come from a clean commit", _named([f"commit {commit}" for commit in dirty]))
     yield _of_the_suite(folder.resolve().name, records)
     yield Finding("no run spent more than its budget", _named(over_budget(records)))
+    yield Finding("runs of one scenario and seed have the same data and split", _named(_divided(records)))
+    yield Finding("runs were computed by the files that are here", _named(_by_other_files(records, plugins)))
     yield from _conformance(records, plugins)
     for record in _shortest(records, recompute):
         again = compute_again(record, folder, data_dir, plugins)
@@ -58,6 +62,31 @@ def over_budget(records: Sequence[Record]) -> list[str]:
         used, allowed = record.costs.get("local_steps"), record.visits * record.local_steps
         if record.status == "finished" and (used is None or used > allowed):
             found.append(f"{record.id} took {used} mini-batch gradients of {allowed}")
+    return found
+
+
+def _divided(records: Sequence[Record]) -> list[str]:
+    """Runs on other data or another split than the first of their scenario and seed."""
+    firsts: dict[tuple[str, int], Record] = {}
+    found = []
+    for record in records:
+        first = firsts.setdefault((record.scenario_hash, record.seed), record)
+        for what, own, other in (
+            ("data", record.data_sha256, first.data_sha256),
+            ("split", record.partition_sha256, first.partition_sha256),
+        ):
+            if own != other:
+                found.append(f"the {what} of {record.id} is not that of {first.id}")
+    return found
+
+
+def _by_other_files(records: Sequence[Record], plugins: tuple[Plugin, ...]) -> list[str]:
+    """Runs whose recorded files may give other numbers than those that are examined here; of methods that are here."""
+    here, found = Sources(plugins), []
+    for record in records:
+        with suppress(RequestError):  # a plug-in that is not here is named where its method is examined
+            if parts := differences(record, here.of(request_of(record))):
+                found.append(f"{record.id}: {', '.join(parts)} {'is' if len(parts) == 1 else 'are'} another here")
     return found
 
 

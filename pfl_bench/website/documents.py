@@ -70,6 +70,7 @@ def _name_headings(tokens: list[Token], below: bool) -> None:
     """Anchors as hosts of repositories make them: the words in lower case, joined by hyphens. ``below``: each heading
     one level down."""
     seen: dict[str, int] = {}
+    taken: set[str] = set()
     for token in tokens if below else ():
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
@@ -77,9 +78,12 @@ def _name_headings(tokens: list[Token], below: bool) -> None:
         if opening.type == "heading_open":
             words = "".join(child.content for child in content.children or ())
             name = re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-")
-            again = seen.get(name, 0)
-            seen[name] = again + 1
-            opening.attrSet("id", f"{name}-{again}" if again else name)
+            own = name
+            while own in taken:
+                seen[name] = seen.get(name, 0) + 1
+                own = f"{name}-{seen[name]}"
+            taken.add(own)
+            opening.attrSet("id", own)
 
 
 def _lead(tokens: list[Token], place: str, source: str, targets: Mapping[str, str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A site on disk: files of an earlier one that are no part of this one go, and nothing else is touched."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -45,11 +46,34 @@ def write_site(folder: Path, files: Iterable[tuple[str, str]]) -> list[Path]:
     written: dict[str, Path] = {}
     for place, text in files:
         target = folder / place
+        _check_place(folder, place)
         target.parent.mkdir(parents=True, exist_ok=True)
         written[place] = write_text(target, text)
     for name in set(before) - set(written):
         old = PurePosixPath(name)
-        if not old.is_absolute() and ".." not in old.parts and (folder / old).is_file():
+        if not old.is_absolute() and ".." not in old.parts and _is_own_file(folder, name):
             (folder / old).unlink()
     write_text(folder / MANIFEST, json.dumps({"files": list(written)}, indent=1) + "\n")
     return list(written.values())
+
+
+def _check_place(folder: Path, place: str) -> None:
+    """RequestError where a page's file or one of its folders is something else already: a link out of the site, say."""
+    path = folder
+    *above, _ = PurePosixPath(place).parts
+    for part in above:
+        path /= part
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise RequestError(f"--out: {shown(str(path))} is no folder of a site; remove it, or name a new folder")
+    if (folder / place).is_dir():
+        raise RequestError(f"--out: {shown(str(folder / place))} is a folder; remove it, or name a new one")
+
+
+def _is_own_file(folder: Path, name: str) -> bool:
+    """Whether a listed name is a file in the site's own folders; what no file can be called is none."""
+    above = [folder / part for part in PurePosixPath(name).parents if part.name]
+    try:
+        linked = any(path.is_symlink() for path in above)
+    except (OSError, ValueError):
+        return False
+    return not linked and os.path.isfile(folder / name)  # noqa: PTH113 (Path's own fails on a long name)

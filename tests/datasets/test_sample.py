@@ -67,6 +67,23 @@ def test_groups_their_names_and_validation_stay(tmp_path):
     assert set(part.train_groups.tolist()) == {0, 1, 2, 3} and part.held_out_within == whole.held_out_within
 
 
+def test_a_file_is_the_same_sample_wherever_it_lies_and_its_validation_part_does_not_vanish(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, n in {"train": 200, "val": 4, "test": 20}.items():
+        arrays |= {
+            f"{part}_images": rng.integers(0, 255, (n, 4, 4), dtype=np.uint8),
+            f"{part}_labels": np.arange(n) % 2,
+        }
+    for place in ("own.npz", "there/moved.npz"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        write_npz(tmp_path / place, arrays)
+    monkeypatch.chdir(tmp_path)
+    places = ("own.npz", "./own.npz", tmp_path / "own.npz", "there/moved.npz")
+    assert len({load_dataset(f"sample:npz:{place}?kind=image?train=150").sha256 for place in places}) == 1
+    assert_refused("sample:npz:own.npz?kind=image?train=6", "train=6 keeps no sample of the source's validation part")
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [

@@ -10,7 +10,7 @@ from pfl_bench.methods._adam import AdamRule, adam_carry, adam_moments, adam_ste
 from pfl_bench.methods._embedding import embed
 from pfl_bench.methods._hypernetwork import generate
 
-from pfl_bench.api import Params, Sgd
+from pfl_bench.api import Params, Sgd, UnsuitedError
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 from tests.methods.rounds import LOOP, PLAIN, by_hand, close, close_or_same, row, same
@@ -259,3 +259,8 @@ def test_mh_pfedhn_sends_the_model_only_and_enrolls_by_vectors_alone():
     net = harness.group.model.evaluating()
     losses = [F.cross_entropy(net(row(params, 4), x), y) for params in (before, after)]
     assert losses[1] < losses[0]
+
+
+def test_hyperfl_is_not_for_a_client_model_without_a_body():
+    with pytest.raises(UnsuitedError, match="has no body"):
+        Harness("hyperfl", setup=tiny_setup(model="logistic"))

@@ -32,18 +32,21 @@ _MAKERS = frozenset((ATEN.ones_like.default, ATEN.zeros_like.default, ATEN.new_z
 """Operations whose result is the same at every call."""
 
 
-def lower(graph: fx.Graph, constants: dict[str, Tensor]) -> None:
-    """Exchange operations of a graph in which nothing is written in place; ``constants`` may grow.
+def lower(graph: fx.Graph, constants: dict[str, Tensor], changes: bool = False) -> None:
+    """Exchange operations of a graph; ``constants`` may grow. ``changes``: something that the graph made is written in
+    place (backward passes of norms do so); then only what numbers independent of company take is exchanged, which
+    reads and makes memory where the operation did.
 
     Nodes have ``meta["made"]``, the tensor that the operation gave when it was recorded.
     """
-    for rule in _RULES:
+    for rule in (_lines_of_product,) if changes else _RULES:
         for node in list(graph.nodes):
             if node.op == "call_function":
                 rule(graph, node)
         graph.eliminate_dead_code()
-    _keep_constants(graph, constants)
-    graph.eliminate_dead_code()
+    if not changes:
+        _keep_constants(graph, constants)
+        graph.eliminate_dead_code()
 
 
 def _axes(node: fx.Node) -> tuple[int, ...] | None:
@@ -99,15 +102,16 @@ def _lines_of_product(graph: fx.Graph, node: fx.Node) -> None:
     memory, with more columns: by zeros, which are cut off again.
 
     By a scan of sizes from 1 to 1000 (MKL, AVX-512) it is so for single columns, and where the rows are no multiple of
-    16 and the columns none of 4.
+    16 and the columns none of 4; also for a single row times a matrix where both lie in memory by columns.
     """
     if node.target is not ATEN.bmm.default:
         return
-    (_, rows, columns), right = node.meta["made"].shape, node.args[1]
-    if columns != 1 and (rows % LINE == 0 or columns % 4 == 0):
+    (_, rows, columns), (left, right) = node.meta["made"].shape, node.args
+    assert isinstance(left, fx.Node) and isinstance(right, fx.Node)
+    turned = rows == 1 and all(side.meta["made"].stride(1) == 1 for side in (left, right))
+    if columns != 1 and (rows % LINE == 0 or columns % 4 == 0) and not turned:
         return
-    assert isinstance(right, fx.Node)
-    missing = -columns % LINE
+    missing = -columns % LINE or LINE
     with graph.inserting_before(node):
         wide = F.pad(right.meta["made"], (0, missing))
         more = _insert(graph, ATEN.constant_pad_nd.default, (right, [0, missing]), wide)

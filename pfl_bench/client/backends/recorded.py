@@ -5,7 +5,7 @@ every kind of function; it loads two seconds' worth of modules first, and replay
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -83,12 +83,13 @@ class UnrecordableError(Exception):
     """What a function does depends on the values of tensors."""
 
 
-Lowering = Callable[[fx.Graph, dict[str, Tensor]], None]
-"""Exchanges operations of a graph that writes nothing in place; see ``lowered``."""
+Lowering = Callable[[fx.Graph, dict[str, Tensor], bool], None]
+"""Exchanges operations of a graph; the last argument: whether something is written in place. See ``lowered``."""
 
 
 def record(function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering | None = None) -> tuple[Any, Replay]:
-    """``function(*trees)`` and how to have it again. ``lower``: by other operations; then the first is so too.
+    """``function(*trees)`` and how to have it again. ``lower``: by other operations; then the first is so too. What
+    writes into what it is given, or into what was there before, stays as it is.
 
     UnrecordableError where that would not be the same function, and what the function raises; then what it wrote in
     place is put back, so that it can be called as if for the first time.
@@ -111,9 +112,9 @@ def record(function: Callable[..., Any], trees: tuple[Any, ...], lower: Lowering
     simple = _is_simple(found)
     recorder.graph.output(pytree.tree_unflatten(nodes, shape) if simple else nodes)
     _prune(recorder.graph, aliases=not recorder.changes)
-    lowered = lower is not None and not recorder.changes
-    if lower is not None and not recorder.changes:
-        lower(recorder.graph, recorder.constants)
+    lowered = lower is not None and not recorder.writes_outside()
+    if lower is not None and lowered:
+        lower(recorder.graph, recorder.constants, recorder.changes)
     _rename(recorder.graph)
     for node in recorder.graph.nodes:
         node.meta.clear()  # it holds tensors
@@ -149,6 +150,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.constants: dict[str, Tensor] = {}
         self.changes = False
         self._nodes: dict[int, fx.Node] = {}
+        self._given = {_memory(leaf) for leaf in inputs if isinstance(leaf, Tensor)}
+        self._written: set[int] = set()
         self._alive: list[Tensor] = []  # so that no tensor gets the identity of another
         for number, leaf in enumerate(inputs):
             self._enter(leaf, self.graph.placeholder(f"input_{number}"))
@@ -159,7 +162,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.changes |= func._schema.is_mutable
+        if func._schema.is_mutable:
+            self.changes = True
+            self._written |= _memory_written(func._schema, args, kwargs or {})
         found = func(*args, **(kwargs or {}))
         if not all(leaf is None or isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(found)):
             raise UnrecordableError(f"{func} reads a tensor's value")
@@ -178,6 +183,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for position, each in enumerate(found):
                 self._enter(each, self.graph.call_function(operator.getitem, (node, position)))
 
+    def writes_outside(self) -> bool:
+        """Whether anything is written to that the function did not make itself."""
+        return not self._written.isdisjoint(self._given | {_memory(tensor) for tensor in self.constants.values()})
+
     def node_of(self, tensor: Tensor) -> fx.Node:
         """Where the graph has a tensor."""
         if id(tensor) not in self._nodes:
@@ -185,6 +194,22 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.constants[name] = tensor
             self._enter(tensor, self.graph.get_attr(name))
         return self._nodes[id(tensor)]
+
+
+def _memory(tensor: Tensor) -> int:
+    """Equal for tensors that share memory."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def _memory_written(schema: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> set[int]:
+    """The memory of what an operation writes to."""
+    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | dict(kwargs)
+    written = [
+        given.get(argument.name)
+        for argument in schema.arguments
+        if argument.alias_info and argument.alias_info.is_write
+    ]
+    return {_memory(leaf) for leaf in pytree.tree_leaves(written) if isinstance(leaf, Tensor)}
 
 
 def _is_idle(func: Any, args: Sequence[Any], found: Any) -> bool:

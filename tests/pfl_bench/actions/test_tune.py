@@ -110,4 +110,19 @@ def test_nobody_tunes_on_what_is_held_out(tune, tmp_path):
     (tmp_path / "s.toml").write_text('held_out = ["synthetic-classes2-n6-v2"]\n' + TEXT)
     with pytest.raises(RequestError, match="synthetic-classes2-n6-v2 is held out, and nobody tunes on it"):
         tune(methods="fedavg", scenarios="synthetic*", trials=1)
+    for edition in ({"budget_scale": 0.5}, {"precision": "bf16"}):
+        with pytest.raises(RequestError, match="is held out"):
+            tune(methods="fedavg", scenarios="*-v2", trials=1, **edition)
     assert len(tune(methods="fedavg", scenarios="*-v1", trials=1).choices) == 1
+
+
+def test_without_scenarios_the_first_that_is_not_held_out_is_tuned(tune, tmp_path):
+    (tmp_path / "s.toml").write_text('held_out = ["synthetic-classes2-n6-v1"]\n' + TEXT)
+    assert tune(methods="fedavg", trials=1).choices["scenario"].tolist() == ["synthetic-classes2-n6-v2"]
+
+
+def test_what_one_suite_holds_out_is_not_tuned_as_another_s(tune, tmp_path):
+    other = TEXT.replace('"tiny"', '"other"')
+    (tmp_path / "other.toml").write_text('held_out = ["synthetic-classes2-n6-v2"]\n' + other)
+    with pytest.raises(RequestError, match="synthetic-classes2-n6-v2 is held out"):
+        tune(suites=(str(tmp_path / "s.toml"), str(tmp_path / "other.toml")), methods="fedavg", scenarios="*-v2")

@@ -86,6 +86,18 @@ def test_other_data_or_code_is_no_repetition(folder):
     assert "the data changed since" in compute_again(record_of(folder, "fedavg"), folder, folder, ()).why
 
 
+def test_other_files_data_or_splits_are_said_without_computing(folder):
+    record, other = record_of(folder, "fedavg"), record_of(folder, "fedmedian")
+    place = folder / "runs" / record.id / "run.json"
+    document = json.loads(place.read_text())
+    files = document["sources"] | {"method:methods/fedavg.py": "0" * 64}
+    place.write_text(json.dumps({**document, "sources": files, "data_sha256": "0" * 64, "partition_sha256": "1" * 64}))
+    found = wrong(folder)
+    divided = found["runs of one scenario and seed have the same data and split"]
+    assert "the data of" in divided and "the split of" in divided and record.id in divided and other.id in divided
+    assert "methods/fedavg.py" in found["runs were computed by the files that are here"]
+
+
 def test_what_is_unfinished_dirty_or_over_budget_is_said(folder):
     record = record_of(folder, "fedavg")
     place = folder / "runs" / record.id / "run.json"

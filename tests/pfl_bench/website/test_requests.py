@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pfl_bench.errors import RequestError
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.website.build import build
 from pfl_bench.website.places import file_names, link
@@ -43,6 +44,31 @@ def test_a_list_of_files_cannot_reach_out_of_the_site(tmp_path):
     (tmp_path / "out" / MANIFEST).write_text(json.dumps({"files": ["../mine", str(tmp_path / "mine"), "gone"]}))
     write_site(tmp_path / "out", [])
     assert (tmp_path / "mine").exists()
+
+
+def test_links_out_of_an_earlier_site_are_not_followed_and_names_that_no_file_has_are_passed_over(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").write_text("")
+    (tmp_path / "out" / "assets").symlink_to(tmp_path / "elsewhere")
+    listed = {"files": ["assets/mine", "x" * 5000, "a\0b"]}
+    (tmp_path / "out" / MANIFEST).write_text(json.dumps(listed))
+    write_site(tmp_path / "out", [("index.html", "")])
+    assert (tmp_path / "elsewhere" / "mine").exists()
+    with pytest.raises(RequestError, match="out/assets' is no folder of a site"):
+        write_site(tmp_path / "out", [("assets/site.css", "")])
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(("place", "said"), [("assets", "is no folder of a site"), ("index.html", "is a folder")])
+def test_what_is_in_a_page_s_place_is_named(tmp_path, place, said):
+    write_site(tmp_path / "out", [])
+    if place == "assets":
+        (tmp_path / "out" / place).write_text("")
+    else:
+        (tmp_path / "out" / place).mkdir()
+    with pytest.raises(RequestError, match=said):
+        write_site(tmp_path / "out", [("index.html", ""), ("assets/site.css", "")])
 
 
 def test_hostile_texts_stay_text_and_what_is_left_out_is_told(tmp_path):

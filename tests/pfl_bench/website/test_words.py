@@ -1,5 +1,7 @@
 """What the site says of methods and scenarios, on boards made by hand."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -67,3 +69,5 @@ def test_headings_have_names_of_their_own_and_go_down_where_the_page_has_one():
     assert '<h1 id="a-b-c">' in plain.html and '<h2 id="a-b-c-1">' in plain.html and "<h2 id" in lower.html
     assert 'href="#a-b-c-1"' in plain.html and "javascript:" in plain.html and 'href="javascript' not in plain.html
     assert plain.leading_out == ("d.md: ../../x.md",)
+    again = lay(Document("d.md", "", "# a\n\n# a\n\n# a-1\n\n# a\n"), "docs/d.html", {})
+    assert re.findall(' id="([^"]+)"', again.html) == ["a", "a-1", "a-1-1", "a-2"]

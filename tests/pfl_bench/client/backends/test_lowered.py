@@ -105,6 +105,33 @@ def test_no_product_of_any_size_depends_on_company(left):
         assert together.is_contiguous() and torch.equal(replay(one, other), together)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("columns", [12, 48, 64])
+def test_a_row_times_a_matrix_that_lies_by_columns_does_not_depend_on_company(rows, columns):
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(5, 32, rows, generator=generator).mT
+    other = torch.randn(5, columns, 32, generator=generator).mT
+    together = record(torch.bmm, (one, other), lower)[0]
+    torch.testing.assert_close(together, torch.bmm(one, other))
+    alone = record(torch.bmm, (one[3:4], other[3:4]), lower)[0]
+    assert torch.equal(alone[0], together[3])
+
+
+def test_products_of_what_writes_into_its_own_memory_do_not_depend_on_company_either():
+    """The backward pass of a norm does so: a loss that takes one (MOON, GPFL, FedCP) was not lowered at all."""
+
+    def function(one, other):
+        return torch.bmm(one, other * 1).mul_(2)
+
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randn(5, 16, 7, generator=generator).mT, torch.randn(5, 16, 5, generator=generator)
+    together, replay = record(function, (one, other), lower)
+    torch.testing.assert_close(together, function(one, other))
+    assert torch.equal(replay(one, other), together)
+    alone = [record(function, (one[k : k + 1].clone(), other[k : k + 1].clone()), lower)[0][0] for k in range(5)]
+    assert torch.equal(torch.stack(alone), together)
+
+
 def test_what_the_caller_gets_is_made_anew():
     def function(x):
         return torch.zeros_like(x).view(-1), torch.ones_like(x).split(1)[0], x + torch.ones_like(x)
@@ -120,6 +147,17 @@ def test_what_writes_in_place_stays_as_it_is_and_is_done_once():
     found, replay = record(lambda x: x.add_(torch.ones_like(x)), (x,), lower)
     assert x.tolist() == found.tolist() == [1.0, 1.0]
     assert replay(x).tolist() == [2.0, 2.0]
+
+
+def test_what_writes_into_a_part_of_what_it_is_given_stays_as_it_is_too():
+    x, before = torch.zeros(4), torch.ones(2)
+
+    def function(x):
+        before.add_(1)
+        return x[1:].add_(1)
+
+    found, _ = record(function, (x,), lower)
+    assert x.tolist() == [0.0, 1.0, 1.0, 1.0] and found.tolist() == [1.0] * 3 and before.tolist() == [2.0, 2.0]
 
 
 def test_numbers_do_not_depend_on_what_was_called_before():
