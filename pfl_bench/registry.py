@@ -209,7 +209,11 @@ def load_plugins(paths: Sequence[Path]) -> tuple[Plugin, ...]:
         _discover_all()
         if wrong := trial.complaint(partial(load_plugin, plugin), LOADING_SECONDS):
             raise RequestError(wrong if wrong.startswith("plug-in ") else f"plug-in {plugin.path!r} {wrong}")
+        entries, known = [dict(registry._entries) for registry in ALL], plugin.module_name in sys.modules
         load_plugin(plugin)
+        if not known and [registry._entries for registry in ALL] == entries:
+            del sys.modules[plugin.module_name]
+            raise registers_nothing(plugin.path)
     return plugins
 
 
@@ -224,7 +228,6 @@ def load_plugin(plugin: Plugin) -> None:
     module.__file__ = plugin.path
     sys.modules[plugin.module_name] = module
     before, package, loaded = global_state.read(), patches.read(), set(sys.modules)
-    entries = [dict(registry._entries) for registry in ALL]
     try:
         with all_or_nothing():
             exec(compile(plugin.source, plugin.path, "exec"), module.__dict__)
@@ -240,9 +243,6 @@ def load_plugin(plugin: Plugin) -> None:
         raise RequestError(f"plug-in {plugin.path!r} could not be loaded{line}: {one_line(error)}") from error
     finally:
         global_state.restore(before)
-    if [registry._entries for registry in ALL] == entries:
-        del sys.modules[plugin.module_name]
-        raise registers_nothing(plugin.path)
 
 
 def _discover_all() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from pfl_bench.errors import shown
 from pfl_bench.spec.suite import load_suite
+from tests.conftest import PLUGINS
 
 SUITE = """name = "mine"
 methods = ["fedavg", "local"]
@@ -71,9 +72,9 @@ def test_no_plugin_runs_for_a_request_that_is_refused_without_it(cli, tmp_path, 
 
 
 def test_a_plugin_with_a_byte_order_mark_is_read(cli, tmp_path):
-    (tmp_path / "p.py").write_bytes(b"\xef\xbb\xbfprint('hello')\n")
-    status, out, _ = cli("list", "suites", "--plugin", "p.py")
-    assert status == 0 and "hello" in out
+    (tmp_path / "p.py").write_bytes(b"\xef\xbb\xbf" + (PLUGINS / "fedmedian.py").read_bytes())
+    status, out, _ = cli("list", "methods", "--plugin", "p.py")
+    assert status == 0 and "fedmedian" in out
 
 
 PLUGIN = """
