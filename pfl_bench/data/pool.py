@@ -180,5 +180,6 @@ def _there(array: np.ndarray, device: torch.device) -> Tensor:
     found = copy() if source is not None and copy is not None and source() is array else None
     if found is None:
         found = torch.from_numpy(array).to(device)
-        _UPLOADED[id(array), device] = weakref.ref(array), weakref.ref(found)
+        key = id(array), device
+        _UPLOADED[key] = weakref.ref(array), weakref.ref(found, lambda _: _UPLOADED.pop(key, None))
     return found

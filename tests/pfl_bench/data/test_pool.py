@@ -1,5 +1,7 @@
 """Small sets of images are kept standardised: the same bits as when each batch is standardised by itself."""
 
+import gc
+
 import numpy as np
 import torch
 
@@ -33,3 +35,13 @@ def test_what_is_handed_out_is_a_copy():
     before = own.gather(torch.arange(4))[0].clone()
     own.gather(torch.arange(4))[0].zero_()
     assert torch.equal(own.gather(torch.arange(4))[0], before)
+
+
+def test_runs_share_one_copy_on_a_device_for_as_long_as_one_has_it():
+    device, ours, other = torch.device("meta"), np.zeros(3), np.zeros(3)
+    copy = pool._there(ours, device)
+    assert pool._there(ours, device) is copy and pool._there(other, device) is not copy
+    assert (id(ours), device) in pool._UPLOADED
+    del copy
+    gc.collect()
+    assert (id(ours), device) not in pool._UPLOADED
