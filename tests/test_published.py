@@ -136,9 +136,18 @@ def test_the_columns_on_the_page_are_those_of_the_runs():
     page = PAGES[0].read_text(encoding="utf-8").partition("the other columns at 10 %")[2].partition("\n## ")[0]
     table = (RESULTS / "published/paper-table1/columns-0.1x+bf16.md").read_text(encoding="utf-8")
 
+    # pFedMe's K was tuned on three columns, where the page has what the suite now asks for.
+    retuned = " (inner_steps=1, personal_lr=0.05)"
+
     def figures(text):
-        lines = [line for line in text.splitlines() if re.match(r"\| [a-z_]+ \| [*\d-]", line)]
-        return {line.split("|")[1].strip(): re.findall(r"(?<!± )\b\d+\.\d\d", line) for line in lines}
+        rows = {}
+        for line in text.splitlines():
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            found = {column: re.search(r"\d+\.\d\d", cell) for column, cell in enumerate(cells)}
+            figures = {column: cell[0] for column, cell in found.items() if cell}
+            if figures and re.fullmatch(r"[a-z_]+", method := name.removesuffix(retuned)):
+                rows.setdefault(method, {}).update(figures)
+        return rows
 
     assert figures(page) == figures(table) != {}
 

@@ -39,7 +39,8 @@ def test_an_edition_is_what_follows_the_version(scenario, parts):
 
 def test_table_1_is_ranked_over_its_seven_columns_with_all_ten_methods():
     frame = pd.read_csv(TABLE1)
-    found = ranking(frame[frame["status"] == "finished"].assign(entry=frame["method"]))
+    once = ~frame["config"].str.contains('"inner_steps": 1,')  # pFedMe with K = 1 has three of the columns
+    found = ranking(frame[once & (frame["status"] == "finished")].assign(entry=frame["method"]))
     assert (found.count, len(found.mean_ranks)) == (7, 10)
     means = {entry: round(rank, 2) for entry, rank in found.mean_ranks.items()}
     assert list(means.items())[:4] == [("fedavg_ft", 1.71), ("lg_fedavg", 2.86), ("fedper", 3.29), ("pfedhn_pc", 3.57)]
