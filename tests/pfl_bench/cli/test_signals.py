@@ -12,6 +12,8 @@ import os, signal, sys, time
 from pfl_bench.cli import signals
 from pfl_bench.engine import stop
 signals.PATIENCE_SECONDS = signals.ECHO_SECONDS = 0.2
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and a shell's & make them ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signals.install()
 
 def wait(seconds):

@@ -116,7 +116,7 @@ def test_equal_entries_are_not_significantly_different():
     assert (same.p_value, same.difference, same.verdict) == (1.0, 0.0, "not significantly different")
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(st.lists(st.tuples(accuracies, accuracies), min_size=7, max_size=9), st.randoms())
 def test_order_and_labels_do_not_matter(pairs, random):
     a, b = (list(column) for column in zip(*pairs, strict=True))
