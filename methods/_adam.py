@@ -5,11 +5,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim.adam import adam
 
 from pfl_bench.api import Batch, Gradient, GradientRule, Params, State, Tensors, zeros_like
 
 DECAYS = (0.9, 0.999)
 EPSILON = 1e-8
+FUSED = ("cpu", "cuda")
+"""Devices with PyTorch's fused step in all versions that are supported."""
 
 
 def adam_moments(params: Params, rows: int | None = None) -> State:
@@ -33,32 +37,32 @@ def set_moment_rows(moments: State, rows: Tensor, own: State) -> None:
 
 def clipped(gradients: Tensors, most: float) -> Params:
     """Gradients scaled down so that their joint norm is at most ``most``."""
-    norm = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum().sqrt()
+    norm = get_total_norm(list(gradients.values()))
     scale = (most / (norm + 1e-6)).clamp(max=1.0)
     return Params({name: gradient * scale for name, gradient in gradients.items()})
 
 
-def in_order(gradient: Tensor) -> Tensor:
-    """The same, contiguous as the moments are: in mixed orders of memory a step takes two to three times as long.
-
-    Matrix by matrix, which PyTorch transposes five times as fast as several at once.
-    """
-    if gradient.is_contiguous():
-        return gradient
-    ordered = torch.empty_like(gradient, memory_format=torch.contiguous_format)
-    for into, matrix in zip(ordered, gradient, strict=True):
-        into.copy_(matrix)
-    return ordered
-
-
 def adam_step_(params: Params, gradients: Tensors, moments: State, lr: float) -> None:
-    """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1."""
-    moments.steps["taken"] += 1
-    for name, tensor in params.items():
-        gradient = in_order(gradients[name])
-        direction = _moved(gradient, moments.first[name], moments.second[name], moments.steps["taken"])
-        moments.first[name], moments.second[name] = direction[1:]
-        tensor -= lr * direction[0]
+    """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1.
+
+    Where all count steps together it is PyTorch's fused one: one pass over a hypernetwork instead of ten.
+    """
+    steps = moments.steps["taken"]
+    own = {name: gradients[name].contiguous() for name in params}
+    if not steps.dim():
+        first, second = ([tree[name] for name in params] for tree in (moments.first, moments.second))
+        counts = [steps.clone() for _ in params]
+        with torch.no_grad():
+            adam(list(params.values()), list(own.values()), first, second, [], counts, lr=lr, eps=EPSILON,
+                 beta1=DECAYS[0], beta2=DECAYS[1], weight_decay=0.0, amsgrad=False, maximize=False,
+                 fused=steps.device.type in FUSED)  # fmt: skip
+        torch.autograd.graph.increment_version([*params.values(), *first, *second])  # PyTorch's kernel writes unseen
+    steps += 1
+    if steps.dim():
+        for name, tensor in params.items():
+            direction, *both = _moved(own[name], moments.first[name], moments.second[name], steps)
+            moments.first[name], moments.second[name] = both
+            tensor -= lr * direction
 
 
 def _moved(gradient: Tensor, first: Tensor, second: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
@@ -28,8 +29,8 @@ from pfl_bench.api import (
 class CoreStep(GradientRule):
     """One step of w_i, which SGD moves, and of the carry (p_i, its momentum), both by the gradient at theta_i.
 
-    ``aux``: the ``models`` of all clients as received ``[n, ...]``, which of them is one's ``own`` ``[n]``, ``p0``
-    ``[n]`` and the strength of the ``pull`` to it.
+    ``aux``: the ``models`` of all clients as received ``[n, ...]``, which of them is one's ``own`` ``[n]``, that one as
+    it was at the ``start``, ``p0`` ``[n]`` and the strength of the ``pull`` to it.
     """
 
     lr: float
@@ -38,19 +39,18 @@ class CoreStep(GradientRule):
     def __call__(
         self, gradient: Gradient, params: Tensors, batches: tuple[Batch, ...], aux: Any, carry: Any
     ) -> tuple[Tensors, Any]:
-        """d F / d w_i = p_ii g and d F / d p_ij = <g, w_j>, with g the gradient at theta_i."""
+        """d F / d w_i = p_ii g and d F / d p_ij = <g, w_j>, with g the gradient at theta_i.
+
+        All models are read twice and not copied: what the own one has moved by comes on top of what was received.
+        """
         p, buffer = carry
-        models = {k: torch.lerp(aux["models"][k], w, spread(aux["own"], w)) for k, w in params.items()}
-        g = gradient({k: torch.tensordot(p, w, dims=1) for k, w in models.items()}, batches[0])
-        slope = torch.stack([torch.tensordot(w, g[k], dims=g[k].dim()) for k, w in models.items()]).sum(0)
-        buffer = self.momentum * buffer + slope + aux["pull"] * (p - aux["p0"])
-        weight = (aux["own"] * p).sum()
+        received, own = aux["models"], aux["own"]
+        weight = (own * p).sum()
+        moved = {k: w - aux["start"][k] for k, w in params.items()}
+        g = gradient({k: torch.tensordot(p, received[k], dims=1) + weight * d for k, d in moved.items()}, batches[0])
+        slopes = [F.linear(g[k].flatten(), received[k].flatten(1)) + own * (g[k] * d).sum() for k, d in moved.items()]
+        buffer = self.momentum * buffer + torch.stack(slopes).sum(0) + aux["pull"] * (p - aux["p0"])
         return {k: weight * t for k, t in g.items()}, (p - self.lr * buffer, buffer)
-
-
-def spread(values: Tensor, like: Tensor) -> Tensor:
-    """``[n]`` to ``[n, 1, ...]``, to go with ``[n, *like.shape]``."""
-    return values.view(-1, *[1] * like.dim())
 
 
 @register_method("apple", paper="Luo and Wu 2022, IJCAI, arXiv:2110.08394, algorithm 1", family="relation")
@@ -83,14 +83,15 @@ class Apple(Method):
     def round(self, fed: Federation, state: State, cohort: Tensor) -> State:
         """Send all core models; the clients' own come back, p_i stays."""
         models, p = state.models.rows(fed.everyone), state.p.rows(cohort)["p"]
-        sent, moves = fed.send(models, cohort), fed.model.trainable
+        sent, moves, start = fed.send(models, cohort), fed.model.trainable, state.models.rows(cohort)
         aux = {
             "models": sent.only(moves),
+            "start": start.only(moves),
             "own": torch.eye(fed.clients, device=fed.device)[cohort],
             "p0": state.p.default["p"].expand_as(p),
             "pull": torch.full((len(cohort),), self.pull(fed.progress), device=fed.device),
         }
-        config, start = self.config, state.models.rows(cohort)
+        config = self.config
         rule, sgd = CoreStep(config.relation_lr, config.momentum), Sgd(config.lr, config.momentum)
         trained = fed.train(start, cohort, sgd, rule=rule, aux=aux, carry=(p, torch.zeros_like(p)))
         state.models.set_rows(cohort, fed.collect(trained.params))

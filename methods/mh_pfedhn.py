@@ -29,11 +29,11 @@ from ._layers import add_layer, seeded
 def assembled(phi: Tensors, vectors: Tensor, shapes: Shapes) -> Params:
     """theta_i = the pieces W_j relu(trunk(v_ij)) + b_j behind one another, cut to size: ``[c, m, k]`` to ``[c, ...]``.
 
-    ``phi`` is the trunk and the heads ``weight`` ``[m, piece, hidden]`` and ``bias`` ``[m, piece]``; further vectors
-    have no part in it.
+    ``phi`` is the trunk and the heads ``weight`` ``[m, hidden, piece]``, whose gradient lies in memory as they do, and
+    ``bias`` ``[m, piece]``; further vectors have no part in it.
     """
     feature = trunk(phi, vectors[:, : len(phi["weight"])]).relu()
-    pieces = torch.einsum("cmh,mph->cmp", feature, phi["weight"]) + phi["bias"]
+    pieces = torch.einsum("cmh,mhp->cmp", feature, phi["weight"]) + phi["bias"]
     sizes = [math.prod(shape) for shape in shapes.values()]
     parts = torch.split(pieces.flatten(1)[:, : sum(sizes)], sizes, 1)
     return Params({name: part.view(-1, *shapes[name]) for name, part in zip(shapes, parts, strict=True)})
@@ -91,7 +91,8 @@ class MHPFedHN(Method):
             bound = config.hidden**-0.5  # of nn.Linear
             drawn = {str(m): torch.empty(m, config.piece, config.hidden + 1).uniform_(-bound, bound) for m in classes}
         phi = {"trunk": trunk} | {
-            m: Params(weight=w[..., :-1].clone(), bias=w[..., -1].clone()) for m, w in drawn.items()
+            m: Params(weight=w[..., :-1].transpose(1, 2).contiguous(), bias=w[..., -1].clone())
+            for m, w in drawn.items()
         }
         phi = {part: own.map(lambda tensor: tensor.to(fed.device)) for part, own in phi.items()}
         vectors = Params(v=self.fresh(fed, fed.population, classes[-1]))

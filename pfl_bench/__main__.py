@@ -1,5 +1,6 @@
 """``python -m pfl_bench`` and ``pfl-bench``."""
 
+import os
 import sys
 
 
@@ -9,6 +10,8 @@ def main() -> None:
     Exit status: 0 all that was asked for is there, 1 some of it failed, 2 a wrong request; 130, 143 and 129 ended by
     Ctrl-C, SIGTERM and SIGHUP.
     """
+    # as every worker has it: SciPy's BLAS on more threads takes longer for small matrices, and its sums depend on it
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pfl_bench.cli import signals
 
     def program() -> int:

@@ -193,7 +193,7 @@ def of_vectors(phi, vectors, shapes):
     for v, weight, bias in zip(vectors, phi["weight"], phi["bias"], strict=True):
         for layer in range(3):
             v = F.relu(phi[f"trunk.{layer}.weight"] @ v + phi[f"trunk.{layer}.bias"])
-        pieces.append(weight @ v + bias)
+        pieces.append(weight.T @ v + bias)
     flat, made, start = torch.cat(pieces), {}, 0
     for name, shape in shapes.items():
         made[name] = flat[start : start + math.prod(shape)].view(shape)
