@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from pfl_bench.text import counted
+
 from . import columns
 from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
@@ -169,7 +171,7 @@ def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     for (scenario, visits, steps), part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
         scale = part["budget_scale"].iloc[0]
         share = "" if scale == 1 else f", {scale:.4g} x the full budget"
-        parts[f"{scenario}: {visits} client visit{'' if visits == 1 else 's'} x {steps} local steps{share}"] = part
+        parts[f"{scenario}: {counted(visits, 'client visit')} x {counted(steps, 'local step')}{share}"] = part
     return parts
 
 

@@ -17,6 +17,7 @@ from pfl_bench.results.record import Record, read_record
 from pfl_bench.running.again import compute_again, request_of
 from pfl_bench.running.sources import Sources
 from pfl_bench.spec.suite import builtin_suites
+from pfl_bench.text import counted
 
 from .as_asked import not_as_asked
 from .check import examine
@@ -39,7 +40,7 @@ def examine_results(
     """Examine a suite's results folder: cheap things first. ``recompute``: how many runs are computed again."""
     runs, problems = scan_runs(folder)
     left = [f"{problem.where}: {problem.why}" for problem in problems]
-    yield Finding("every run's id, hashes and scores agree with each other", _named(left), f"{len(runs)} runs")
+    yield Finding("every run's id, hashes and scores agree with each other", _named(left), counted(len(runs), "run"))
     if runs.empty:
         yield Finding("there are runs", f"there is no readable run in {folder / 'runs'}")
         return

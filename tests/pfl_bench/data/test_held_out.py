@@ -75,7 +75,7 @@ def test_a_part_that_the_source_names_validates_under_every_rule():
     ("clients", "told"),
     [(8, ()), (4, ("8 groups are dealt to 4 clients, 2 groups a client",)),
      (3, ("8 groups are dealt to 3 clients, 2 to 3 groups a client",)),
-     (16, ("8 groups are dealt to 16 clients, 1 groups a client; a group's samples are shared by 2 clients",))],
+     (16, ("8 groups are dealt to 16 clients, 1 group a client; a group's samples are shared by 2 clients",))],
 )  # fmt: skip
 def test_groups_per_client_are_told(clients, told):
     assert make_partition("natural", {}, natural([60] * 8), clients, 0).notes == told
