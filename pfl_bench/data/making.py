@@ -132,7 +132,8 @@ def _check_coverage(name: str, train: np.ndarray, own: np.ndarray, classes: int 
     if len(unseen := np.setdiff1d(own, train)):
         raise RequestError(
             f"{name}: {split}_labels has class {unseen[0]} {counted(int((own == unseen[0]).sum()), 'time')} and "
-            f"train_labels never ({counted(len(unseen), 'such class')}): give it training samples or take it out of the {split} part"
+            f"train_labels never ({counted(len(unseen), 'such class')}): give it training samples or take it out of "
+            f"the {split} part"
         )
     found: list[str] = []
     if split != "test":

@@ -39,8 +39,9 @@ def left_out(least: int, dataset: ArrayDataset, strata: Strata) -> Notes:
         return ()
     groups = len(np.union1d(dataset.train_groups[train], dataset.test_groups[test]))
     return (
-        f"{groups} of {groups + len(strata.numbers)} groups have fewer than {least} training samples or no test sample "
-        f"and are left out, with {len(train)} training and {len(test)} test samples",
+        f"{groups} of {groups + len(strata.numbers)} groups {agreeing(groups, 'has', 'have')} fewer than {least} "
+        f"training samples or no test sample and {agreeing(groups, 'is', 'are')} left out, with {len(train)} training and "
+        f"{len(test)} test samples",
     )
 
 

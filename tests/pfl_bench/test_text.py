@@ -1,7 +1,7 @@
 import pytest
 
 from pfl_bench.errors import one_line
-from pfl_bench.text import printable, shortened
+from pfl_bench.text import agreeing, counted, printable, shortened
 
 
 @pytest.mark.parametrize(

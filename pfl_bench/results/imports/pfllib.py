@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from pfl_bench.errors import RequestError, one_line, shown
-from pfl_bench.text import counted
 
 from .figures import Figure
 from .wanted import PICKS, Wanted, over_runs
@@ -39,7 +38,7 @@ def read_h5(files: Sequence[Path], wanted: Wanted) -> list[Figure]:
         values = np.asarray([100.0 * PICKS[wanted.pick](curve) for curve in curves])
         lengths = sorted({len(curve) for curve in curves})
         of = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
-        what = f"{wanted.pick} of {counted(of, 'evaluation')} on test data"
+        what = f"{wanted.pick} of {of} evaluations on test data"
         found.append(over_runs(wanted.scenario, method, values, wanted.source or "PFLlib", what, own))
     return found
 
