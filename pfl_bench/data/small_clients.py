@@ -40,8 +40,8 @@ def left_out(least: int, dataset: ArrayDataset, strata: Strata) -> Notes:
     groups = len(np.union1d(dataset.train_groups[train], dataset.test_groups[test]))
     return (
         f"{groups} of {groups + len(strata.numbers)} groups {agreeing(groups, 'has', 'have')} fewer than {least} "
-        f"training samples or no test sample and {agreeing(groups, 'is', 'are')} left out, with {len(train)} training and "
-        f"{len(test)} test samples",
+        f"training samples or no test sample and {agreeing(groups, 'is', 'are')} left out, with {len(train)} training "
+        f"and {len(test)} test samples",
     )
 
 
