@@ -141,14 +141,15 @@ def _check_spent(costs: Fields, at: Place, last: Sequence[str]) -> None:
 
 def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
     totals: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        sums = totals.setdefault((row[at["moment"]], row[at["selection"]]), [0.0, 0.0])
-        try:
-            correct, samples = float(row[at["test_correct"]]), float(row[at["test_samples"]])
-        except ValueError as error:
-            raise Unreadable("clients.csv has a count that is no number") from error
+    moments, selections = at["moment"], at["selection"]
+    try:
+        counts = [(float(row[at["test_correct"]]), float(row[at["test_samples"]])) for row in rows]
+    except ValueError as error:
+        raise Unreadable("clients.csv has a count that is no number") from error
+    for row, (correct, samples) in zip(rows, counts, strict=True):
         if not 0 <= correct <= samples:
             raise Unreadable(f"clients.csv has {correct:g} correct of {samples:g} samples")
+        sums = totals.setdefault((row[moments], row[selections]), [0.0, 0.0])
         sums[0] += correct
         sums[1] += samples
     for moment, selection, scores in picks:
@@ -184,7 +185,7 @@ def read_cells(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str
     at = {name: place for place, name in enumerate(header)}
     if missing := [name for name in columns if name not in at]:
         raise Unreadable(f"{path.name} lacks the column {', '.join(missing)}")
-    if any(len(row) != len(header) for row in rows):
+    if set(map(len, rows)) - {len(header)}:
         raise Unreadable(f"{path.name} has rows that do not fit its header")
     return at, rows
 

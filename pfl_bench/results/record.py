@@ -86,7 +86,7 @@ class Record:
         """Whether the run has its result and need not be repeated."""
         return self.status in FINAL
 
-    @property
+    @cached_property
     def official(self) -> Picked:
         """The scores of the method's official moment."""
         return self.at(self.moment)
