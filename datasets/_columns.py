@@ -50,7 +50,7 @@ def named_values(name: str, column: Any, place: Place) -> np.ndarray:
     missing = column.isna()
     if missing.any():
         raise RequestError(
-            f"{name}: column {shown(column.name)}: {int(missing.sum())} entries are missing, the first in "
+            f"{name}: column {shown(column.name)}: entries missing: {int(missing.sum())}, the first in "
             f"{_first(missing, place)}; take those out"
         )
     if column.dtype.kind in "iub":

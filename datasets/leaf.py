@@ -70,7 +70,7 @@ def _without_samples(read: dict[str, dict[str, Samples]]) -> list[str]:
     users = dict.fromkeys(user for own in read.values() for user in own)
     empty = [user for user in users if not any(len(own[user][0]) for own in read.values() if user in own)]
     listed = ", ".join(shown(user, 30) for user in empty[:5]) + (", ..." if len(empty) > 5 else "")
-    return [f"{len(empty)} of {len(users)} users have no sample: {listed}"] if empty else []
+    return [f"{len(empty)} of {len(users)} users without a sample: {listed}"] if empty else []
 
 
 def _laid_out(

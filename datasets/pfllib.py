@@ -51,7 +51,7 @@ def load(request: DataRequest) -> ArrayDataset:
     empty = np.setdiff1d(clients, np.concatenate([arrays[f"{part}_groups"] for part in parts])).tolist()
     if empty:
         listed = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-        notes.append(f"{len(empty)} of them have no sample and are left out: {listed}")
+        notes.append(f"{len(empty)} of them without a sample, left out: {listed}")
     if kind == "image":
         for part in parts:
             arrays[f"{part}_images"] = arrays[f"{part}_inputs"].transpose(0, 2, 3, 1)

@@ -18,3 +18,17 @@ def printable(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """The text, or its first ``most`` characters and ``...``."""
     return text if len(text) <= most else f"{text[:most]} ..."
+
+
+def counted(number: int, what: str) -> str:
+    """``1 scenario``, ``7 scenarios``, ``2 entries``, ``3 clashes``: a count with its noun."""
+    if number == 1:
+        return f"1 {what}"
+    if re.search("[^aeiou]y$", what):
+        return f"{number} {what[:-1]}ies"
+    return f"{number} {what}{'es' if re.search('(s|x|sh|ch)$', what) else 's'}"
+
+
+def agreeing(number: int, one: str, several: str) -> str:
+    """The form of a verb, or of another word, that goes with so many."""
+    return one if number == 1 else several

@@ -61,7 +61,7 @@ def history_rows(accuracy: float, visits=VISITS) -> list[dict]:
     """Evaluations on both splits that end at an accuracy."""
     return [
         {"visits": v, "round": v, "moment": "global", "split": split, "accuracy": accuracy * v / visits[-1],
-         **{name: value * v // visits[-1] for name, value in COSTS.items()}}
+         **{name: type(value)(value * v / visits[-1]) for name, value in COSTS.items()}}
         for v in visits
         for split in ("validation", "test")
     ]  # fmt: skip

@@ -10,9 +10,12 @@ import pytest
 
 from pfl_bench.registry import METHODS
 from pfl_bench.results.analyses import claims, communication, embeddings, novel
+from pfl_bench.results.cross_checks import contradictions
+from pfl_bench.results.cross_checks.across import disagreements
 from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
 from pfl_bench.results.publish import Tables
+from pfl_bench.results.record import read_record
 from pfl_bench.results.render import to_csv
 from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials
 from pfl_bench.spec.identity import BEFORE
@@ -160,3 +163,12 @@ def test_the_pages_name_runs_and_files_that_exist(page):
     assert named <= published
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert links and all((page.parent / link).exists() for link in links)
+
+
+@pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
+def test_every_cell_agrees_with_those_that_decide_it(folder):
+    """Of the large suites in some 60 runs; ``results validate`` looks at all."""
+    records = [read_record(folder / "runs" / run_id) for run_id in scan_runs(folder)[0]["run_id"]]
+    some = records[:: 1 + len(records) // 60]
+    assert [f"{one.id}: {said}" for one in some for said in contradictions(folder, one)] == []
+    assert list(disagreements(folder, records)) == []

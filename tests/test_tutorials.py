@@ -24,7 +24,7 @@ SAYS = {
     "own_model.md": ["all checks passed", "fedper"],
     "own_suite.md": ["fedper \\(personal_layers=2\\)"],
     "tuning.md": ["fedavg = { lr = .* }"],
-    "submitting.md": ["halfway = { lr = ", "halfway", "nothing is wrong", "1 runs copied", "Written: "],
+    "submitting.md": ["halfway = { lr = ", "halfway", "nothing is wrong", "1 run copied", "Written: "],
 }
 """By page, what its commands must say, one after another."""
 SHORTER = {

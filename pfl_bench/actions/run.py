@@ -21,7 +21,7 @@ from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, missing,
 from pfl_bench.running.tracking import Tracking
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
-from pfl_bench.spec.run import RunSpec, make_config, plan_runs
+from pfl_bench.spec.run import RunSpec, check_hyperparameters, make_config, plan_runs
 from pfl_bench.spec.tuned import origin_of
 
 from .request import RunRequest, Wanted, warnings_of
@@ -80,6 +80,7 @@ def prepare(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) ->
 
 def plan_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...], device: str) -> Plan:
     """The runs that are asked for, with the data they need."""
+    check_hyperparameters(wanted.suite)
     for method, values in wanted.overrides.items():
         make_config(method, values, "--set")
     methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods

@@ -21,6 +21,7 @@ from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.running.tuning.trials import TRIALS_FILE, Means, Trials, Tuned, plan_trials, tune, tuning_ledger
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
+from pfl_bench.spec.run import check_hyperparameters
 from pfl_bench.spec.scenario import Scenario
 
 from .tune_request import Tunable, TuneRequest
@@ -84,6 +85,7 @@ def prepare_tuning(
 
 
 def _planned(wanted: Tunable, trials: int) -> list[Trials]:
+    check_hyperparameters(wanted.suite)
     methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
     return [
         planned

@@ -12,6 +12,7 @@ from rich.console import Console
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS, MODELS, Registry, base_name, load_plugins
 from pfl_bench.spec.suite import means_all, parse_names
+from pfl_bench.text import counted
 
 from .terminal import make_console
 
@@ -90,7 +91,7 @@ def _examine_all(
         if debug and found:
             console.print("Ended at the first failure, as --pdb has it.", markup=False)
             break
-    console.print("all checks passed" if not failed else f"{failed} checks failed")
+    console.print("all checks passed" if not failed else f"{counted(failed, 'check')} failed")
     return 1 if failed else 0
 
 

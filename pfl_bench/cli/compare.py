@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pfl_bench.errors import RequestError
 from pfl_bench.results.places import check_suite_folder, is_suite_folder, suite_folders
+from pfl_bench.text import agreeing, counted
 
 from .terminal import make_console, print_rows, say
 
@@ -72,8 +73,8 @@ def _compare(before: Path, after: Path) -> int:
     unjudged = sum(cell.verdict in UNJUDGED for cell in moved)
     gone = sum(cell.verdict == "gone" for cell in moved)
     console.print(
-        f"{len(worse) - gone} of {len(moved)} cells got worse"
-        + (f"; {gone} are gone" if gone else "")
+        f"{len(worse) - gone} of {counted(len(moved), 'cell')} got worse"
+        + (f"; {gone} {agreeing(gone, 'is', 'are')} gone" if gone else "")
         + (f"; {unjudged} could not be judged" if unjudged else "")
         + " (paired t test over seeds, Holm-corrected)."
     )

@@ -8,6 +8,7 @@ import numpy as np
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.store import default_data_dir, load_dataset, record_hash
 from pfl_bench.registry import load_plugins
+from pfl_bench.text import counted
 
 from .terminal import make_console, say
 
@@ -37,7 +38,7 @@ def _held(dataset: ArrayDataset) -> str:
         return said
     sizes = np.bincount(dataset.train_groups)
     sizes = sizes[sizes > 0]
-    return f"{said}{len(sizes)} groups of {sizes.min()} to {sizes.max()} train samples, "
+    return f"{said}{counted(len(sizes), 'group')} of {sizes.min()} to {sizes.max()} train samples, "
 
 
 def _describe(name: str, dataset: ArrayDataset) -> None:

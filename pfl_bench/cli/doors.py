@@ -9,6 +9,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.registry import load_plugins
 from pfl_bench.spec.scenario import Scenario
 from pfl_bench.spec.suite import builtin_suites, load_suite, parse_seeds, select_scenarios
+from pfl_bench.text import counted
 
 from .terminal import make_console, say
 
@@ -66,6 +67,7 @@ def _said(split: Split) -> str:
     novel = f", {partition.novel} of them novel" if partition.novel else ""
     held = sum(len(own) for part in (partition.train, partition.validation, partition.test) for own in part)
     return (
-        f"{partition.clients} clients{novel}, {held} samples, partition SHA-256 {partition.sha256()}, "
+        f"{counted(partition.clients, 'client')}{novel}, {counted(held, 'sample')}, partition SHA-256 "
+        f"{partition.sha256()}, "
         f"data SHA-256 {data_hash(split.dataset)}"
     )

@@ -3,6 +3,7 @@
 from pfl_bench.actions.estimate import Estimate, Kind, estimate
 from pfl_bench.actions.request import RunRequest, Wanted
 from pfl_bench.registry import Plugin
+from pfl_bench.text import agreeing, counted
 
 from .progress import duration
 from .terminal import make_console, print_rows, say
@@ -15,7 +16,7 @@ def estimate_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin,
     console = make_console()
 
     def tell(kinds: int, seconds: float) -> None:
-        say(console, f"Measuring {kinds} kinds of runs, about {duration(seconds)} at most.")
+        say(console, f"Measuring {counted(kinds, 'kind')} of runs, about {duration(seconds)} at most.")
 
     found = estimate(request, wanted, plugins, tell)
     if found.runs:
@@ -30,12 +31,16 @@ def estimate_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin,
 
 def summary(found: Estimate) -> list[str]:
     """What it comes to."""
-    there = f", {found.finished} are finished" if found.finished else ""
+    there = f", {found.finished} {agreeing(found.finished, 'is', 'are')} finished" if found.finished else ""
     if not found.runs:
-        return [f"Nothing to compute: all {found.finished} runs are finished."]
+        return [
+            f"Nothing to compute: all of {counted(found.finished, 'run')} "
+            f"{agreeing(found.finished, 'is', 'are')} finished."
+        ]
     memory = "an unknown amount" if found.memory_bytes is None else f"{found.memory_bytes / 1e9:.1f} GB"
     return [
-        f"{found.runs} runs to compute{there}: about {duration(3600 * found.hours)} with {found.workers} at a time"
+        f"{counted(found.runs, 'run')} to compute{there}: about {duration(3600 * found.hours)} with "
+        f"{found.workers} at a time"
         " (a company of runs in lock-step is faster).",
         f"Memory: about {memory} per run; disk: about {found.disk_bytes / 1e9:.2g} GB.",
     ]

@@ -9,6 +9,7 @@ from pfl_bench.errors import RequestError, shown, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.spec.suite import builtin_suites, load_suite
+from pfl_bench.text import counted
 
 from .terminal import make_console, say
 
@@ -49,7 +50,10 @@ def import_figures(request: ImportRequest) -> int:
     for figure in figures:
         say(console, f"{figure.scenario}: {figure.method} {figure}")
     more = f", {replaced} in place of older ones" if replaced else ""
-    say(console, f"Written: {folder / 'imported.json'} ({len(figures)} figures{more}), neither ranked nor averaged.")
+    say(
+        console,
+        f"Written: {folder / 'imported.json'} ({counted(len(figures), 'figure')}{more}), neither ranked nor averaged.",
+    )
     say(console, f"See them: pfl-bench leaderboard --suite {request.suite} --out {request.out}")
     return 0
 

@@ -17,6 +17,7 @@ from pfl_bench.engine.events import Checkpoint, Event, RunResult
 from pfl_bench.engine.events import Progress as VisitProgress
 from pfl_bench.running.reuse import Standing
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.text import counted
 
 from .terminal import say
 
@@ -114,7 +115,7 @@ class RunProgress:
         done, asked = sum(self.done.values()), sum(self.budget.values())
         own = done - sum(self.first.values())
         rate = own / max(time.monotonic() - self.began, 1e-9)
-        told = f"{done} of {asked} client visits"
+        told = f"{done} of {counted(asked, 'client visit')}"
         if not own or done == asked:
             return told
         return f"{told}, {rate:.1f} per second, about {duration((asked - done) / rate)} left"

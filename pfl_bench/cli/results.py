@@ -6,6 +6,7 @@ from pathlib import Path
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.results.notes import left_out
 from pfl_bench.results.places import suite_folders
+from pfl_bench.text import agreeing, counted
 
 from .terminal import make_console, say
 
@@ -22,11 +23,15 @@ def merge_folders(sources: Sequence[Path], into: Path) -> int:
     for source, target in pairs(sources, into):
         merged = merge(source, target)
         targets.append(target)
-        say(console, f"{source}: {len(merged.copied)} runs copied to {target}, {len(merged.known)} were there already.")
+        say(
+            console,
+            f"{source}: {counted(len(merged.copied), 'run')} copied to {target}, {len(merged.known)} "
+            f"{agreeing(len(merged.known), 'was', 'were')} there already.",
+        )
         for problem in merged.clashes[:MOST_NAMED]:
             say(console, f"  Clash: {problem.where}: {problem.why}; the one in {target} stays")
         if len(merged.clashes) > MOST_NAMED:
-            say(console, f"  and {len(merged.clashes) - MOST_NAMED} more clashes")
+            say(console, f"  and {counted(len(merged.clashes) - MOST_NAMED, 'more clash')}")
         for line in left_out(merged.unreadable):
             say(console, line)
         clashed += len(merged.clashes) + len(merged.unreadable)
@@ -53,5 +58,5 @@ def validate_folder(folder: Path, recompute: int, data_dir: Path | None, plugins
                 console,
                 f"  {'FAILED' if finding.wrong else 'ok    '} {finding.what}" + (f": {detail}" if detail else ""),
             )
-    say(console, f"{wrong} findings" if wrong else "nothing is wrong")
+    say(console, counted(wrong, "finding") if wrong else "nothing is wrong")
     return 1 if wrong else 0

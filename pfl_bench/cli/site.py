@@ -1,6 +1,7 @@
 """The command ``site``: what it says."""
 
 from pfl_bench.actions.site import SiteRequest, make_site
+from pfl_bench.text import counted
 
 from .terminal import make_console, say
 
@@ -13,7 +14,7 @@ def write_site(request: SiteRequest) -> int:
     for note in made.notes[:MOST_NOTES]:
         say(console, note)
     if len(made.notes) > MOST_NOTES:
-        say(console, f"and {len(made.notes) - MOST_NOTES} more notes")
+        say(console, f"and {counted(len(made.notes) - MOST_NOTES, 'more note')}")
     size = sum(path.stat().st_size for path in made.files)
-    say(console, f"Written: {len(made.files)} files, {size / 1e6:.1f} MB. Open {made.front}")
+    say(console, f"Written: {counted(len(made.files), 'file')}, {size / 1e6:.1f} MB. Open {made.front}")
     return 0

@@ -9,6 +9,7 @@ from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.provenance import commit
 from pfl_bench.running.reuse import Standing
 from pfl_bench.running.runner import Outcome, Plan
+from pfl_bench.text import agreeing, counted
 
 from .terminal import say
 
@@ -34,12 +35,16 @@ def say_standing(console: Console, standing: Standing, ledger: Ledger) -> None:
     _say_moved(console, ledger)
 
 
+def _runs(plan: Plan) -> str:
+    return f"{counted(len(plan.runs), 'run')} {agreeing(len(plan.runs), 'was', 'were')}"
+
+
 def say_outcome(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) -> None:
     """What was not computed, and what went wrong."""
     if outcome.reused:
-        console.print(f"{len(outcome.reused)} of {len(plan.runs)} runs were finished before (--fresh repeats them).")
+        console.print(f"{len(outcome.reused)} of {_runs(plan)} finished before (--fresh repeats them).")
     if outcome.elsewhere:
-        say(console, f"{len(outcome.elsewhere)} of {len(plan.runs)} runs were computed by other drivers meanwhile.")
+        say(console, f"{len(outcome.elsewhere)} of {_runs(plan)} computed by other drivers meanwhile.")
     if outcome.held:
         say(console, f"Other drivers are still computing {_listed(outcome.held)}; the tables lack them.")
     say_failed(console, outcome.failed, ledger)
@@ -74,7 +79,9 @@ def say_interrupted(
     rest = [run.id for run in plan.runs if run.id not in standing.reused and run.id not in ended]
     records = [ledger.record(run_id) for run_id in rest] + [ledger.begun(run_id) for run_id in rest]
     begun = sum(record is not None and record.status == "unfinished" for record in records)
-    kept = f"{done} of {len(plan.runs)} runs are finished and kept in {ledger.folder}"
+    kept = (
+        f"{done} of {counted(len(plan.runs), 'run')} {agreeing(done, 'is', 'are')} finished and kept in {ledger.folder}"
+    )
     if standing.fresh:
         others = "what there was of the others is kept. The same command repeats all, without --fresh what is missing."
     else:

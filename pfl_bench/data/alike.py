@@ -13,6 +13,7 @@ import numpy as np
 from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import SHIFTS
 from pfl_bench.spec.heterogeneity import ShiftSpec
+from pfl_bench.text import counted
 
 from .dataset import ArrayDataset
 from .partition import Partition
@@ -56,7 +57,8 @@ def _told_alike(dataset: ArrayDataset, partition: Partition, specs: Sequence[Shi
     notes = partition.notes
     if len(number) < len(seen):
         notes += (
-            f"of {len(seen)} combinations of the shifts' groups {len(number)} are different; clients that see the same "
+            f"of {counted(len(seen), 'combination')} of the shifts' groups {len(number)} are different; clients "
+            "that see the same "
             "count as one group",
         )
     return replace(partition, alike=alike, notes=notes)

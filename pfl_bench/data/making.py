@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pfl_bench.errors import RequestError, shown
+from pfl_bench.text import agreeing, counted
 
 from .arrays import checked_inputs, checked_numbers, renumbered
 from .dataset import ArrayDataset, Arrays, Within, content_hash
@@ -130,8 +131,9 @@ def _check_coverage(name: str, train: np.ndarray, own: np.ndarray, classes: int 
     """Notes on classes that are not in both parts; RequestError for one that only the other part has."""
     if len(unseen := np.setdiff1d(own, train)):
         raise RequestError(
-            f"{name}: {split}_labels has class {unseen[0]} {int((own == unseen[0]).sum())} times and train_labels "
-            f"never ({len(unseen)} such classes): give it training samples or take it out of the {split} part"
+            f"{name}: {split}_labels has class {unseen[0]} {counted(int((own == unseen[0]).sum()), 'time')} and "
+            f"train_labels never ({counted(len(unseen), 'such class')}): give it training samples or take it out of "
+            f"the {split} part"
         )
     found: list[str] = []
     if split != "test":
@@ -140,7 +142,10 @@ def _check_coverage(name: str, train: np.ndarray, own: np.ndarray, classes: int 
         found.append(f"{_some(untested)} of train_labels has no test sample")
     occurring = np.unique(train)
     if classes is not None and len(occurring) < classes:
-        found.append(f"{classes - len(occurring)} of {classes} classes have no sample; clients are dealt the others")
+        found.append(
+            f"{classes - len(occurring)} of {classes} classes "
+            f"{agreeing(classes - len(occurring), 'has', 'have')} no sample; clients are dealt the others"
+        )
     if len(occurring) == 1:
         found.append("there is one class only, so that every prediction is right")
     return found
@@ -155,7 +160,10 @@ def _one_sided(groups: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
                          ("test samples only", np.setdiff1d(test, train))):  # fmt: skip
         if len(lonely):
             listed = ", ".join(shown(str(names[k]), 30) if len(names) else str(k) for k in lonely[:5].tolist())
-            found.append(f"{len(lonely)} of {number} groups have {what}: {listed}{', ...' if len(lonely) > 5 else ''}")
+            found.append(
+                f"{len(lonely)} of {counted(number, 'group')} {agreeing(len(lonely), 'has', 'have')} {what}: "
+                f"{listed}{', ...' if len(lonely) > 5 else ''}"
+            )
     return found
 
 

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from pfl_bench.errors import RequestError
+from pfl_bench.text import counted
 
 from .store import DataRequest
 
@@ -53,5 +54,5 @@ def member(archive: Path, ending: str, folder: Path) -> Path:
             if content is not None:
                 place.write_bytes(content.read())
     if len(found) != 1:
-        raise RequestError(f"{archive.name} has {len(found)} files that end in {ending!r}, not one")
+        raise RequestError(f"{archive.name} has {counted(len(found), 'file')} with the ending {ending!r}, not one")
     return place

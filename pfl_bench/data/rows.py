@@ -7,6 +7,7 @@ import numpy as np
 
 from pfl_bench.errors import RequestError, shown
 from pfl_bench.seeds import numpy_generator
+from pfl_bench.text import agreeing, counted
 
 from .dataset import ArrayDataset
 from .held_out import last_of_groups, share_of_groups
@@ -44,7 +45,9 @@ def coded(what: str, values: np.ndarray, name: str = "") -> tuple[np.ndarray, tu
     texts = values.astype(str)
     found, codes = np.unique(texts, return_inverse=True)
     listed = ", ".join(shown(str(name), 20) for name in found[:5]) + (", ..." if len(found) > 5 else "")
-    return codes.astype(np.int64), (f"{what}: {len(found)} names are numbered in their order: {listed}",)
+    return codes.astype(np.int64), (
+        f"{what}: {counted(len(found), 'name')} {agreeing(len(found), 'is', 'are')} numbered in their order: {listed}",
+    )
 
 
 def names_of(values: np.ndarray | None) -> tuple[str, ...]:
@@ -116,7 +119,10 @@ def _held_out(
     what = f"the last {TEST_SHARE:.0%} of {within}, in their order," if in_order else f"{TEST_SHARE:.0%} of {within}"
     said = [f"there is no test part: {what} is held out to test"]
     if kept.any():
-        said.append(f"{int(kept.sum())} samples of classes that would have no training sample stay there")
+        said.append(
+            f"{counted(int(kept.sum()), 'sample')} of classes that would have no training sample "
+            f"{agreeing(int(kept.sum()), 'stays', 'stay')} there"
+        )
     return part, said
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from pfl_bench.errors import RequestError
 from pfl_bench.seeds import numpy_generator
+from pfl_bench.text import agreeing, counted
 
 from .cut import Parts, Strata
 from .dataset import ArrayDataset
@@ -27,7 +28,7 @@ def held_out_within(parts: Parts, share: float, seed: int) -> tuple[Parts, Notes
         mended["validation"][client], mended["train"][client] = np.sort(own[:held]), np.sort(own[held:])
     if not small:
         return parts, ()
-    note = f"validation was held out within {small} small clients of {len(parts['train'])}"
+    note = f"validation was held out within {counted(small, 'small client')} of {len(parts['train'])}"
     return {split: tuple(own) for split, own in mended.items()}, (note,)
 
 
@@ -38,8 +39,9 @@ def left_out(least: int, dataset: ArrayDataset, strata: Strata) -> Notes:
         return ()
     groups = len(np.union1d(dataset.train_groups[train], dataset.test_groups[test]))
     return (
-        f"{groups} of {groups + len(strata.numbers)} groups have fewer than {least} training samples or no test sample "
-        f"and are left out, with {len(train)} training and {len(test)} test samples",
+        f"{groups} of {groups + len(strata.numbers)} groups {agreeing(groups, 'has', 'have')} fewer than {least} "
+        f"training samples or no test sample and {agreeing(groups, 'is', 'are')} left out, with {len(train)} training "
+        f"and {len(test)} test samples",
     )
 
 
@@ -54,7 +56,10 @@ def groups_of_clients(shares: np.ndarray) -> Notes:
         return str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
 
     shared = f"; a group's samples are shared by {span(owners)} clients" if owners.max() > 1 else ""
-    return (f"{groups} groups are dealt to {clients} clients, {span(held)} groups a client{shared}",)
+    return (
+        f"{counted(groups, 'group')} {agreeing(groups, 'is', 'are')} dealt to {counted(clients, 'client')}, "
+        f"{span(held)} {agreeing(held.max(), 'group', 'groups')} a client{shared}",
+    )
 
 
 def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, strata: Strata) -> None:

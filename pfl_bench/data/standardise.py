@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from pfl_bench.errors import RequestError
+from pfl_bench.text import agreeing, counted
 
 Figures = tuple[float, ...]
 Missing = Literal["refused", "optional", "mean"]
@@ -56,4 +57,7 @@ def filled(
     mean = np.asarray(statistics(train)[0], dtype=np.float32)
     whole = {part: np.where(missing[part], mean, values) for part, values in parts.items()}
     features = len(np.flatnonzero(np.any([own.reshape(-1, len(mean)).any(axis=0) for own in missing.values()], axis=0)))
-    return whole, (f"{number} missing values in {features} features are filled with the training mean",)
+    return whole, (
+        f"{counted(number, 'missing value')} in {counted(features, 'feature')} {agreeing(number, 'is', 'are')} "
+        f"filled with the training mean",
+    )

@@ -25,6 +25,8 @@ from .files import Unreadable, read_text
 MOST_TABLE_BYTES = 2**28
 METHOD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 SCENARIO = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,199}")
+AFTERWARDS = ("bytes_down", "bytes_up", "adapt_steps", "adapt_forward_samples")
+"""What newcomers, or vectors of clients, may cost after the last evaluation."""
 _LATER_FIELDS, _VERSIONS = 8, 3
 UNION = ("union_accuracy", "reweighted_accuracy")
 _PERCENT_OF_RUN = ("validation_accuracy", "validation_primary", "union_accuracy", "reweighted_accuracy", "hurt")
@@ -81,9 +83,10 @@ def check_figures(summary: Fields) -> None:
                     raise Unreadable(f"{where}={value:.6g} is no percentage between 0 and 100")
 
 
-def check_tables(folder: Path, summary: Fields, primary: str = metrics.PRIMARY) -> None:
+def check_tables(folder: Path, summary: Fields, primary: str = metrics.PRIMARY, costs: Fields | None = None) -> None:
     """Unreadable unless ``history.csv`` and ``clients.csv`` are whole and say what ``summary`` says; and ``union.csv``,
     where models were scored on everybody's test data. ``primary``: the metric that evaluations are chosen by.
+    ``costs``: of a finished run; what it had spent at its last evaluation, and perhaps on newcomers since.
 
     Scores that say when they were picked came with both files; a record without any has nothing that could disagree.
     """
@@ -95,11 +98,13 @@ def check_tables(folder: Path, summary: Fields, primary: str = metrics.PRIMARY) 
     ]
     if not picks:
         return
-    _check_history(picks, *_table(folder / "history.csv", ("visits", "moment", "split", "accuracy")), primary)
-    _check_clients(picks, *_table(folder / "clients.csv", ("moment", "selection", "test_samples", "test_correct")))
+    at, rows = read_cells(folder / "history.csv", ("visits", "moment", "split", "accuracy"))
+    _check_history(picks, at, rows, primary)
+    _check_spent(costs or {}, at, rows[-1])
+    _check_clients(picks, *read_cells(folder / "clients.csv", ("moment", "selection", "test_samples", "test_correct")))
     for moment, selection, scores in picks:
         if {"union_accuracy", "reweighted_accuracy"} & set(scores):
-            _check_union(f"{moment}.{selection}", scores, *_table(folder / "union.csv", UNION))
+            _check_union(f"{moment}.{selection}", scores, *read_cells(folder / "union.csv", UNION))
 
 
 Pick = tuple[str, str, Fields]
@@ -125,16 +130,26 @@ def _check_history(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str
                     raise Unreadable(f"{where}.{key} is {said}")
 
 
+def _check_spent(costs: Fields, at: Place, last: Sequence[str]) -> None:
+    for name, amount in costs.items():
+        if name in at and amount is not None:
+            spent = last[at[name]]
+            if not _equal(amount, spent) and not (name in AFTERWARDS and _exceeds(amount, spent)):
+                said = f"{shown(amount)} in run.json and {shown(spent)} at the end of history.csv"
+                raise Unreadable(f"costs.{name} is {said}")
+
+
 def _check_clients(picks: Sequence[Pick], at: Place, rows: Sequence[Sequence[str]]) -> None:
     totals: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        sums = totals.setdefault((row[at["moment"]], row[at["selection"]]), [0.0, 0.0])
-        try:
-            correct, samples = float(row[at["test_correct"]]), float(row[at["test_samples"]])
-        except ValueError as error:
-            raise Unreadable("clients.csv has a count that is no number") from error
+    moments, selections = at["moment"], at["selection"]
+    try:
+        counts = [(float(row[at["test_correct"]]), float(row[at["test_samples"]])) for row in rows]
+    except ValueError as error:
+        raise Unreadable("clients.csv has a count that is no number") from error
+    for row, (correct, samples) in zip(rows, counts, strict=True):
         if not 0 <= correct <= samples:
             raise Unreadable(f"clients.csv has {correct:g} correct of {samples:g} samples")
+        sums = totals.setdefault((row[moments], row[selections]), [0.0, 0.0])
         sums[0] += correct
         sums[1] += samples
     for moment, selection, scores in picks:
@@ -155,7 +170,7 @@ def _check_union(where: str, scores: Fields, at: Place, rows: Sequence[Sequence[
             raise Unreadable(f"{where}.{key} is {shown(scores.get(key))} in run.json and {mean:.6g} by union.csv")
 
 
-def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]]:
+def read_cells(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]]:
     """Where each column is, and the rows."""
     try:
         text = read_text(path, MOST_TABLE_BYTES)
@@ -170,7 +185,7 @@ def _table(path: Path, columns: Sequence[str]) -> tuple[Place, list[list[str]]]:
     at = {name: place for place, name in enumerate(header)}
     if missing := [name for name in columns if name not in at]:
         raise Unreadable(f"{path.name} lacks the column {', '.join(missing)}")
-    if any(len(row) != len(header) for row in rows):
+    if set(map(len, rows)) - {len(header)}:
         raise Unreadable(f"{path.name} has rows that do not fit its header")
     return at, rows
 
@@ -184,3 +199,11 @@ def _equal(figure: Any, other: Any) -> bool:
     if math.isfinite(a) and math.isfinite(b):
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-6)
     return not math.isfinite(a) and not math.isfinite(b)
+
+
+def _exceeds(figure: float, cell: str) -> bool:
+    """Whether a figure is more than a cell says."""
+    try:
+        return figure > float(cell)
+    except ValueError:
+        return False

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from pfl_bench.text import counted
+
 from . import columns
 from .cells import Cell, Heading, interval, missing, number, real, words
 from .columns import Column
@@ -166,10 +168,12 @@ def texts(table: pd.DataFrame, shown: Sequence[Shown]) -> list[list[str]]:
 def titles(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The leaderboard cut by scenario, under titles that state the budget."""
     parts = {}
-    for (scenario, visits, steps), part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
+    for own, part in table.groupby(["scenario", "visits", "local_steps_per_visit"], sort=False):
+        scenario, visits, steps = map(str, own)
         scale = part["budget_scale"].iloc[0]
         share = "" if scale == 1 else f", {scale:.4g} x the full budget"
-        parts[f"{scenario}: {visits} client visit{'' if visits == 1 else 's'} x {steps} local steps{share}"] = part
+        budget = f"{counted(int(visits), 'client visit')} x {counted(int(steps), 'local step')}"
+        parts[f"{scenario}: {budget}{share}"] = part
     return parts
 
 

@@ -17,6 +17,8 @@ Fields = Mapping[str, Any]
 
 def number(value: Any) -> Figure:
     """A figure as it was written; None for none and for NaN or infinity, which no figure may be."""
+    if type(value) is float:  # most figures are
+        return value if math.isfinite(value) else None
     if isinstance(value, bool):
         raise TypeError
     if value is None or not math.isfinite(figure := float(value)):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pfl_bench.text import agreeing, counted
+
 from .cells import missing
 from .display import untested
 from .matrix import Matrix
@@ -76,7 +78,8 @@ def _of_several(scored: pd.DataFrame, table: Matrix, over_all: Overall) -> tuple
     ahead = (
         f"{_listed(firsts)} {'has' if len(firsts) == 1 else 'have'} the best mean rank, {table.mean_ranks[best]:.2f}"
     )
-    ahead += f" over the {counted(table.count, 'scenario')} that {len(in_common)} methods have in common"
+    has = agreeing(len(in_common), "has", "have")
+    ahead += f" over the {counted(table.count, 'scenario')} that {counted(len(in_common), 'method')} {has} in common"
     ahead += f", and is first in {table.wins(best)} of {len(table.counting)}." if len(firsts) == 1 else "."
     return ahead, _whether(best, len(in_common) - 1, table, over_all) + _within(scored)
 
@@ -121,9 +124,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _be(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def counted(number: int, what: str) -> str:
-    """``1 scenario``, ``7 scenarios``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return agreeing(number, "is", "are")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from pfl_bench.text import printable
+from pfl_bench.text import counted, printable
 
 from .display import (
     ACCURACY,
@@ -95,7 +95,7 @@ def matrix_to_latex(table: Matrix) -> str:
     edition = f", all {table.edition}" if table.edition else ""
     notes = (
         f"Methods and scenarios: accuracy in percent on test data, mean over seeds{edition}; rank: mean rank over the "
-        f"{table.count} scenarios that {len(table.mean_ranks)} methods have in common",
+        f"{counted(table.count, 'scenario')} that {counted(len(table.mean_ranks), 'method')} have in common",
         f"{LEGEND}; {TIED}",
         *(f"-: {why}: {', '.join(which)}" for why, which in table.missing.items()),
     )

@@ -54,6 +54,8 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
     runs = by_primary(runs).assign(variant=variants(runs))
+    averaged = keys_of(over_seeds("mean"))
+    runs = runs.assign(**{name: pd.to_numeric(runs[name], errors="coerce") for name in averaged})
     rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
     table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     rounded = table["accuracy_mean"].astype(float).round(2)
@@ -138,5 +140,5 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
         **{status: int((group["status"] == status).sum()) for status in TROUBLES},
     }
     averaged = keys_of(over_seeds("mean"))
-    means = done[averaged].apply(pd.to_numeric, errors="coerce").mean()
+    means = done[averaged].mean()
     return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in averaged}

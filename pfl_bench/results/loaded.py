@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pfl_bench.errors import RequestError, unknown
+from pfl_bench.text import counted
 
 from . import shipped
 from .entries import entries
@@ -84,7 +85,10 @@ class Results:
 
     def __repr__(self) -> str:
         scenarios, methods = (self.runs[name].nunique() for name in ("scenario", "entry"))
-        return f"Results({self.title!r}: {len(self.runs)} runs of {methods} methods on {scenarios} scenarios)"
+        counts = (len(self.runs), "run"), (methods, "method"), (scenarios, "scenario")
+        run, method, scenario = (counted(number, what) for number, what in counts)
+        said = f"{run} of {method} on {scenario}"
+        return f"Results({self.title!r}: {said})"
 
     def _repr_html_(self) -> str:
         """In a notebook: the leaderboard, in short, and what must be told beside it."""

@@ -1,17 +1,19 @@
 """Runs of several results folders in one: those of two machines, or of several people. What clashes is named.
 
 Two runs of one id clash where they were computed on other data, splits or code, or have other numbers; the one that is
-there stays.
+there stays. Only regular files are copied: a link or a pipe in a run's folder is named.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, one_line
 
-from .files import write_bytes
+from .agreement import MOST_TABLE_BYTES
+from .files import read_text, write_text
 from .frame import run_names
 from .ledger import Ledger
 from .leftovers import STAGED, beside
@@ -21,10 +23,14 @@ from .places import is_suite_folder, suite_folders
 from .record import Record, Unreadable, find_record, read_record
 from .shared import PATIENCE
 
+COUNTED = ("bytes_down", "bytes_up", "local_steps", "samples", "adapt_steps")
+"""Costs that are the same wherever a run is computed."""
+
 
 @dataclass
 class Merged:
-    """What became of the runs: ids that were copied, ids that were there already, and what was left out, with why."""
+    """What became of the runs: ids that were copied, ids that were there already, what is another one there, and what
+    was left out, each with why."""
 
     copied: list[str] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -47,7 +53,10 @@ def pairs(sources: Sequence[Path], into: Path) -> list[tuple[Path, Path]]:
     for source, target in found:
         if source.resolve() == target.resolve():
             raise RequestError(f"merge: {source} would go into itself; name only the others, --into {into}")
-    return found
+        for outer, inner in ((source, target), (target, source)):
+            if (outer / "runs").resolve() in (inner.resolve(), *inner.resolve().parents):
+                raise RequestError(f"merge: {inner} lies among the runs of {outer}; give --into a folder beside it")
+    return list({(source.resolve(), target.resolve()): (source, target) for source, target in found}.values())
 
 
 def merge(source: Path, into: Path) -> Merged:
@@ -69,17 +78,31 @@ def merge(source: Path, into: Path) -> Merged:
             _merge_run(source, ledger, record, merged)
         finally:
             ledger.give_back(name)
+    _merge_partitions(source, into, merged)
+    return merged
+
+
+def _merge_partitions(source: Path, into: Path, merged: Merged) -> None:
     for table in sorted((source / "partitions").glob("*.csv")):
         target = into / "partitions" / table.name
-        if not target.exists() and table.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(target, table.read_bytes())
-    return merged
+        try:
+            text = read_text(table, MOST_TABLE_BYTES)
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_text(target, text)
+            elif read_text(target, MOST_TABLE_BYTES) != text:
+                merged.clashes.append(Problem(f"partitions/{table.name}", "other samples under the same hash"))
+        except (Unreadable, OSError) as error:
+            merged.unreadable.append(Problem(str(table), one_line(error)))
 
 
 def _merge_run(source: Path, ledger: Ledger, record: Record, merged: Merged) -> None:
     own, place = source / "runs" / record.id, ledger.runs / record.id
     there = find_record(place)
+    if there is None and os.path.lexists(place):
+        why = ledger.unbelievable(record.id) or "it is no folder of a run"
+        merged.clashes.append(Problem(record.id, f"what is in its place cannot be used: {why}"))
+        return
     if there is not None and (there.final or not record.final):
         why = clash(there, record, place, own)
         if why and record.final:
@@ -88,12 +111,30 @@ def _merge_run(source: Path, ledger: Ledger, record: Record, merged: Merged) -> 
             merged.known.append(record.id)
         return
     staged = beside(place, STAGED)
-    shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(own, staged, ignore=shutil.ignore_patterns(".*"))
-    if there is not None:
-        shutil.rmtree(place)
-    staged.rename(place)
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        strays = _copy(own, staged)
+        if os.path.lexists(place):
+            shutil.rmtree(place)
+        staged.rename(place)
+    except OSError as error:
+        shutil.rmtree(staged, ignore_errors=True)
+        merged.unreadable.append(Problem(str(own), f"it could not be copied: {one_line(error)}"))
+        return
+    merged.unreadable += [Problem(str(stray), "it is no regular file; the rest was copied") for stray in strays]
     merged.copied.append(record.id)
+
+
+def _copy(own: Path, staged: Path) -> list[Path]:
+    """Copy a run's files, none that are hidden; what is none: links, pipes, folders."""
+    staged.mkdir(parents=True)
+    strays = []
+    for path in sorted(path for path in own.iterdir() if not path.name.startswith(".")):
+        if path.is_symlink() or not path.is_file():
+            strays.append(path)
+        else:
+            shutil.copy2(path, staged / path.name)
+    return strays
 
 
 def clash(one: Record, other: Record, place: Path, elsewhere: Path) -> str:
@@ -105,10 +146,22 @@ def clash(one: Record, other: Record, place: Path, elsewhere: Path) -> str:
     ]
     if parts:
         return f"computed on other things: {', '.join(parts)}"
-    if (one.status, one.summary) == (other.status, other.summary):
-        return ""
     here, there = (f"{_result(run)} in {at.parent.parent}" for run, at in ((one, place), (other, elsewhere)))
-    return f"other numbers: {here}, {there}"
+    libraries = [str(run.versions.get("torch")) for run in (one, other)]
+    computed = f" (torch {libraries[0]}, and {libraries[1]})" if libraries[0] != libraries[1] else ""
+    if (one.status, one.summary) != (other.status, other.summary):
+        return f"other numbers: {here}, {there}{computed}"
+    costs = [name for name in COUNTED if one.costs.get(name) != other.costs.get(name)]
+    if costs:
+        return f"other costs: {', '.join(costs)}{computed}"
+    return f"other clients' scores, in clients.csv{computed}" if _clients(place) != _clients(elsewhere) else ""
+
+
+def _clients(place: Path) -> str:
+    try:
+        return read_text(place / "clients.csv", MOST_TABLE_BYTES)
+    except (FileNotFoundError, Unreadable):
+        return ""
 
 
 def _result(record: Record) -> str:

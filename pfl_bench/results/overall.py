@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pfl_bench.metrics import PRIMARY
+from pfl_bench.text import counted
 
 from .cells import number
 from .entries import one_name_each
@@ -104,7 +105,10 @@ def _of_one_metric(runs: pd.DataFrame) -> tuple[list[str], str]:
     most = min(counts.index, key=lambda key: (-counts[key], key != PRIMARY, key), default=PRIMARY)
     kept = [str(scenario) for scenario in metric.index[metric == most]]
     others = [f"{scenario} ({NAMES_OF_METRICS.get(key, key)})" for scenario, key in metric.items() if key != most]
-    told = f"Interquartile means are of {NAMES_OF_METRICS.get(most, most)}, over {len(kept)} of {len(metric)} scenarios"
+    told = (
+        f"Interquartile means are of {NAMES_OF_METRICS.get(most, most)}, over {len(kept)} of "
+        f"{counted(len(metric), 'scenario')}"
+    )
     return kept, f"{told}; other metrics are not averaged with it: {', '.join(others)}." if others else ""
 
 

@@ -86,7 +86,7 @@ class Record:
         """Whether the run has its result and need not be repeated."""
         return self.status in FINAL
 
-    @property
+    @cached_property
     def official(self) -> Picked:
         """The scores of the method's official moment."""
         return self.at(self.moment)
@@ -150,7 +150,8 @@ def read_record(folder: Path) -> Record:
     record = Record.parse(folder.name, document)
     try:
         check_request(folder.name, document)
-        check_tables(folder, as_object(document.get("summary")), record.primary)
+        spent = record.costs if record.status == "finished" else None
+        check_tables(folder, as_object(document.get("summary")), record.primary, spent)
     except (KeyError, TypeError, AttributeError) as error:
         raise Unreadable(f"{RUN} has a field of the wrong type") from error
     return record

@@ -40,8 +40,8 @@ def read_table(
     columns = None if every else wanted
     problems: list[Problem] = []
     bodies: dict[str, list[tuple[int, str]]] = {}
-    for position, run_id in enumerate(runs["run_id"]):
-        path = folder / "runs" / str(run_id) / f"{name}.csv"
+    for position, run_id in enumerate(runs["run_id"].tolist()):
+        path = Path(f"{folder}/runs/{run_id}/{name}.csv")
         try:
             header, _, body = read_text(path, MOST_TABLE_BYTES).partition("\n")
         except FileNotFoundError:

@@ -16,6 +16,7 @@ from pfl_bench.spec.identity import ADAPT_STEPS_BEFORE, as_written
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import read_scenario
+from pfl_bench.text import counted
 
 from .executors.serial import SerialExecutor
 from .provenance import versions
@@ -102,7 +103,7 @@ def _clients(recorded: Path, again: Path) -> str:
         tables.append(list(csv.DictReader(io.StringIO(text))))
     then, now = tables
     if len(then) != len(now):
-        return f"clients.csv has {len(now)} rows, recorded are {len(then)}"
+        return f"clients.csv has {counted(len(now), 'row')}, recorded are {len(then)}"
     for old, new in zip(then, now, strict=True):
         for column, value in old.items():
             if value != new.get(column):

@@ -4,6 +4,7 @@ from pfl_bench.client.build import make_model
 from pfl_bench.data.dataset import ArrayDataset
 from pfl_bench.data.partition import Partition
 from pfl_bench.registry import METHODS
+from pfl_bench.text import agreeing, counted
 
 from .fit import enrollment_notes
 from .runner import Plan
@@ -41,7 +42,8 @@ def partition_notes(partition: Partition, dataset: ArrayDataset) -> list[str]:
     """A partition's own notes, and what of its test data nobody could learn where it lies."""
     clients, samples = partition.untrained(dataset)
     absent = (
-        f"{clients} of {partition.clients} clients hold test samples ({samples} of {sum(map(len, partition.test))}) of "
+        f"{clients} of {counted(partition.clients, 'client')} {agreeing(clients, 'holds', 'hold')} test samples "
+        f"({samples} of {sum(map(len, partition.test))}) of "
         "classes they have no training sample of"
     )
     return [*partition.notes, *([absent] if clients else [])]

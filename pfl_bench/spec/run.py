@@ -1,11 +1,11 @@
 """A run: method with its hyper-parameters x scenario x seed. Its id is a hash of exactly those."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pfl_bench.errors import unknown
+from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
@@ -74,6 +74,39 @@ def plan_runs(
         for config in _distinct(configs(method, scenario))
         for seed in seeds
     ]
+
+
+def check_hyperparameters(suite: Suite) -> None:
+    """RequestError for the first value in a suite that its method does not take, whoever takes part in this request.
+
+    Methods that cannot be loaded are not looked at. Every value is tried by itself, so that the error says in which
+    table it stands, and then what each scenario makes of all of them together.
+    """
+    loaded = METHODS.loaded(sorted(suite.methods_named()))
+    for where, method, field, value in _said(suite):
+        if method in loaded:
+            try:
+                make_config(method, {field: value}, f"suite {suite.name}: {where}")
+            except RequestError as error:
+                own = f"{method}.{field}"
+                if field not in METHODS.get(method).Config.model_fields:
+                    raise RequestError(f"suite {suite.name}: {where}: {error}") from error
+                if own in str(error):  # else it is refused for what other fields are, which are not given here
+                    raise
+    plan_runs(loaded, suite.scenarios, [0], suite, {})
+
+
+def _said(suite: Suite) -> Iterator[tuple[str, str, str, Any]]:
+    """Every hyper-parameter that a suite gives: its table, its method, its name and its value."""
+    tables = {"hyperparameters": suite.hyperparameters}
+    tables |= {f"hyperparameters_at.{pattern}": own for pattern, own in suite.hyperparameters_at.items()}
+    for where, by_method in tables.items():
+        for method, values in by_method.items():
+            yield from ((where, method, field, value) for field, value in values.items())
+    for method, variants in suite.variants.items():
+        yield from (("variants", method, field, value) for own in variants for field, value in own.items())
+    for method, grid in suite.search_space.items():
+        yield from (("search_space", method, field, value) for field, values in grid.items() for value in values)
 
 
 def _distinct(configs: Sequence[MethodConfig]) -> list[MethodConfig]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS, Plugin
+from pfl_bench.results.cross_checks import UNNOTICED, contradictions
+from pfl_bench.results.cross_checks.across import disagreements
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.lineage import code_identity, differences
 from pfl_bench.results.mixtures import DIRTY
@@ -15,7 +17,9 @@ from pfl_bench.results.record import Record, read_record
 from pfl_bench.running.again import compute_again, request_of
 from pfl_bench.running.sources import Sources
 from pfl_bench.spec.suite import builtin_suites
+from pfl_bench.text import counted
 
+from .as_asked import not_as_asked
 from .check import examine
 from .checks import CHECKS
 from .kit import Context
@@ -36,11 +40,15 @@ def examine_results(
     """Examine a suite's results folder: cheap things first. ``recompute``: how many runs are computed again."""
     runs, problems = scan_runs(folder)
     left = [f"{problem.where}: {problem.why}" for problem in problems]
-    yield Finding("every run's id, hashes and scores agree with each other", _named(left), f"{len(runs)} runs")
+    yield Finding("every run's id, hashes and scores agree with each other", _named(left), counted(len(runs), "run"))
     if runs.empty:
         yield Finding("there are runs", f"there is no readable run in {folder / 'runs'}")
         return
     records = [read_record(folder / "runs" / run_id) for run_id in runs["run_id"]]
+    cells = [f"runs/{one.id}: {said}" for one in records for said in contradictions(folder, one)]
+    cells += disagreements(folder, records)
+    cells += not_as_asked(folder, records, plugins)
+    yield Finding("every cell agrees with those that decide it", _named(cells), f"what nothing decides: {UNNOTICED}")
     open_ = [record.id for record in records if not record.final]
     yield Finding("every run has ended", _named([f"{run_id} has not" for run_id in open_]))
     dirty = sorted({str(one.git_commit) for one in records if not one.git_commit or one.git_commit.endswith(DIRTY)})

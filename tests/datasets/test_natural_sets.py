@@ -44,7 +44,7 @@ def test_wisdm_is_a_table_of_people(tmp_path):
     (tmp_path / "wisdm_transformed.arff").write_text(wisdm())
     dataset = load_dataset("wisdm", tmp_path, download=False)
     assert dataset.input.shape == (43,) and dataset.classes == 3 and set(dataset.train_groups) == set(range(5))
-    assert any("23 missing values in 1 features are filled" in note for note in dataset.notes)
+    assert any("23 missing values in 1 feature are filled" in note for note in dataset.notes)
     partition = make_partition("natural", {}, dataset, 5, 0)
     assert {len(own) for own in partition.test} == {8} and {len(own) for own in partition.validation} == {6}
     (tmp_path / "wisdm_transformed.arff").unlink()

@@ -70,8 +70,8 @@ def test_users_without_a_test_part_are_counted_and_named(tmp_path):
     dataset = loaded(
         tmp_path, **PLAIN, train_users=USERS.astype(object)[np.arange(40) % 2], test_users=USERS[Y[:8] // 2 + 1]
     )
-    assert "1 of 3 groups have no test sample: 'eve'" in dataset.notes
-    assert "1 of 3 groups have test samples only: 'ann'" in dataset.notes
+    assert "1 of 3 groups has no test sample: 'eve'" in dataset.notes
+    assert "1 of 3 groups has test samples only: 'ann'" in dataset.notes
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def test_clients_without_samples_are_named(tmp_path):
     client(folder / "test" / "3.npz", 0)
     client(folder / "test" / "1.npz", 0)
     notes = load_dataset(f"pfllib:{folder}").notes
-    assert "1 of them have no sample and are left out: 3" in notes
-    assert "1 of 3 groups have no test sample: 1" in notes
+    assert "1 of them without a sample, left out: 3" in notes
+    assert "1 of 3 groups has no test sample: 1" in notes
 
 
 class Harm:

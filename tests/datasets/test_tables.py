@@ -116,8 +116,8 @@ def test_a_column_without_a_name_is_no_feature_unless_asked_for(tmp_path):
 def test_groups_that_the_split_leaves_without_a_test_sample_are_named(tmp_path):
     who = np.where(frame().part == "test", "eve", "joe")
     notes = load_dataset(written(tmp_path, frame(plot=who), group="plot", split="part")).notes
-    assert "1 of 2 groups have no test sample: 'joe'" in notes
-    assert "1 of 2 groups have test samples only: 'eve'" in notes
+    assert "1 of 2 groups has no test sample: 'joe'" in notes
+    assert "1 of 2 groups has test samples only: 'eve'" in notes
     assert "group column 'plot': 2 names are numbered in their order: 'eve', 'joe'" in notes, "who prints says whose"
 
 
@@ -137,7 +137,7 @@ TEXTS_AMONG_NUMBERS = {
     "commas": (replaced("weight", 0, 0.5, lambda text: text.replace(".", ",")), "line 2: '0,5' is no number, and 0 of"),
     "infinite": (replaced("weight", 3, "inf"), "column 'weight', line 5: the value is infinite"),
     "empty": (replaced("weight", 3, ""), "column 'weight' has missing values, 1 in all, the first in line 5"),
-    "no class": (replaced("animal", 4, ""), "column 'animal': 1 entries are missing, the first in line 6"),
+    "no class": (replaced("animal", 4, ""), "column 'animal': entries missing: 1, the first in line 6"),
     "after an empty line": (replaced("weight", 5, "?").replace("\n", "\n\n", 2), "line 9: '[?]' is no number"),
     "after a long text": (replaced("weight", 5, "?").replace(",f,", ',"f\nf",', 1), "line 8: '[?]' is no number"),
 }  # fmt: skip
@@ -171,7 +171,7 @@ CSV = [
     ({"separator": ";;"}, None, "separator=';;' must be one character"),
     ({"missing": "zero"}, None, "missing='zero' must be mean"),
     ({}, {"weight": np.nan}, "has missing values"),
-    ({}, {"animal": [None] * 5 + ["cat"] * (N - 5)}, "column 'animal': 5 entries are missing"),
+    ({}, {"animal": [None] * 5 + ["cat"] * (N - 5)}, "column 'animal': entries missing: 5"),
     ({}, {"animal": np.arange(N) / 7}, "is no whole number; classes and groups are numbers or names"),
     ({}, {"sex": [f"name {i}" for i in range(N)]}, "column 'sex' has 120 different texts"),
     ({}, {"weight": np.arange(N) * 1e300}, "beyond float32"),

@@ -108,7 +108,7 @@ def test_users_without_a_test_part_are_named(tmp_path):
         return {"users": ["f1", "f9"], "user_data": {"f1": document["user_data"]["f1"], "f9": {"x": [], "y": []}}}
 
     dataset = load_dataset(f"leaf:{leaf(tmp_path, without)}")
-    assert "1 of 4 users have no sample: 'f9'" in dataset.notes
+    assert "1 of 4 users without a sample: 'f9'" in dataset.notes
     assert "2 of 3 groups have test samples only: 'f2', 'f3'" in dataset.notes
     with pytest.raises(RequestError, match=r"needs 2 and 1; 2 of 3 groups have fewer: .* \(they are 'f2', 'f3'\)$"):
         make_partition("natural", {}, dataset, 3, 0)

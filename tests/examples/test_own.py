@@ -5,7 +5,10 @@ import tomllib
 from pathlib import Path
 
 from pfl_bench.registry import load_plugins
+from pfl_bench.results.cross_checks import contradictions
+from pfl_bench.results.record import read_record
 from pfl_bench.testing import CHECKS, MODEL_CHECKS, Context, ModelContext, examine
+from pfl_bench.testing.as_asked import not_as_asked
 from pfl_bench.testing.harness import Harness
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,3 +49,16 @@ def test_the_python_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     spoken = runpy.run_path(str(EXAMPLES / "python_api.py"))
     assert len(spoken["board"]) == 2 and len(spoken["curve"]) == 3 and len(spoken["published"]) > 40
     assert "of the clients gain" in capsys.readouterr().out
+
+
+def test_the_suite_runs_from_anywhere_and_its_runs_agree_with_themselves(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plugins = [word for name in ("method", "data", "model") for word in ("--plugin", str(EXAMPLES / f"own_{name}.py"))]
+    few = ("--seeds", "0", "--budget-scale", "0.2", "--methods", "fedper,halfway", "--scenarios", "*dealt*")
+    words = ("--suite", str(EXAMPLES / "own_suite.toml"), *few, "--executor", "serial", "--in-process")
+    status, out, error = cli("run", *words, *plugins)
+    assert status == 0 and "halfway" in out, error
+    suite = tmp_path / "results" / "machines"
+    records = [read_record(place) for place in sorted((suite / "runs").iterdir())]
+    assert len(records) == 3 and [said for one in records for said in contradictions(suite, one)] == []
+    assert list(not_as_asked(suite, records, load_plugins([EXAMPLES / "own_data.py"]))) == []

@@ -1,7 +1,7 @@
 import pytest
 
 from pfl_bench.errors import one_line
-from pfl_bench.text import printable, shortened
+from pfl_bench.text import agreeing, counted, printable, shortened
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,19 @@ def test_other_text_stays_as_it_is():
     text = "fedavg (lr=0.1) ± † ‡ ä 漢字 <b> 100 %"
     assert printable(text) == text == shortened(text, 100)
     assert shortened("abcdef", 3) == "abc ..."
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "said"),
+    [
+        (1, "common seed", "1 common seed"),
+        (0, "run", "0 runs"),
+        (2, "tested entry", "2 tested entries"),
+        (3, "more clash", "3 more clashes"),
+        (2, "such class", "2 such classes"),
+        (1, "class", "1 class"),
+        (2, "day", "2 days"),
+    ],
+)
+def test_a_count_has_its_noun(number, what, said):
+    assert counted(number, what) == said and agreeing(number, "is", "are") == ("is" if number == 1 else "are")

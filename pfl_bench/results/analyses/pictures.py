@@ -11,6 +11,7 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 from pfl_bench.results.files import write_bytes, write_text
+from pfl_bench.text import counted
 
 
 def write_frame(target: Path, frame: pd.DataFrame) -> Path:
@@ -51,4 +52,4 @@ def budget_title(runs: pd.DataFrame) -> str:
 def counted_seeds(rows: pd.DataFrame) -> str:
     """``1 seed``, ``3 seeds``."""
     seeds = rows["seed"].nunique()
-    return f"{seeds} seed{'' if seeds == 1 else 's'}"
+    return counted(seeds, "seed")

@@ -12,6 +12,7 @@ import pandas as pd
 from pfl_bench.errors import RequestError
 from pfl_bench.results.files import write_text
 from pfl_bench.results.statistics.transfer import Transferred, transferred
+from pfl_bench.text import counted
 
 TRIALS = "tuning.csv"
 COLUMNS = {"scenario", "method", "seed", "status", "validation_accuracy", "config"}
@@ -23,8 +24,8 @@ def fragment(found: Sequence[Transferred]) -> str:
     for each in found:
         pairs = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in each.values.items())
         lines.append(
-            f"{each.method} = {{ {pairs} }}  # mean rank {each.mean_rank:.1f} of {each.points} points over "
-            f"{each.scenarios} scenarios"
+            f"{each.method} = {{ {pairs} }}  # mean rank {each.mean_rank:.1f} of {counted(each.points, 'point')} over "
+            f"{counted(each.scenarios, 'scenario')}"
         )
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pfl_bench.results.statistics.best import LEVEL
+from pfl_bench.text import agreeing, counted
 
 from .words import Tables, listed, name_of, points, said, scenarios
 
@@ -23,7 +24,7 @@ def controls(tables: Tables) -> Iterator[str]:
         if tested.empty:
             yield said(f"No entry could be tested against {name} over scenarios: {own['note'].iloc[0]}.", "controls")
             continue
-        how = f"signed ranks over scenarios, Holm over {len(tested)} entries, level {1 - LEVEL:.2f}"
+        how = f"signed ranks over scenarios, Holm over {counted(len(tested), 'entry')}, level {1 - LEVEL:.2f}"
         for verdict in ("better", "worse"):
             found = tested[tested["verdict"] == verdict].to_dict("records")
             who = listed([f"{row['entry']} ({points(row)})" for row in found]) if found else "no entry"
@@ -31,7 +32,11 @@ def controls(tables: Tables) -> Iterator[str]:
             where = scenarios(tested["scenarios"].max())
             yield said(f"Over {where}, {who} {be} {verdict} than {name} ({how}).", "controls")
         level = int((tested["verdict"] == "not told apart").sum())
-        yield said(f"{level} of {len(tested)} tested entries are not told apart from {name}.", "controls")
+        yield said(
+            f"{level} of {counted(len(tested), 'tested entry')} {agreeing(level, 'is', 'are')} not told apart "
+            f"from {name}.",
+            "controls",
+        )
         untested = own[own["adjusted"].isna()]
         if len(untested):
             yield said(f"Untested against {name}, with too few scenarios: {listed(untested['entry'])}.", "controls")
@@ -75,7 +80,7 @@ def watched(tables: Tables) -> Iterator[str]:
         return
     if not math.isnan(place := float(own["mean_rank"].iloc[0])):
         ranked = int(table["mean_rank"].notna().sum())
-        yield said(f"Its mean rank is {place:.1f} of {ranked} entries.", "standing")
+        yield said(f"Its mean rank is {place:.1f} of {counted(ranked, 'entry')}.", "standing")
     against = tables["controls"]
     for row in against[against["entry"] == WATCHED].to_dict("records"):
         yield said(
@@ -107,7 +112,8 @@ def held_out(tables: Tables) -> Iterator[str]:
         above = int((own["low"] > 0).sum())
         yield said(
             f"On {scenario}, which nobody tuned on, {first['entry']} is first with {first['mean']:.1f} %; {above} of "
-            f"{len(own)} entries are above FedAvg-FT by more than the noise of seeds (uncorrected).",
+            f"{counted(len(own), 'entry')} {agreeing(above, 'is', 'are')} above FedAvg-FT by more than the "
+            f"noise of seeds (uncorrected).",
             "held_out",
         )
         both = own.dropna(subset=["rank", "mean_rank_on_board"])
@@ -115,6 +121,6 @@ def held_out(tables: Tables) -> Iterator[str]:
             alike = float(both["rank"].corr(both["mean_rank_on_board"], method="spearman"))
             yield said(
                 f"Ranks there and mean ranks on the board agree with a Spearman correlation of {alike:.2f} over "
-                f"{len(both)} entries.",
+                f"{counted(len(both), 'entry')}.",
                 "held_out",
             )

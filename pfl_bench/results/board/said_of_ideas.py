@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.paired import seeds_needed
+from pfl_bench.text import agreeing, counted
 
 from .factors import ALL
 from .words import Tables, listed, name_of, points, said, scenarios, span
@@ -13,9 +14,11 @@ from .words import Tables, listed, name_of, points, said, scenarios, span
 def compared(tables: Tables) -> Iterator[str]:
     """What took part, and what has no result."""
     own, gaps = tables["scenarios"], tables["gaps"]
+    seeds = sorted(set(own["seeds"]))
     kinds = ", ".join(f"{kind} {count}" for kind, count in own["kind"].value_counts().sort_index().items())
     yield said(
-        f"{len(tables['standing'])} entries on {scenarios(len(own))}, {span(sorted(set(own['seeds'])))} seeds each; "
+        f"{counted(len(tables['standing']), 'entry')} on {scenarios(len(own))}, "
+        f"{span(seeds)} {agreeing(seeds[-1], 'seed', 'seeds')} each; "
         f"by kind of heterogeneity: {kinds}.",
         "scenarios",
     )
@@ -97,7 +100,9 @@ def limits(tables: Tables) -> Iterator[str]:
         name, entries = name_of(row["control"]), int(row["tested"]) + int(row["untested"])
         if math.isinf(float(row["smallest_found"])):
             needed = seeds_needed(max(1, entries))
-            yield said(f"A test of {entries} entries against {name} takes {needed} scenarios at least.", "power")
+            yield said(
+                f"A test of {counted(entries, 'entry')} against {name} takes {scenarios(needed)} at least.", "power"
+            )
             continue
         yield said(
             f"With {scenarios(row['scenarios'])} and their median spread of {row['median_spread']:.1f} points, a "

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from pfl_bench.text import counted
+
 Tables = Mapping[str, pd.DataFrame]
 """By name, as they are written: ``controls`` is ``controls.csv``."""
 
@@ -27,7 +29,7 @@ def name_of(control: object) -> str:
 def scenarios(count: object) -> str:
     """``1 scenario``, ``7 scenarios``."""
     number = int(str(count))
-    return f"{number} scenario{'' if number == 1 else 's'}"
+    return counted(number, "scenario")
 
 
 def span(numbers: list[int]) -> str:

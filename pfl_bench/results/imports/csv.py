@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pfl_bench.errors import RequestError, one_line, shown, unknown
+from pfl_bench.text import counted
 
 from .figures import LONGEST, Figure
 from .wanted import UNITS, Wanted, hashes, over_runs
@@ -31,7 +32,8 @@ def read_csv(files: Sequence[Path], wanted: Wanted) -> list[Figure]:
             continue
         if len(own) > 1:
             raise RequestError(
-                f"{shown(paths[0].name)}: {len(own)} rows for {shown(method)} on {shown(scenario)}; with a column for "
+                f"{shown(paths[0].name)}: {counted(len(own), 'row')} for {shown(method)} on {shown(scenario)}; "
+                f"with a column for "
                 "std there must be one, without it they are taken for runs"
             )
         mean, std = float(own["accuracy"].iloc[0]), float(own["std"].iloc[0])

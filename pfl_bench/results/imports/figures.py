@@ -17,7 +17,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.results.comparable import plain
 from pfl_bench.results.files import Unreadable, read_json, write_text
 from pfl_bench.results.notes import IMPORTED, IMPORTED_ALONE, Problem
-from pfl_bench.text import printable
+from pfl_bench.text import counted, printable
 
 FILE = "imported.json"
 LONGEST = 200
@@ -42,7 +42,7 @@ class Figure:
     def __str__(self) -> str:
         """``91.20 ± 0.30 (PFLlib, best of 201 evaluations on test data, 3 runs)``."""
         spread = "" if self.std is None else f" ± {self.std:.2f}"
-        runs = f"{self.runs} run{'' if self.runs == 1 else 's'}" if self.runs else ""
+        runs = counted(self.runs, "run") if self.runs else ""
         return f"{self.mean:.2f}{spread} ({', '.join(part for part in (self.source, self.what, runs) if part)})"
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pfl_bench.text import counted
+
 LEVEL = 0.95
 MOST_FLIPPED = 12
 """Up to so many seeds all sign patterns are tried; beyond, as many random ones."""
@@ -53,7 +55,9 @@ def confidence_set(table: pd.DataFrame) -> dict[str, Standing]:
     needed = seeds_to_exclude()
     names = [str(entry) for entry in table.columns]
     found = {
-        name: Standing(None, f"{most} common seeds; it takes {needed}" if len(names) > 1 else "there is no other entry")
+        name: Standing(
+            None, f"{counted(most, 'common seed')}; it takes {needed}" if len(names) > 1 else "there is no other entry"
+        )
         for name, most in zip(names, shared.max(axis=1, initial=0), strict=True)
         if most < needed
     }

@@ -60,7 +60,8 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
                 "worst_decile": float(np.mean([worst_decile(each) for each in within])),
                 "jain_index": float(np.mean([jain_index(each) for each in within])),
             }
-            row |= {f"q{round(100 * q)}": float(accuracy.quantile(q)) for q in QUANTILES}
+            quantiles = accuracy.quantile(list(QUANTILES)).tolist()
+            row |= {f"q{round(100 * q)}": value for q, value in zip(QUANTILES, quantiles, strict=True)}
             row |= {f"worse_than_{b}": _share_worse(accuracy, tables.get(b)) for b in baselines if b != entry}
             rows.append(row)
     columns = ["scenario", "entry", "seeds", "clients", "worst_decile", "jain_index"]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pfl_bench.text import counted
+
 FULL = "full"
 _PARTS = re.compile(r"(?P<base>.*?)(?P<edition>(?:[@+]| \[).*)?", re.DOTALL)
 _SCALE = re.compile(r"@([\d.e+-]*\d)x")
@@ -81,7 +83,7 @@ def complete(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         blocks, entries = left.mean(axis=1), left.mean(axis=0)
         if blocks.min() <= entries.min():
             least = int(blocks.argmin())
-            gone.append(f"{table.index[rows[least]]}: {left[least].sum()} of {len(columns)} methods")
+            gone.append(f"{table.index[rows[least]]}: {left[least].sum()} of {counted(len(columns), 'method')}")
             rows = np.delete(rows, least)
         else:
             least = int(entries.argmin())

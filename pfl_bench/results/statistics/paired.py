@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pfl_bench.text import counted
+
 from .best import DIGITS, LEVEL
 
 RESAMPLES = 10_000
@@ -128,7 +130,9 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
             student_interval(values),
             bootstrap_over_seeds(values),
             adjusted.get(entry),
-            "" if entry in adjusted else f"{len(values)} common seeds; a test of {max(1, family)} needs {needed}",
+            ""
+            if entry in adjusted
+            else f"{counted(len(values), 'common seed')}; a test of {max(1, family)} needs {needed}",
         )
         for entry, values in pairs.items()
     ]

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pfl_bench.text import counted
+
 from .best import LEVEL
 from .paired import Interval, accuracy_table, holm, seeds_needed, signed_rank_p, student_interval
 
@@ -88,7 +90,8 @@ def versus(gains: pd.DataFrame, control: str) -> list[Versus]:
             float(own.mean()) if len(own) else math.nan, student_interval(own), raw.get(entry),
             sign_flip_p(own) if entry in raw else None, adjusted.get(entry),
             scenarios_needed(own, family),
-            "" if entry in raw else f"{len(own)} scenarios; a test of {family} entries takes {fewest}",
+            "" if entry in raw else f"{counted(len(own), 'scenario')}; a test of {counted(family, 'entry')} "
+            f"takes {fewest}",
         )
         for entry, own in values.items()
     ]  # fmt: skip

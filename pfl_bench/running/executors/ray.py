@@ -22,6 +22,7 @@ from pfl_bench.running.executors import Take, Update, as_it_is
 from pfl_bench.running.job import MOST_DETAILS, Job
 from pfl_bench.running.lockstep.companies import companies
 from pfl_bench.spec.options import split_address
+from pfl_bench.text import counted
 
 from .gpus import visible_name
 from .local_ray import Session, prepare_environment, start
@@ -235,5 +236,5 @@ def _drive(
 
 
 def _died(method: str, deaths: int, error: Exception) -> Failure:
-    reason = f"{method}: its worker died {deaths} times ({type(error).__name__})"
+    reason = f"{method}: its worker died {counted(deaths, 'time')} ({type(error).__name__})"
     return Failure(reason, str(error)[-MOST_DETAILS:])

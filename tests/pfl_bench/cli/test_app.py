@@ -168,5 +168,5 @@ def test_a_cell_that_is_gone_is_no_success(cli, tiny, tmp_path):
     run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg,local", "--out", "a")
     run_tiny(cli, tiny, "--seeds", "0-2", "--methods", "fedavg", "--out", "b")
     status, out, _ = cli("compare", "a/tiny", "b/tiny")
-    assert status == 1 and "0 of 2 cells got worse; 1 are gone" in out
+    assert status == 1 and "0 of 2 cells got worse; 1 is gone" in out
     assert cli("compare", "b/tiny", "a/tiny")[0] == 0, "a new one is none"

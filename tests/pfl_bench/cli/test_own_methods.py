@@ -92,7 +92,7 @@ def test_a_method_that_cannot_be_loaded_is_left_out_of_all_and_refused_by_name(c
 def test_check_all_tells_of_a_method_that_cannot_be_loaded(cli, absent, monkeypatch):
     monkeypatch.setattr("pfl_bench.testing.CHECKS", ())
     status, out, _ = cli("check", "all")
-    assert status == 1 and "absent could not be loaded: ModuleNotFoundError" in out and "1 checks failed" in out
+    assert status == 1 and "absent could not be loaded: ModuleNotFoundError" in out and "1 check failed" in out
 
 
 PLUGIN_SHIFT = """

@@ -69,14 +69,14 @@ def test_labels_from_1_make_no_phantom_class():
 def test_a_class_without_a_sample_is_dealt_to_nobody():
     own = np.asarray([0, 1, 3, 4] * 50)
     dataset = with_labels(own, own, classes=5)
-    assert dataset.classes == 5 and "1 of 5 classes have no sample" in dataset.notes[0]
+    assert dataset.classes == 5 and "1 of 5 classes has no sample" in dataset.notes[0]
     partition = make_partition("classes", {"classes": 2}, dataset, 8, 0)
     assert {len(np.unique(dataset.train_labels[own])) for own in partition.train} == {2}
 
 
 @pytest.mark.parametrize("options", [{}, {"classes": 3}])
 def test_a_class_that_only_test_has_is_refused(options):
-    with pytest.raises(RequestError, match=r"test_labels has class 2 1 times and train_labels never"):
+    with pytest.raises(RequestError, match=r"test_labels has class 2 1 time and train_labels never"):
         with_labels([0, 1, 0, 1], [0, 1, 2], **options)
 
 

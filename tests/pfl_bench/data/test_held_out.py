@@ -75,7 +75,7 @@ def test_a_part_that_the_source_names_validates_under_every_rule():
     ("clients", "told"),
     [(8, ()), (4, ("8 groups are dealt to 4 clients, 2 groups a client",)),
      (3, ("8 groups are dealt to 3 clients, 2 to 3 groups a client",)),
-     (16, ("8 groups are dealt to 16 clients, 1 groups a client; a group's samples are shared by 2 clients",))],
+     (16, ("8 groups are dealt to 16 clients, 1 group a client; a group's samples are shared by 2 clients",))],
 )  # fmt: skip
 def test_groups_per_client_are_told(clients, told):
     assert make_partition("natural", {}, natural([60] * 8), clients, 0).notes == told
@@ -87,12 +87,12 @@ def test_group_numbers_with_gaps_and_groups_that_only_test_has():
     arrays |= {"train_who": np.arange(60) % 2 * 40 + 7, "test_who": np.arange(30) % 3 * 40 + 7}
     dataset = make_dataset("x", arrays, groups="who")
     assert dataset.notes == (
-        "groups from 7 to 87 are renumbered to 0 to 2, the 3 that occur", "1 of 3 groups have test samples only: 87",
+        "groups from 7 to 87 are renumbered to 0 to 2, the 3 that occur", "1 of 3 groups has test samples only: 87",
     )  # fmt: skip
     with pytest.raises(RequestError, match=r"client 2 of 3 would get 0 training .* leave such groups out"):
         make_partition("natural", {}, dataset, 3, 0)
     partition = make_partition("natural", {"min_samples": 2}, dataset, 2, 0)
-    assert partition.notes[0].startswith("1 of 3 groups have fewer than 2 training samples or no test sample")
+    assert partition.notes[0].startswith("1 of 3 groups has fewer than 2 training samples or no test sample")
 
 
 def test_a_class_that_would_have_no_training_sample_keeps_it():

@@ -166,5 +166,5 @@ def test_a_validation_part_stands_behind_the_training_samples_and_is_not_measure
     del arrays["validation_labels"]
     with pytest.raises(RequestError, match="'validation_labels' is missing"):
         make_dataset("x", arrays, kind="table")
-    with pytest.raises(RequestError, match="validation_labels has class 7 1 times and train_labels never"):
+    with pytest.raises(RequestError, match="validation_labels has class 7 1 time and train_labels never"):
         make_dataset("x", {**arrays, "validation_labels": np.asarray([0, 1, 2, 7])}, kind="table")

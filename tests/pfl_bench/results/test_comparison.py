@@ -145,7 +145,7 @@ def test_the_exit_status_is_for_continuous_integration(tmp_path, capsys):
     assert run_command_line(["compare", str(before), str(before)]) == 0
     assert run_command_line(["compare", str(worse), str(before)]) == 0
     assert run_command_line(["compare", str(before), str(worse)]) == 1
-    assert "1 of 1 cells got worse" in capsys.readouterr().out
+    assert "1 of 1 cell got worse" in capsys.readouterr().out
     assert regressions(compare(read_runs(before), read_runs(worse)))
 
 

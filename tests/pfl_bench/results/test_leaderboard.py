@@ -143,7 +143,7 @@ def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
 def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
     assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
-    assert "Not tested against the best: 1 common seeds; it takes 6." in to_markdown(table)
+    assert "Not tested against the best: 1 common seed; it takes 6." in to_markdown(table)
 
 
 def test_what_was_left_out_is_named(tmp_path):

@@ -76,7 +76,7 @@ def test_a_run_says_what_chose_and_its_folder_agrees_with_itself(tmp_path):
     assert best["validation_primary"] == max(row["balanced_accuracy"] for row in on_validation)
     assert finish(job.going_on_from(checkpoints[-1]), setup.dataset)[0].summary == result.summary
     ledger, own = Ledger(tmp_path), record("fedper", official_moment="received", scenario="tiny-v1")
-    own |= {"scenario": spec.scenario.identity(), "summary": result.summary}
+    own |= {"scenario": spec.scenario.identity(), "summary": result.summary, "costs": result.facts["costs"]}
     with ledger.lock():
         place = save(ledger, own, history=result.history, tables={"clients": result.clients, **result.tables})
     assert read_record(place).official.best == best

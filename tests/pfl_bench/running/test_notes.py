@@ -46,6 +46,6 @@ def test_notes_of_data_and_partitions_are_said_once(tmp_path, monkeypatch):
     plan = make_plan("mine", plan_runs(["local"], suite.scenarios, [0, 1, 2], suite, {}), tmp_path, Options())
     data, untested, left_out, absent = notes_of(plan)
     assert data == "npz:mine.npz: labels from 1 to 2 are renumbered to 0 to 1, the 2 that occur"
-    assert untested == "npz:mine.npz: 1 of 5 groups have no test sample: 4"
-    assert left_out.startswith("mine-n4-v1, seed 0: 1 of 5 groups have fewer than 3 training samples")
-    assert absent.startswith("mine-n4-v1, seed 0: 1 of 4 clients hold test samples (6 of 40) of classes they have no")
+    assert untested == "npz:mine.npz: 1 of 5 groups has no test sample: 4"
+    assert left_out.startswith("mine-n4-v1, seed 0: 1 of 5 groups has fewer than 3 training samples")
+    assert absent.startswith("mine-n4-v1, seed 0: 1 of 4 clients holds test samples (6 of 40) of classes they have no")

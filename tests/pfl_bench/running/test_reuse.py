@@ -80,7 +80,7 @@ def test_the_same_is_reused(run):
     write_suite()
     first, _ = run()
     again, out = run()
-    assert again == first and "1 of 1 runs were finished before" in out
+    assert again == first and "1 of 1 run was finished before" in out
     assert not Path("r/t/aside").exists()
 
 

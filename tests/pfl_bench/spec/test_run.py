@@ -3,7 +3,7 @@ import pytest
 from pfl_bench.actions.settings import read_settings
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
-from pfl_bench.spec.run import RunSpec, make_config, plan_runs
+from pfl_bench.spec.run import RunSpec, check_hyperparameters, make_config, plan_runs
 from pfl_bench.spec.suite import Suite, load_suite
 
 SCENARIO = load_suite("quick").scenarios[0]
@@ -89,11 +89,36 @@ def test_suite_hyperparameters_are_checked():
         plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"speed": 1}}), {})
 
 
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"hyperparameters": {"ditto": {"speed": 1}}}, "hyperparameters: unknown hyper-parameter of ditto 'speed'"),
+        ({"hyperparameters": {"ditto": {"lr": -1}}}, "hyperparameters ditto.lr=-1"),
+        ({"hyperparameters_at": {"*": {"ditto": {"lr": "fast"}}}}, r"hyperparameters_at\.\* ditto.lr='fast'"),
+        ({"variants": {"pfedme": [{"lr": 0.1}, {"lam": "x"}]}}, "variants pfedme.lam='x'"),
+        ({"search_space": {"pfedme": {"lr": [0.1, True]}}}, "search_space pfedme.lr=True"),
+    ],
+)
+def test_what_a_suite_says_of_methods_that_take_no_part_is_checked(tables, said):
+    own = suite(tables.pop("hyperparameters", {}), **tables)
+    with pytest.raises(RequestError, match=f"^suite {own.name}: {said}") as caught:
+        check_hyperparameters(own)
+    assert "\n" not in str(caught.value)
+    assert plan_runs(["fedavg"], [SCENARIO], [0], own, {})
+
+
+def test_what_a_suite_says_must_fit_together():
+    with pytest.raises(RequestError, match="per_fedavg"):
+        check_hyperparameters(suite({}, hyperparameters_at={"*": {"per_fedavg": {"variant": 5}}}))
+    check_hyperparameters(suite({"per_fedavg": {"variant": "fo"}}))
+
+
 def test_every_built_in_suite_can_be_planned():
     from pfl_bench.spec.suite import builtin_suites, parse_names
 
     for suite in builtin_suites().values():
         methods = parse_names(suite.methods, METHODS.names(), "method")
+        check_hyperparameters(suite)
         runs = plan_runs(methods, suite.scenarios, [0], suite, {})
         assert len({r.id for r in runs}) == len(runs)
 

@@ -102,8 +102,13 @@ def test_what_is_unfinished_dirty_or_over_budget_is_said(folder):
     record = record_of(folder, "fedavg")
     place = folder / "runs" / record.id / "run.json"
     document = json.loads(place.read_text())
+    steps = document["costs"]["local_steps"]
     document |= {"git_commit": "abc+dirty", "costs": {**document["costs"], "local_steps": 10**6}}
     place.write_text(json.dumps(document))
+    believed = "every run's id, hashes and scores agree with each other"
+    assert "costs.local_steps is 1000000 in run.json" in wrong(folder)[believed]
+    history = place.with_name("history.csv")
+    history.write_text(history.read_text().replace(f",{steps},", ",1000000,"))
     found = wrong(folder)
     assert found["runs come from a clean commit"] == "commit abc+dirty"
     assert "1000000 mini-batch gradients of 200" in found["no run spent more than its budget"]

@@ -63,7 +63,7 @@ def test_nothing_is_claimed_where_no_test_can_reach_its_level():
         assert each.verdict == "untested" and each.adjusted is None and each.sign_flip is None
         assert each.note == "7 scenarios; a test of 12 entries takes 9" and each.difference > 0
     one = versus(differences(tables_of(table[:1, :2]), "control"), "control")[0]
-    assert one.note == "1 scenarios; a test of 1 entries takes 6" and math.isnan(one.interval[0])
+    assert one.note == "1 scenario; a test of 1 entry takes 6" and math.isnan(one.interval[0])
 
 
 def test_an_entry_with_too_few_scenarios_is_left_out_of_the_family():
