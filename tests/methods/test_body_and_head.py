@@ -321,3 +321,26 @@ def test_fedas_aligns_the_received_body_with_the_last_visits_features():
     end = down(aligned, slopes(harness, 1, aligned), lr)
     harness.round(1)
     close(harness.state.body, {k: end[k] for k in harness.state.body})
+
+
+def test_fedas_adapts_by_aligning_and_training_and_measures_nothing():
+    """The same steps as a visit's, in which those that a visit spends on its Fisher trace train."""
+    harness, lr = by_hand("fedas", local_steps=3, lr=0.1, align_lr=0.5, **PLAIN), 0.1
+    harness.round(1)
+    harness.round(2, 3)
+    at, own = row(harness.received, 1), row(harness.state.prototypes.rows(harness.clients(1)), 0)
+
+    def away(net, params, batch):
+        z, classes = net.features(params, batch.x), batch.y.unique()
+        return sum(((z[batch.y == label] - own["mean"][label]) ** 2).mean() for label in classes)
+
+    at = down(at, slopes(harness, 1, at, away), 0.5, harness.fed.model.body)
+    for _ in range(2):
+        at = down(at, slopes(harness, 1, at), lr)
+    close(row(harness.adapted, 1), at)
+
+
+def test_fedas_measures_on_a_share_of_its_visit():
+    harness = after("fedas", rounds=0, fisher_share=0.3)
+    harness.round(0, 3, 4)
+    assert harness.costs.local_steps == 3 * 20

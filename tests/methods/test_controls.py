@@ -163,6 +163,24 @@ def test_moons_previous_model_is_that_of_the_last_visit():
     same(row(harness.state.previous.rows(harness.clients(1)), 0), w)
 
 
+def test_moon_contrasts_the_servers_model_with_the_clients_own_last_one():
+    """A second visit of one step: towards what was received, away from what the same client had after its first."""
+    harness, lr = by_hand("moon", lr=0.1, mu=5.0, tau=0.5, **PLAIN), 0.1
+    start = harness.server
+    harness.round(0, 1)
+    w, previous = harness.server, down(start, slopes(harness, 0, start), lr)
+
+    def loss(net, params, batch):
+        z = net.features(params, batch.x)
+        to, away = (F.cosine_similarity(z, net.features(other, batch.x)) / 0.5 for other in (w, previous))
+        return F.cross_entropy(net.head(params, z), batch.y) - 5.0 * (to.exp() / (to.exp() + away.exp())).log().mean()
+
+    ends = [down(w, slopes(harness, 0, w, own), lr) for own in (loss, None)]
+    harness.round(0)
+    close(harness.server, ends[0])
+    differ(*ends)
+
+
 def recorded(name: str, **config):
     """A method's server after 0 to 3 rounds, and the clients' mean that each round made of it; as NumPy arrays."""
     harness, means, servers = after(name, rounds=0, lr=0.1, **config), [], []

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from pfl_bench.methods import cfl, fedamp, fedcac, fedfomo, pfedgraph
 
-from pfl_bench.api import stacked
+from pfl_bench.api import Federation, Params, stacked
 from pfl_bench.engine.simulator import draw_cohort
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
@@ -67,6 +67,48 @@ def test_fedfomo_offers_the_best_or_any():
     assert sorted(offer(rng, scores, [0, 2, 3, 4], 9, 1.0)) == [0, 2, 3, 4]
     assert {offer(rng, scores, [0, 2, 3, 4], 1, 1.0)[0] for _ in range(50)} == {0, 2, 3, 4}
     assert {offer(rng, np.zeros(5), [1, 2], 1, 0.0)[0] for _ in range(50)} == {1, 2}, "ties are broken at random"
+
+
+def test_fedfomos_held_out_part_is_the_same_at_every_visit():
+    """A draw at every visit, as in published code, trains in one round on what judges in the next."""
+    harness = Harness("fedfomo", lr=0.05, downloads=3)
+    for cohort in ((0, 1), (0, 2), (1, 0)):
+        fed, clients, method = harness.fed, harness.clients(*cohort), harness.method
+        (rest, held), own = harness.group.part(0.2), harness.state.models.rows(clients)
+        offered = method.offered(fed, harness.state, clients)
+        models = harness.state.models.rows(offered.flatten()).map(lambda t: t.view(2, 3, *t.shape[1:]))
+        net, gains, start = harness.group.model.evaluating(), torch.zeros(2, 3), []
+        for i, client in enumerate(cohort):
+            x, y = harness.group.pool.gather(torch.from_numpy(held.members[client]))
+            loss = lambda params, x=x, y=y: F.cross_entropy(net(params, x), y)  # noqa: E731
+            gains[i] = torch.stack([loss(row(own, i)) - loss(row(row(models, i), m)) for m in range(3)])
+        weights = fedfomo.fomo_weights(gains, models, own)
+        share = weights.clamp(min=0) / weights.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-12)
+        for i in range(2):
+            mine = row(own, i)
+            start.append({k: t + sum(share[i, m] * (models[k][i, m] - t) for m in range(3)) for k, t in mine.items()})
+        before = harness.state.affinity.clone()
+        kept = Federation(rest, harness.costs, "train", fed.local_steps, fed.round, fed.progress, fed.visits)
+        sent = Params({k: torch.stack([one[k] for one in start]) for k in own})
+        expected = kept.train(sent, clients, method.config.sgd()).params
+        harness.round(*cohort)
+        close_or_same(harness.state.models.rows(clients), expected, exact=False)
+        before[clients.unsqueeze(1), offered] += weights
+        torch.testing.assert_close(harness.state.affinity, before, rtol=1e-2, atol=1e-4)
+
+
+def test_fedfomo_offers_by_a_clients_own_affinities_and_explores_less_and_less():
+    harness = Harness("fedfomo", downloads=2)
+    harness.state.affinity = torch.arange(36.0).view(6, 6) * torch.tensor([1.0, -1.0]).repeat(3)
+    best = [[o for o in own.argsort(descending=True).tolist() if o != i] for i, own in enumerate(harness.state.affinity)]
+    best = [own[:2] for own in best]
+    assert best != [own.argsort(descending=True)[:2].tolist() for own in harness.state.affinity.T]
+    offers = []
+    for number in (0, 6):
+        harness.rounds = number
+        offers.append(harness.method.offered(harness.fed, harness.state, harness.clients()).tolist())
+    assert offers[1] == best, "after six rounds by 0.05 nothing is left of a chance of 0.3"
+    assert offers[0] != best
 
 
 def test_fedamp_attention_by_hand():
