@@ -138,7 +138,7 @@ def test_fedpac_two_rounds_by_hand():
     harness = by_hand("fedpac", local_steps=2, lr=0.1, head_lr=0.3, head_share=0.5, lam=2.0, **PLAIN)
     clients, sizes, net = (0, 3, 5), harness.fed.sizes, harness.group.model.evaluating()
     body, head = harness.fed.split(harness.fed.init_params())
-    heads, prototypes = {i: head for i in clients}, {}
+    heads, prototypes = dict.fromkeys(clients, head), {}
 
     def aligned(net, params, batch):
         z = net.features(params, batch.x)

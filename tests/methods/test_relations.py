@@ -71,37 +71,40 @@ def test_fedfomo_offers_the_best_or_any():
 
 def test_fedfomos_held_out_part_is_the_same_at_every_visit():
     """A draw at every visit, as in published code, trains in one round on what judges in the next."""
-    harness = Harness("fedfomo", lr=0.05, downloads=3)
-    for cohort in ((0, 1), (0, 2), (1, 0)):
+    harness = Harness("fedfomo", lr=0.05)
+    net, (rest, held) = harness.group.model.evaluating(), harness.group.part(0.2)
+
+    def judged(client, params):
+        x, y = harness.group.pool.gather(torch.from_numpy(held.members[client]))
+        return F.cross_entropy(net(params, x), y)
+
+    for cohort in ((0, 1), (1, 2)):
         fed, clients, method = harness.fed, harness.clients(*cohort), harness.method
-        (rest, held), own = harness.group.part(0.2), harness.state.models.rows(clients)
-        offered = method.offered(fed, harness.state, clients)
-        models = harness.state.models.rows(offered.flatten()).map(lambda t: t.view(2, 3, *t.shape[1:]))
-        net, gains, start = harness.group.model.evaluating(), torch.zeros(2, 3), []
-        for i, client in enumerate(cohort):
-            x, y = harness.group.pool.gather(torch.from_numpy(held.members[client]))
-            loss = lambda params, x=x, y=y: F.cross_entropy(net(params, x), y)  # noqa: E731
-            gains[i] = torch.stack([loss(row(own, i)) - loss(row(row(models, i), m)) for m in range(3)])
-        weights = fedfomo.fomo_weights(gains, models, own)
-        share = weights.clamp(min=0) / weights.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-12)
-        for i in range(2):
-            mine = row(own, i)
-            start.append({k: t + sum(share[i, m] * (models[k][i, m] - t) for m in range(3)) for k, t in mine.items()})
-        before = harness.state.affinity.clone()
+        own, start = [row(harness.state.models.rows(clients), i) for i in range(2)], []
+        offered, affinity = method.offered(fed, harness.state, clients), harness.state.affinity.clone()
+        for mine, client, others in zip(own, cohort, offered.tolist(), strict=True):
+            theirs = [row(harness.state.models.rows(harness.clients(other)), 0) for other in others]
+            apart = [sum((other[k] - mine[k]).square().sum() for k in mine).sqrt() for other in theirs]
+            gains = [judged(client, mine) - judged(client, other) for other in theirs]
+            weights = [float(gain / far) if far else 0.0 for gain, far in zip(gains, apart, strict=True)]
+            affinity[client, others] += torch.tensor(weights)
+            share = [max(w, 0) / max(sum(max(v, 0) for v in weights), 1e-12) for w in weights]
+            pulls = list(zip(share, theirs, strict=True))
+            start.append({k: t + sum(s * (other[k] - t) for s, other in pulls) for k, t in mine.items()})
         kept = Federation(rest, harness.costs, "train", fed.local_steps, fed.round, fed.progress, fed.visits)
-        sent = Params({k: torch.stack([one[k] for one in start]) for k in own})
+        sent = Params({k: torch.stack([one[k] for one in start]) for k in start[0]})
         expected = kept.train(sent, clients, method.config.sgd()).params
         harness.round(*cohort)
         close_or_same(harness.state.models.rows(clients), expected, exact=False)
-        before[clients.unsqueeze(1), offered] += weights
-        torch.testing.assert_close(harness.state.affinity, before, rtol=1e-2, atol=1e-4)
+        torch.testing.assert_close(harness.state.affinity, affinity, rtol=1e-2, atol=1e-4)
+    assert affinity[2, 0] != 0 and affinity[1, 0] != 0
 
 
 def test_fedfomo_offers_by_a_clients_own_affinities_and_explores_less_and_less():
     harness = Harness("fedfomo", downloads=2)
     harness.state.affinity = torch.arange(36.0).view(6, 6) * torch.tensor([1.0, -1.0]).repeat(3)
-    best = [[o for o in own.argsort(descending=True).tolist() if o != i] for i, own in enumerate(harness.state.affinity)]
-    best = [own[:2] for own in best]
+    others = [[j for j in range(6) if j != i] for i in range(6)]
+    best = [sorted(own, key=lambda j, i=i: -harness.state.affinity[i, j])[:2] for i, own in enumerate(others)]
     assert best != [own.argsort(descending=True)[:2].tolist() for own in harness.state.affinity.T]
     offers = []
     for number in (0, 6):
