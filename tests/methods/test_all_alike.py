@@ -39,6 +39,39 @@ def test_newcomers_are_served_within_their_allowance(name):
     same(served.params, again.params if isinstance(again, Served) else again)
 
 
+OFF = {
+    "apfl": {"alpha": 1.0, "adaptive": False},
+    "apple": {"relation_lr": 1e-30},
+    "ditto": {"lam": 0.0},
+    "fedavgm": {"server_momentum": 0.0},
+    "fedcac": {"tau": 0.0},
+    "fedcp": {"lam": 0.0},
+    "feddbe": {"kappa": 0.0},
+    "feddecomp": {"linear_rank": 0},
+    "fedem": {"models": 1},
+    "fedpac": {"lam": 0.0},
+    "fedproto": {"lam": 0.0},
+    "fedprox": {"mu": 0.0},
+    "fedselect": {"grown": 0.0},
+    "gpfl": {"lam": 0.0, "mu": 0.0},
+    "ifca": {"clusters": 1},
+    "knn_per": {"lam": 0.0},
+    "l2gd": {"lam": 0.0},
+    "moon": {"mu": 0.0},
+    "mr_mtl": {"lam": 0.0},
+    "pfedgraph": {"lam": 0.0},
+    "superfed": {"nu": 0.0},
+}
+"""Figures without which a method is another one; published code has some of them as its defaults."""
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, field) for name, figures in OFF.items() for field in figures])
+def test_no_default_switches_its_method_off(name, field):
+    config, off = METHODS.get(name).Config(), OFF[name][field]
+    assert getattr(config, field) != off
+    assert not isinstance(off, float) or field == "alpha" or getattr(config, field) > 100 * off
+
+
 OWN_FIGURES = {"fedbn"}
 """Who shares no running figures: each client's are its own."""
 

@@ -403,6 +403,30 @@ def test_apfl_in_numpy():
         close_to_numpy(row(harness.received, i), {k: alpha[i] * v[i][k] + (1 - alpha[i]) * w[k] for k in w})
 
 
+def test_pfedme_in_numpy():
+    """Two rounds of two batches, K = 2 steps towards each proximal point; a server that oversteps the mean."""
+    harness = by_hand("pfedme", local_steps=4, inner_steps=2, lr=0.1, personal_lr=0.05, lam=2.0, beta=1.5)
+    w = in_numpy(harness.server)
+    personal = {i: dict(w) for i in range(6)}
+    for cohort in ((0, 1, 4), (1, 5)):
+        ends = []
+        for i in cohort:
+            own = dict(w)
+            for _ in range(2):
+                theta = dict(own)
+                for _ in range(2):
+                    g = numpy_slope(theta, harness.samples(i))
+                    theta = {k: a - 0.05 * (g[k] + 2.0 * (a - own[k])) for k, a in theta.items()}
+                own = {k: a - 0.1 * 2.0 * (a - theta[k]) for k, a in own.items()}
+            ends.append(own)
+            personal[i] = theta
+        w = {k: (1 - 1.5) * a + 1.5 * sum(end[k] for end in ends) / len(ends) for k, a in w.items()}
+        harness.round(*cohort)
+    close_to_numpy(harness.server, w)
+    for i in range(6):
+        close_to_numpy(row(harness.received, i), personal[i])
+
+
 def test_fedalas_weights_are_each_clients_own():
     """Whoever else visits, before or beside it, a client's W and old top layers are its own."""
     harness = after("fedala", rounds=0, lr=0.2, eta=3.0, first_steps=4)
