@@ -209,8 +209,9 @@ def of_two_sizes(**config) -> tuple[Harness, Harness]:
     return small, large
 
 
-def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product():
-    harness = Harness("mh_pfedhn", options=LOOP, piece=900, embedding=3, hidden=6, spread=1.0)
+@pytest.mark.parametrize("bound", [50.0, 0.02])
+def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product(bound):
+    harness = Harness("mh_pfedhn", options=LOOP, piece=900, embedding=3, hidden=6, spread=1.0, clip_norm=bound)
     shapes, size = harness.fed.model.shapes, harness.fed.model.size
     m = math.ceil(size / 900)
     phi = (harness.state.phi["trunk"] | harness.state.phi[str(m)]).map(torch.clone)
@@ -229,7 +230,9 @@ def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product(
     adam = harness.state.adam
     seen = {**adam["trunk"].first, **adam[str(m)].first, "v": harness.state.moments.first["v"][2]}
     norm = torch.cat([slope.flatten() for slope in found.values()]).norm()
-    close({name: tensor / 0.1 for name, tensor in seen.items()}, {n: t * min(1, 50 / norm) for n, t in found.items()})
+    assert (norm > bound) == (bound < 1)
+    share = min(1, bound / norm)
+    close({name: tensor / 0.1 for name, tensor in seen.items()}, {n: t * share for n, t in found.items()})
     others = [0, 1, 3, 4, 5]
     assert torch.equal(harness.state.vectors["v"][others], v[others]), "what the cohort did not use stays"
     assert not torch.equal(harness.state.vectors["v"][2], v[2])

@@ -257,8 +257,12 @@ def test_cfl_waits_until_all_of_a_cluster_were_heard():
 
 
 def test_apple_by_hand():
-    """Two visits of one step: autograd of F_i(sum_j p_ij w_j) + pull, in w_i and in p_i; p_i is not constrained."""
-    harness = by_hand("apple", lr=0.1, relation_lr=0.05, mu=2.0, pulled=0.9, momentum=0.0, schedule="cosine")
+    """Visits of two steps, whose momentum begins anew: autograd of F_i(sum_j p_ij w_j) + pull, in w_i and in p_i.
+
+    p_i is not constrained; the models of the others are those that were sent.
+    """
+    figures = {"lr": 0.1, "relation_lr": 0.05, "mu": 2.0, "pulled": 0.9, "momentum": 0.6, "schedule": "cosine"}
+    harness = by_hand("apple", local_steps=2, **figures)
     sizes, net = harness.fed.sizes, harness.group.model.evaluating()
     p0 = sizes / sizes.sum()
     w, p = [harness.fed.init_params() for _ in range(6)], [p0.clone() for _ in range(6)]
@@ -266,14 +270,16 @@ def test_apple_by_hand():
         pull = 2.0 * (1 + math.cos(math.pi * number * 5 / 12 / 0.9)) / 2
         before = list(w)
         for i in cohort:
-            own = {k: t.clone().requires_grad_() for k, t in before[i].items()}
-            weights, (x, y) = p[i].clone().requires_grad_(), harness.samples(i)
-            models = [own if j == i else before[j] for j in range(6)]
-            theta = {k: sum(weights[j] * models[j][k] for j in range(6)) for k in own}
-            loss = F.cross_entropy(net(theta, x), y) + pull / 2 * (weights - p0).square().sum()
-            *slope, slope_p = torch.autograd.grad(loss, [*own.values(), weights])
-            w[i] = {k: t.detach() - 0.1 * g for (k, t), g in zip(own.items(), slope, strict=True)}
-            p[i] = (weights - 0.05 * slope_p).detach()
+            (x, y), velocity = harness.samples(i), [torch.zeros(())] * (1 + len(w[i]))
+            for _ in range(2):
+                own, weights = {k: t.clone().requires_grad_() for k, t in w[i].items()}, p[i].clone().requires_grad_()
+                models = [own if j == i else before[j] for j in range(6)]
+                theta = {k: sum(weights[j] * models[j][k] for j in range(6)) for k in own}
+                loss = F.cross_entropy(net(theta, x), y) + pull / 2 * (weights - p0).square().sum()
+                slope = torch.autograd.grad(loss, [weights, *own.values()])
+                velocity = [0.6 * v + g for v, g in zip(velocity, slope, strict=True)]
+                p[i] = (weights - 0.05 * velocity[0]).detach()
+                w[i] = {k: t.detach() - 0.1 * v for (k, t), v in zip(own.items(), velocity[1:], strict=True)}
         harness.round(*cohort)
     stored = harness.state.p.rows(harness.clients())["p"]
     torch.testing.assert_close(stored, torch.stack(p), rtol=1e-3, atol=1e-5)
