@@ -39,7 +39,7 @@ def test_newcomers_are_served_within_their_allowance(name):
     same(served.params, again.params if isinstance(again, Served) else again)
 
 
-OFF = {
+OFF: dict[str, dict[str, object]] = {
     "apfl": {"alpha": 1.0, "adaptive": False},
     "apple": {"relation_lr": 0.0},
     "ditto": {"lam": 0.0},

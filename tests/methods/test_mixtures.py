@@ -246,7 +246,7 @@ def test_fedselect_by_hand():
     w, start = harness.state.server, harness.state.server
     own, before, visits = (dict.fromkeys(range(6), value) for value in (start, start, 0))
     mask = {i: {k: torch.zeros_like(t).bool() for k, t in start.items()} for i in range(6)}
-    for cohort in ((0, 1), (0, 3), (1, 0), (0, 4)):
+    for cohort in ((0, 1), (0, 3), (1, 0), (0, 4), (1, 0)):  # at last some weights are own to all who are there
         ends = {}
         for i in cohort:
             theta = {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w}
@@ -256,6 +256,7 @@ def test_fedselect_by_hand():
             ends[i] = theta
         shared = {k: sum((~mask[i][k]).float() for i in cohort) for k in w}
         total = {k: sum(ends[i][k] * ~mask[i][k] for i in cohort) for k in w}
+        unshared = any((t == 0).any() for t in shared.values())
         w = {k: torch.where(shared[k] > 0, total[k] / shared[k].clamp(min=1), w[k]) for k in w}
         for i in cohort:
             own[i] = {k: torch.where(mask[i][k], ends[i][k], w[k]) for k in w}
@@ -274,7 +275,7 @@ def test_fedselect_by_hand():
         same(row(harness.state.mask.rows(harness.clients()), i), mask[i])
         close(row(harness.received, i), {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w})
     share = {k: float(t.float().mean()) for k, t in mask[0].items()}
-    assert share["hidden.weight"] == pytest.approx(1 - 0.75**2, abs=1e-3) and share["hidden.bias"] == 0
+    assert unshared and share["hidden.weight"] == pytest.approx(1 - 0.75**2, abs=1e-3) and share["hidden.bias"] == 0
     assert not any(t.any() for i in (3, 4) for t in mask[i].values()), "they had one visit each"
 
 
@@ -287,6 +288,17 @@ def test_fedselect_stops_at_its_share_and_draws_its_cohorts_like_everybody():
     drawn = [draw_cohort(0, number, 6, 5).tolist() for number in range(8)]
     assert visits.tolist() == [sum(i in cohort for cohort in drawn) for i in range(6)]
     assert len({tuple(sorted(cohort)) for cohort in drawn}) > 1
+
+
+@pytest.mark.parametrize(("most", "own"), [(0.5, 6), (0.49, 4)])
+def test_fedselects_masks_grow_up_to_their_share(most, own):
+    """Of eight weights four are own; half of the others follow unless they are more than the share."""
+    method = after("fedselect", rounds=0, grown=0.5, most=most).method
+    mask = torch.arange(8).view(1, 2, 4) < 4
+    found = method.grown(mask, torch.arange(8.0).view(1, 2, 4), torch.tensor([True]))
+    assert int(found.sum()) == own and found[mask].all()
+    assert own == 4 or found[0, 1].tolist() == [False, False, True, True]
+    assert torch.equal(method.grown(mask, torch.ones(1, 2, 4), torch.tensor([False])), mask), "it was not due"
 
 
 def test_fedselect_that_never_grows_is_fedavg_on_half_the_steps():

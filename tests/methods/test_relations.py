@@ -384,11 +384,11 @@ def test_fedcac_marks_what_changed_most_times_its_weight():
 
 
 def test_fedcac_companions_by_hand():
-    masks = torch.tensor([[1.0, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 1], [1, 1, 0, 0, 0]])
+    masks = torch.tensor([[1.0, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 1], [1, 1, 0, 1, 0]])  # not all of one size
     sets = [set(mask.nonzero().flatten().tolist()) for mask in masks]
     overlap = {(i, j): 1 - len(sets[i] ^ sets[j]) / (2 * len(sets[i])) for i in range(4) for j in range(4) if i != j}
     mean_of, most = sum(overlap.values()) / 12, max(overlap.values())
-    assert (round(mean_of, 4), most) == (0.3333, 1.0)
+    assert overlap[0, 3] == 0.75 and overlap[3, 0] == pytest.approx(5 / 6) == most
     for reached in (0.0, 0.2, 0.6, 1.0, 1.1):
         threshold = mean_of + reached * (most - mean_of)
         like = torch.tensor([[float(i == j or overlap[i, j] >= threshold) for j in range(4)] for i in range(4)])
@@ -442,6 +442,19 @@ def test_fedcac_by_hand():
     close_or_same(row(harness.received, 1), everybody, exact=False)
     size, bits = 4 * harness.group.model.size, harness.group.model.size
     assert (harness.costs.bytes_down, harness.costs.bytes_up) == (6 * 2 * size, 6 * (size + bits))
+
+
+def test_fedcac_when_beta_is_spent_keeps_what_matters_from_nobody_else():
+    harness = by_hand("fedcac", lr=0.2, beta=0.2, cohort=3, **PLAIN)
+    harness.round(0, 2, 5)  # of 12 visits three, a quarter
+    starts = {i: row(harness.received, i) for i in (0, 2, 5)}
+    ends = {i: down(start, slopes(harness, i, start), 0.2) for i, start in starts.items()}
+    everybody = mean(list(ends.values()))
+    harness.round(0, 2, 5)
+    for i, end in ends.items():
+        mask = harness.state.mask.rows(harness.clients(i))
+        assert all(0 < t.float().mean() <= 0.5 for t in mask.values())
+        close(row(harness.received, i), {k: torch.where(mask[k][0], end[k], everybody[k]) for k in end})
 
 
 def test_ifca_is_served_the_model_of_least_loss_on_training_data():
