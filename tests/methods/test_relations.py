@@ -78,7 +78,7 @@ def test_fedfomos_held_out_part_is_the_same_at_every_visit():
         x, y = harness.group.pool.gather(torch.from_numpy(held.members[client]))
         return F.cross_entropy(net(params, x), y)
 
-    for cohort in ((0, 1), (1, 2)):
+    for cohort in ((0, 1), (1, 2), (1, 0)):
         fed, clients, method = harness.fed, harness.clients(*cohort), harness.method
         own, start = [row(harness.state.models.rows(clients), i) for i in range(2)], []
         offered, affinity = method.offered(fed, harness.state, clients), harness.state.affinity.clone()
@@ -97,7 +97,7 @@ def test_fedfomos_held_out_part_is_the_same_at_every_visit():
         harness.round(*cohort)
         close_or_same(harness.state.models.rows(clients), expected, exact=False)
         torch.testing.assert_close(harness.state.affinity, affinity, rtol=1e-2, atol=1e-4)
-    assert affinity[2, 0] != 0 and affinity[1, 0] != 0
+    assert affinity[2, 0] != 0 and affinity[1, 0] != 0, "and the last visit adds to what was there"
 
 
 def test_fedfomo_offers_by_a_clients_own_affinities_and_explores_less_and_less():
@@ -215,7 +215,7 @@ def test_cfl_that_never_splits_is_fedavg():
 
 
 def test_cfl_splits_by_hand():
-    """A first round of one step: updates, the best way to part them, and a mean of its own for either part."""
+    """Rounds of one step: updates, the best way to part them, and from then on a model of its own for either part."""
     harness = by_hand("cfl", cohort=6, lr=0.1, eps1=9.0, eps2=0.0, earliest=0.0, **PLAIN)
     start, sizes = harness.fed.init_params(), harness.fed.sizes
     ends = [down(start, slopes(harness, i, start), 0.1) for i in range(6)]
@@ -230,6 +230,11 @@ def test_cfl_splits_by_hand():
         expected = {k: sum(s * ends[i][k] for s, i in zip(share, own, strict=True)) for k in start}
         for i in own:
             close(row(harness.received, i), expected)
+    one_of_each = [int(part.nonzero()[0][0]) for part in (apart, ~apart)]
+    models = [row(harness.received, i) for i in one_of_each]
+    harness.round(*one_of_each)
+    for i, model in zip(one_of_each, models, strict=True):
+        close(row(harness.received, i), down(model, slopes(harness, i, model), 0.1))
 
 
 @pytest.mark.parametrize(("eps1", "eps2", "splits"), [(1.01, 0.99, True), (0.99, 0.99, False), (1.01, 1.01, False)])
@@ -242,6 +247,17 @@ def test_cfl_splits_where_the_mean_is_short_and_some_update_is_long(eps1, eps2, 
     harness = by_hand("cfl", cohort=6, lr=0.1, eps1=eps1 * short, eps2=eps2 * long, earliest=0.0, **PLAIN)
     harness.round(*range(6))
     assert bool(harness.state.cluster.any()) == splits
+
+
+def test_cfl_looks_at_the_directions_of_updates_not_at_their_lengths():
+    """By inner products the long update would be with the second; the first is more alike to it."""
+    harness = after("cfl", rounds=0, eps1=1e9, eps2=0.0)
+    updates = {k: torch.zeros(3, *t.shape) for k, t in harness.fed.init_params().items()}
+    updates["head.bias"] = torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.3, 0.0], [6.0, 8.0, 0.0]])
+    harness.state.updates.set_rows(harness.clients(0, 1, 2), updates)
+    harness.state.heard[:3], harness.state.cluster[3:] = True, 1
+    harness.method.split(harness.state)
+    assert harness.state.cluster.tolist() == [0, 0, 2, 1, 1, 1]
 
 
 def test_cfl_waits_until_all_of_a_cluster_were_heard():
@@ -332,24 +348,27 @@ def test_pfedgraph_along_the_shares_is_fedavg():
 def test_pfedgraph_by_hand_pulls_towards_the_models_that_were_mixed():
     """Two visits of two steps; in the second the loss has - lam sum_j a_ij cos(theta, theta_j), by autograd.
 
-    At their mixture this has hardly a slope; after a step it has.
+    At their mixture this has hardly a slope; after a step it has. Adapting is a visit that nobody collects.
     """
     harness, lam = by_hand("pfedgraph", local_steps=2, lr=0.2, alpha=0.5, lam=60.0, cohort=4, **PLAIN), 60.0
     start, clients = harness.fed.init_params(), (0, 2, 3, 5)
     sizes = harness.fed.sizes[list(clients)]
     vector = lambda params: torch.cat([params[k].flatten() for k in start])  # noqa: E731
-    now, mixed_from, a = [start] * 4, None, None
-    for visit in range(2):
-        ends = list(now)
-        for position, _step in itertools.product(range(4), range(2)):
-            own = {k: t.clone().requires_grad_() for k, t in ends[position].items()}
-            x, y = harness.samples(clients[position])
+    now, mixed_from, a = [start] * 4, [], torch.empty(0)
+
+    def visit(position):
+        end, (x, y) = now[position], harness.samples(clients[position])
+        for _ in range(2):
+            own = {k: t.clone().requires_grad_() for k, t in end.items()}
             loss = F.cross_entropy(harness.group.model.evaluating()(own, x), y)
-            if visit:
-                alike = [F.cosine_similarity(vector(own), vector(other), dim=0) for other in mixed_from]
-                loss = loss - lam * sum(a[position, j] * alike[j] for j in range(4))
+            for j, other in enumerate(mixed_from):
+                loss = loss - lam * a[position, j] * F.cosine_similarity(vector(own), vector(other), dim=0)
             slope = torch.autograd.grad(loss, list(own.values()))
-            ends[position] = {k: t.detach() - 0.2 * g for (k, t), g in zip(own.items(), slope, strict=True)}
+            end = {k: t.detach() - 0.2 * g for (k, t), g in zip(own.items(), slope, strict=True)}
+        return end
+
+    for _ in range(2):
+        ends = [visit(position) for position in range(4)]
         mixed_from = ends
         moved = torch.stack([vector(end) - vector(start) for end in ends])  # from the common initial model
         a = pfedgraph.graph(moved, sizes / sizes.sum(), alpha=0.5)
@@ -357,6 +376,7 @@ def test_pfedgraph_by_hand_pulls_towards_the_models_that_were_mixed():
         harness.round(*clients)
     for position, client in enumerate(clients):
         close_or_same(row(harness.received, client), now[position], exact=False)
+    close_or_same(row(harness.adapted, 2), visit(1), exact=False)
     assert (a[0] - sizes / sizes.sum()).abs().max() > 1e-2
 
 
