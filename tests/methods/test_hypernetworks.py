@@ -82,12 +82,16 @@ def test_pfedla_starts_near_the_mean_with_weights_that_sum_to_one():
     close_or_same(row(harness.received, 0), harness.fed.init_params(), exact=False)
 
 
-def test_adam_is_torchs():
-    """Five steps with clipping; and the same as a rule on a client, and with a count of steps per row."""
+@pytest.mark.parametrize("size", [1.0, 1e-4])
+def test_adam_is_torchs(size):
+    """Five steps with clipping; and the same as a rule on a client, and with a count of steps per row.
+
+    Small gradients show where epsilon is added.
+    """
     torch.manual_seed(0)
-    start, targets = torch.randn(2, 3), torch.randn(5, 2, 3)
+    start, targets, lr = size * torch.randn(2, 3), size * torch.randn(5, 2, 3), 0.1 * size
     theirs, ours = start.clone().requires_grad_(), Params(w=start.clone())
-    optimizer, moments = torch.optim.Adam([theirs], lr=0.1), adam_moments(ours)
+    optimizer, moments = torch.optim.Adam([theirs], lr=lr), adam_moments(ours)
     rows, each = Params(w=start.clone()), adam_moments(ours, rows=2)
     rule, carry, on_client = AdamRule(), adam_carry(Params(w=start.unsqueeze(0))), start.clone()
     carry = tuple(row(part, 0) if isinstance(part, dict) else part[0] for part in carry)
@@ -95,15 +99,15 @@ def test_adam_is_torchs():
         optimizer.zero_grad()
         ((theirs - target) ** 2).sum().backward()
         unclipped = {"w": 2 * (ours["w"] - target)}
-        adam_step_(rows, unclipped, each, 0.1)
+        adam_step_(rows, unclipped, each, lr)
         direction, carry = rule(lambda params, batch: {"w": unclipped["w"]}, {"w": on_client}, (None,), None, carry)  # noqa: B023
-        on_client = on_client - 0.1 * direction["w"]
+        on_client = on_client - lr * direction["w"]
         assert each.steps["taken"].shape == (2, 1)
-        torch.testing.assert_close(rows["w"], on_client)
+        torch.testing.assert_close(rows["w"] / size, on_client / size)
         torch.nn.utils.clip_grad_norm_([theirs], 1.5)
         optimizer.step()
-        adam_step_(ours, clipped(unclipped, 1.5), moments, 0.1)
-        torch.testing.assert_close(ours["w"], theirs.detach())
+        adam_step_(ours, clipped(unclipped, 1.5), moments, lr)
+        torch.testing.assert_close(ours["w"] / size, theirs.detach() / size)
 
 
 def of_samples(eta, x, y, scale):

@@ -258,6 +258,10 @@ def test_cfl_looks_at_the_directions_of_updates_not_at_their_lengths():
     harness.state.heard[:3], harness.state.cluster[3:] = True, 1
     harness.method.split(harness.state)
     assert harness.state.cluster.tolist() == [0, 0, 2, 1, 1, 1]
+    harness.state.heard[:] = True
+    harness.state.cluster = torch.tensor([0, 0, 1, 1, 2, 2])
+    harness.method.split(harness.state)
+    assert harness.state.cluster.tolist() == [0, 0, 1, 1, 2, 2], "two do not part"
 
 
 def test_cfl_waits_until_all_of_a_cluster_were_heard():
