@@ -12,7 +12,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import LOOP, after, close_or_same, differ, same
+from tests.methods.rounds import LOOP, after, close_or_same, differ, normed, same
 
 OF_PEERS = {"fedfomo"}
 """Who serves newcomers with models of other clients, which are personal state."""
@@ -37,6 +37,64 @@ def test_newcomers_are_served_within_their_allowance(name):
     }
     again = harness.method.enroll(fed, State(**fresh), fed.everyone)
     same(served.params, again.params if isinstance(again, Served) else again)
+
+
+OFF: dict[str, dict[str, object]] = {
+    "apfl": {"alpha": 1.0, "adaptive": False},
+    "apple": {"relation_lr": 0.0},
+    "ditto": {"lam": 0.0},
+    "fedavgm": {"server_momentum": 0.0},
+    "fedcac": {"tau": 0.0},
+    "fedcp": {"lam": 0.0},
+    "feddbe": {"kappa": 0.0},
+    "feddecomp": {"linear_rank": 0},
+    "fedem": {"models": 1},
+    "fedpac": {"lam": 0.0},
+    "fedproto": {"lam": 0.0},
+    "fedprox": {"mu": 0.0},
+    "fedselect": {"grown": 0.0},
+    "gpfl": {"lam": 0.0, "mu": 0.0},
+    "ifca": {"clusters": 1},
+    "knn_per": {"lam": 0.0},
+    "l2gd": {"lam": 0.0},
+    "moon": {"mu": 0.0},
+    "mr_mtl": {"lam": 0.0},
+    "pfedgraph": {"lam": 0.0},
+    "pfedme": {"beta": 0.0},
+    "superfed": {"nu": 0.0},
+}
+"""Figures without which a method is another one; published code has some of them as its defaults."""
+
+
+@pytest.mark.parametrize(("name", "field"), [(name, field) for name, figures in OFF.items() for field in figures])
+def test_no_default_switches_its_method_off(name, field):
+    config, off = METHODS.get(name).Config(), OFF[name][field]
+    assert getattr(config, field) != off
+    assert off != 0.0 or getattr(config, field) > 1e-6, "no more than rounding"
+
+
+FROZEN = {
+    "fedalt": ("body",), "fedbn": ("body",), "feddbe": ("server",), "fedpac": ("body",), "fedper": ("body",),
+    "fedrep": ("body",), "fedrod": ("server",), "fedsim": ("body",), "gpfl": ("body", "guide"),
+    "lg_fedavg": ("server",),
+}  # fmt: skip
+"""Who fits a newcomer's own part under the shared one, and what of the state that is."""
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_newcomers_fit_their_own_part_and_leave_the_shared_one(name):
+    warm = {"warm_start": 0.0} if "warm_start" in METHODS.get(name).Config.model_fields else {}
+    setup = tiny_setup(model=normed()) if name == "fedbn" else tiny_setup()
+    harness = Harness(name, setup, rounds=2, options=LOOP, **warm)
+    fed = harness.federation("enroll")
+    found = harness.method.enroll(fed, harness.state, fed.everyone)
+    served = found if isinstance(found, Served) else Served(found)
+    shared = {k: t for field in FROZEN[name] for k, t in getattr(harness.state, field).items()}
+    for k, tensor in shared.items():
+        assert (served.params[k] == tensor).all(), k
+    own = [t for k, t in served.params.items() if k not in shared] or [served.aux]
+    assert any(not torch.allclose(t[0], t[1], atol=1e-4) for t in own), "each has fitted its own"
+    assert harness.costs.adapt_steps == 6 * fed.local_steps
 
 
 OWN_FIGURES = {"fedbn"}

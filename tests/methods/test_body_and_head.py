@@ -124,23 +124,33 @@ def test_fedbabu_fine_tunes_as_fedavg_does():
 
 
 def test_fedrod_by_hand():
-    """The balanced loss moves body and generic head, the personal loss the personal head and nothing else."""
-    harness, lr = by_hand("fedrod", lr=0.1, **PLAIN), 0.1
-    w, own = harness.server, row(harness.state.heads.rows(harness.clients(1)), 0)
-    counts = harness.fed.class_counts[1]
-    assert (counts == 0).any()  # a class that the client lacks
+    """The balanced loss moves body and generic head, the personal loss the personal head and nothing else.
 
-    def balanced(net, params, batch):
-        weighted = counts * net(params, batch.x).exp()
-        return -(weighted / weighted.sum(1, keepdim=True)).gather(1, batch.y[:, None]).log().mean()
+    Twice, so that the heads differ; what is shared is averaged by sizes.
+    """
+    harness, lr, clients = by_hand("fedrod", lr=0.1, **PLAIN), 0.1, (1, 4)
+    w, share = harness.server, harness.fed.sizes[[1, 4]] / harness.fed.sizes[[1, 4]].sum()
+    heads = dict.fromkeys(clients, harness.state.heads.default)
+    assert (harness.fed.class_counts[1] == 0).any() and share[0] != share[1]  # a class that the client lacks
 
-    def residual(net, params, batch):
-        return F.cross_entropy(net(w, batch.x) + net.head(params, net.features(w, batch.x)), batch.y)
+    for _ in range(2):
+        ends = []
+        for i in clients:
 
-    moved, kept = down(w, slopes(harness, 1, w, balanced), lr), down(own, slopes(harness, 1, own, residual), lr)
-    harness.round(1)
-    close(harness.server, moved)
-    close(row(harness.state.heads.rows(harness.clients(1)), 0), kept)
+            def balanced(net, params, batch, counts=harness.fed.class_counts[i]):
+                weighted = counts * net(params, batch.x).exp()
+                return -(weighted / weighted.sum(1, keepdim=True)).gather(1, batch.y[:, None]).log().mean()
+
+            def residual(net, params, batch, w=w):
+                return F.cross_entropy(net(w, batch.x) + net.head(params, net.features(w, batch.x)), batch.y)
+
+            ends.append(down(w, slopes(harness, i, w, balanced), lr))
+            heads[i] = down(heads[i], slopes(harness, i, heads[i], residual), lr)
+        w = {k: share[0] * ends[0][k] + share[1] * ends[1][k] for k in w}
+        harness.round(*clients)
+    close(harness.server, w)
+    for i in clients:
+        close(row(harness.state.heads.rows(harness.clients(i)), 0), heads[i])
 
 
 def test_fedrod_predicts_with_the_sum_of_its_heads():
@@ -178,6 +188,15 @@ def test_feddbe_by_hand():
         close({**harness.state.server, "p": harness.state.bias.rows(harness.clients(4))["prbm"][0]}, expected)
         w = harness.state.server
     assert p.abs().max() > 0
+
+
+def test_feddbe_predicts_with_the_clients_own_bias():
+    harness, net = after("feddbe", lr=0.1), after("feddbe", rounds=0).fed.model.evaluating()
+    x, p = harness.samples(0)[0], harness.state.bias.rows(harness.clients())["prbm"]
+    assert p.abs().amax(1).min() > 1e-3
+    for i in (1, 4):
+        expected = net.head(harness.state.server, net.features(harness.state.server, x) + p[i])
+        torch.testing.assert_close(harness.predict("received", i, x), expected)
 
 
 def test_feddbes_consensus_is_the_mean_of_all_features_after_an_initial_round():
@@ -321,3 +340,26 @@ def test_fedas_aligns_the_received_body_with_the_last_visits_features():
     end = down(aligned, slopes(harness, 1, aligned), lr)
     harness.round(1)
     close(harness.state.body, {k: end[k] for k in harness.state.body})
+
+
+def test_fedas_adapts_by_aligning_and_training_and_measures_nothing():
+    """The same steps as a visit's, in which those that a visit spends on its Fisher trace train."""
+    harness, lr = by_hand("fedas", local_steps=3, lr=0.1, align_lr=0.5, **PLAIN), 0.1
+    harness.round(1)
+    harness.round(2, 3)
+    at, own = row(harness.received, 1), row(harness.state.prototypes.rows(harness.clients(1)), 0)
+
+    def away(net, params, batch):
+        z, classes = net.features(params, batch.x), batch.y.unique()
+        return sum(((z[batch.y == label] - own["mean"][label]) ** 2).mean() for label in classes)
+
+    at = down(at, slopes(harness, 1, at, away), 0.5, harness.fed.model.body)
+    for _ in range(2):
+        at = down(at, slopes(harness, 1, at), lr)
+    close(row(harness.adapted, 1), at)
+
+
+def test_fedas_measures_on_a_share_of_its_visit():
+    harness = after("fedas", rounds=0, fisher_share=0.3)
+    harness.round(0, 3, 4)
+    assert harness.costs.local_steps == 3 * 20

@@ -163,6 +163,24 @@ def test_moons_previous_model_is_that_of_the_last_visit():
     same(row(harness.state.previous.rows(harness.clients(1)), 0), w)
 
 
+def test_moon_contrasts_the_servers_model_with_the_clients_own_last_one():
+    """A second visit of one step: towards what was received, away from what the same client had after its first."""
+    harness, lr = by_hand("moon", lr=0.1, mu=5.0, tau=0.5, **PLAIN), 0.1
+    start = harness.server
+    harness.round(0, 1)
+    w, previous = harness.server, down(start, slopes(harness, 0, start), lr)
+
+    def loss(net, params, batch):
+        z = net.features(params, batch.x)
+        to, away = (F.cosine_similarity(z, net.features(other, batch.x)) / 0.5 for other in (w, previous))
+        return F.cross_entropy(net.head(params, z), batch.y) - 5.0 * (to.exp() / (to.exp() + away.exp())).log().mean()
+
+    ends = [down(w, slopes(harness, 0, w, own), lr) for own in (loss, None)]
+    harness.round(0)
+    close(harness.server, ends[0])
+    differ(*ends)
+
+
 def recorded(name: str, **config):
     """A method's server after 0 to 3 rounds, and the clients' mean that each round made of it; as NumPy arrays."""
     harness, means, servers = after(name, rounds=0, lr=0.1, **config), [], []
@@ -314,23 +332,28 @@ def test_fednova_with_equal_steps_is_fedavg():
         close(found.server, expected.server)
 
 
-def test_fednova_in_numpy():
-    """Clients of 1, 20, 3 and 48 samples take 1, 3, 1 and 7 full-batch steps; FedAvg would follow the longest."""
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+@pytest.mark.parametrize("cohort", [(0, 1, 2, 3), (1, 2)])
+def test_fednova_in_numpy(momentum, cohort):
+    """Clients of 1, 20, 3 and 48 samples take 1, 3, 1 and 7 full-batch steps, whoever else is in the cohort."""
     setup = ragged_setup().but(local_steps=7, batch_size=64)
-    harness = Harness("fednova", setup, options=LOOP, lr=0.05, **PLAIN)
+    harness = Harness("fednova", setup, options=LOOP, lr=0.05, **PLAIN | {"momentum": momentum})
     w, tau, n = in_numpy(harness.server), np.array([1, 3, 1, 7]), np.array([1, 20, 3, 48])
     assert n.tolist() == harness.fed.sizes.tolist()
-    d = []
-    for i in range(4):
-        y = w
-        for _ in range(tau[i]):
+    d, a = {}, {}
+    for i in cohort:
+        y, velocity, a[i] = w, dict.fromkeys(w, 0.0), 0.0
+        for step in range(tau[i]):
             g = numpy_slopes(harness, i, y)
-            y = {k: y[k] - 0.05 * g[k] for k in y}
-        d.append({k: (w[k] - y[k]) / tau[i] for k in w})
-    p = n / n.sum()
-    harness.round(0, 1, 2, 3)
-    close_to_numpy(harness.server, {k: w[k] - (p @ tau) * sum(p[i] * d[i][k] for i in range(4)) for k in w})
-    assert harness.costs.local_steps == tau.sum()
+            velocity = {k: momentum * velocity[k] + g[k] for k in y}
+            y = {k: y[k] - 0.05 * velocity[k] for k in y}
+            a[i] += sum(momentum**back for back in range(step + 1))  # how often gradients are in the change
+        d[i] = {k: (w[k] - y[k]) / a[i] for k in w}
+    p = {i: n[i] / n[list(cohort)].sum() for i in cohort}
+    harness.round(*cohort)
+    reach = sum(p[i] * a[i] for i in cohort)
+    close_to_numpy(harness.server, {k: w[k] - reach * sum(p[i] * d[i][k] for i in cohort) for k in w})
+    assert harness.costs.local_steps == tau[list(cohort)].sum()
 
 
 def test_fednova_counts_what_momentum_accumulates():

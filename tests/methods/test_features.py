@@ -130,6 +130,48 @@ def test_fedpac_without_lambda_is_head_then_body():
         assert inside[name].max() <= end[name].amax() and inside[name].min() >= end[name].amin(), "a convex combination"
 
 
+def test_fedpac_two_rounds_by_hand():
+    """Statistics of the received body, head step, body step towards the prototypes, prototypes of the trained body.
+
+    Heads differ from the second round on, so that whose head is mixed by whose weights shows.
+    """
+    harness = by_hand("fedpac", local_steps=2, lr=0.1, head_lr=0.3, head_share=0.5, lam=2.0, **PLAIN)
+    clients, sizes, net = (0, 3, 5), harness.fed.sizes, harness.group.model.evaluating()
+    body, head = harness.fed.split(harness.fed.init_params())
+    heads, prototypes = dict.fromkeys(clients, head), {}
+
+    def aligned(net, params, batch):
+        z = net.features(params, batch.x)
+        known = [j for j, label in enumerate(batch.y.tolist()) if label in prototypes]
+        pull = sum(((z[j] - prototypes[int(batch.y[j])]) ** 2).mean() for j in known) / len(z)
+        return F.cross_entropy(net.head(params, z), batch.y) + 2.0 * pull
+
+    for _ in range(2):
+        h, variance, ends, seen = [], [], [], []
+        for i in clients:
+            start = {**body, **heads[i]}
+            z, y = features(harness, start, i)
+            h.append(class_sums(z, y, 3)[0] / len(y))
+            variance.append((z.square().sum() / len(y) - h[-1].square().sum()) / len(y))
+            fitted = down(start, slopes(harness, i, start), 0.3, set(head))
+            ends.append(down(fitted, slopes(harness, i, fitted, aligned), 0.1, set(body)))
+            seen.append(class_sums(net.features(ends[-1], harness.samples(i)[0]), y, 3))
+        a = fedpac.head_weights(torch.stack(h), torch.stack(variance))
+        share = sizes[list(clients)] / sizes[list(clients)].sum()
+        body = {k: sum(s * end[k] for s, end in zip(share, ends, strict=True)) for k in body}
+        heads = {i: {k: sum(a[p, q] * ends[q][k] for q in range(3)) for k in head} for p, i in enumerate(clients)}
+        sums, counts = (sum(each) for each in zip(*seen, strict=True))
+        prototypes = {c: sums[c] / counts[c] for c in range(3) if counts[c]}
+        harness.round(*clients)
+        assert (a - a.T).abs().max() > 1e-2 and (a - torch.eye(3)).abs().max() > 1e-2
+    for i in clients:
+        close(row(harness.received, i), {**body, **heads[i]})
+    adapted = {**body, **heads[3]}
+    for _ in range(2):
+        adapted = down(adapted, slopes(harness, 3, adapted), 0.3, set(head))
+    close(row(harness.adapted, 3), adapted)
+
+
 def test_fedproto_without_lambda_is_local():
     proto, local = Harness("fedproto", rounds=4, lam=0.0, predict="head"), Harness("local", rounds=4)
     close_or_same(proto.received, local.received, exact=False)
@@ -184,12 +226,15 @@ def test_fedproto_predicts_classes_that_the_client_does_not_have():
     assert torch.equal(found.argmax(1), nearest) and (nearest == absent).any()
 
 
-def test_fedproto_prototypes_are_class_means_over_the_cohort_and_stay_where_it_has_none():
+@pytest.mark.parametrize("cohort", [(0, 2), (0,)])
+def test_fedproto_prototypes_are_class_means_over_the_cohort_and_stay_where_it_has_none(cohort):
     harness = Harness("fedproto", rounds=2)
     before = harness.state.prototypes["mean"].clone()
-    harness.round(0, 2)
-    sums, counts = zip(*(class_sums(*features(harness, row(harness.received, i), i), 3) for i in (0, 2)), strict=True)
+    harness.round(*cohort)
+    sums, counts = zip(*(class_sums(*features(harness, row(harness.received, i), i), 3) for i in cohort), strict=True)
     total = sum(counts)
+    assert (total == 0).any() == (len(cohort) == 1) and (before.abs().sum(1) > 0).all()
+    assert harness.state.prototypes["known"].tolist() == [1.0, 1.0, 1.0], "also of a class that the cohort lacks"
     for label in range(3):
         expected = sum(sums)[label] / total[label] if total[label] else before[label]
         torch.testing.assert_close(harness.state.prototypes["mean"][label], expected, rtol=1e-4, atol=1e-5)
@@ -280,6 +325,38 @@ def test_pfedfda_shares_are_the_best_of_a_grid_by_two_fold_cross_validation():
     assert _gaussians.fitted_shares(z[-1:], y[-1:], shared, prior).tolist() == [0, 0], "nothing to fit on"
 
 
+def test_pfedfda_mixes_by_the_shares_that_are_fitted_on_the_trained_features():
+    """Under the client's own class shares; nothing is set, so cross-validation decides for each client."""
+    harness = by_hand("pfedfda", lr=0.1, **PLAIN)
+    harness.round(0, 3, 5)
+    shared, body = dict(harness.state.gaussians), dict(harness.state.body)
+    given, found = (shared["mean"].double(), shared["cov"].double()), []
+    served = harness.served("adapted")
+    for client in range(6):
+        z, y = features(harness, body, client)
+        prior = harness.method.prior(harness.fed, harness.clients(client))[0].double()
+        found.append(_gaussians.fitted_shares(z.double(), y, given, prior))
+        own = _gaussians.gaussians(z.double(), y, given[0])
+        mean, cov = (s * a + (1 - s) * b for s, a, b in zip(found[-1], own, given, strict=True))
+        head = _gaussians.lda(mean, cov, prior)
+        torch.testing.assert_close(served.aux["bias"][client].double(), head["bias"], rtol=1e-3, atol=1e-3)
+        even = _gaussians.fitted_shares(z.double(), y, given, torch.full((3,), 1 / 3).double())
+        assert client or (even - found[0]).abs().max() > 1e-2, "class shares matter"
+    assert torch.stack(found).std(0).max() > 1e-2, "each client has its own"
+
+
+def test_pfedfda_estimates_and_where_the_search_for_shares_begins():
+    """A class of one sample has the shared mean; where both estimates are alike every share is as good: 1/2 stays."""
+    z, y = torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).double(), torch.tensor([0, 0, 1, 2, 2])
+    mean, cov = _gaussians.gaussians(z, y, torch.full((3, 2), 7.0).double())
+    torch.testing.assert_close(mean, torch.stack([z[:2].mean(0), torch.full((2,), 7.0).double(), z[3:].mean(0)]))
+    apart = z - mean[y]
+    torch.testing.assert_close(cov, apart.T @ apart / 4 + torch.eye(2))
+    z, y = torch.cat([z[:4], z[:4]]).repeat_interleave(2, 0), torch.tensor([0, 0, 1, 1]).repeat(2).repeat_interleave(2)
+    alike = _gaussians.gaussians(z[::2], y[::2], mean[:2])
+    assert _gaussians.fitted_shares(z, y, alike, torch.full((2,), 0.5).double()).tolist() == [0.5, 0.5]
+
+
 def test_pfedfda_serves_newcomers_without_a_step_and_with_their_own_gaussians():
     harness = Harness("pfedfda", rounds=2, share=1.0)
     fed = harness.federation("enroll")
@@ -324,6 +401,47 @@ def test_gpfl_loss_and_conditions_by_hand():
     assert float(found) == pytest.approx(by_hand, rel=1e-4)
     predicted = harness.predict("received", client, x[:4])
     torch.testing.assert_close(predicted, torch.from_numpy(logits[:4]).float(), rtol=1e-4, atol=1e-5)
+
+
+def gpfl_loss(params, x, y, received, share):
+    """CE(head(CoV(z, p))) + CE(cos(CoV(z, g), E)) + 0.7 |CoV(z, g) - E'_y|; what was received does not move."""
+
+    def valve(z, condition):
+        def of(name):
+            hidden = (params[f"{name}.weight"] @ condition + params[f"{name}.bias"]).relu()
+            hidden = (hidden - hidden.mean()) / (hidden.var(correction=0) + 1e-5).sqrt()
+            return hidden * params[f"{name}.norm.weight"] + params[f"{name}.norm.bias"]
+
+        return (z * (of("gamma") + 1) + of("beta")).relu()
+
+    z = (x.flatten(1) @ params["hidden.weight"].T + params["hidden.bias"]).relu()
+    shared, personal = valve(z, received.mean(0)), valve(z, share @ received)
+    angles = F.cosine_similarity(shared.unsqueeze(1), params["classes.weight"], dim=2)
+    loss = F.cross_entropy(personal @ params["head.weight"].T + params["head.bias"], y) + F.cross_entropy(angles, y)
+    return loss + 0.7 * (shared - received[y]).norm(dim=1).mean()
+
+
+def test_gpfl_two_rounds_by_hand():
+    """Two steps each, by autograd: at the second the embeddings that were received are no longer those that train."""
+    harness, clients = by_hand("gpfl", local_steps=2, lr=0.2, lam=0.7, mu=0.0, **PLAIN), (0, 3)
+    shared, head = dict(harness.state.body | harness.state.guide), harness.state.heads.default
+    heads, sizes = dict.fromkeys(clients, head), harness.fed.sizes[list(clients)]
+    for _ in range(2):
+        received, ends = shared["classes.weight"], []
+        for i in clients:
+            at, (x, y) = {**shared, **heads[i]}, harness.samples(i)
+            share = torch.bincount(y, minlength=3) / len(y)
+            for _step in range(2):
+                leaves = {k: t.clone().requires_grad_() for k, t in at.items()}
+                found = torch.autograd.grad(gpfl_loss(leaves, x, y, received, share), list(leaves.values()))
+                at = {k: t.detach() - 0.2 * g for (k, t), g in zip(leaves.items(), found, strict=True)}
+            ends.append(at)
+            heads[i] = {k: at[k] for k in head}
+        shared = {k: sum(s * end[k] for s, end in zip(sizes / sizes.sum(), ends, strict=True)) for k in shared}
+        harness.round(*clients)
+    close(harness.state.body | harness.state.guide, shared)
+    for i in clients:
+        close(row(harness.state.heads.rows(harness.clients(i)), 0), heads[i])
 
 
 def test_gpfl_decays_its_guide_only_and_keeps_heads():
@@ -384,3 +502,46 @@ def test_fedcp_sends_half_of_either_head_and_freezes_the_received_one():
     harness = Harness("fedcp")
     harness.round(0, 3)
     assert harness.costs.bytes_down == harness.costs.bytes_up == 2 * 4 * sent
+
+
+def fedcp_loss(params, own, x, y, received, context):
+    """CE of head_i(a z) + head(b z), + 3 MMD^2 to the features of the received body, which stays with its head."""
+
+    def features(weights):
+        return (x.flatten(1) @ weights["hidden.weight"].T + weights["hidden.bias"]).relu()
+
+    def kernel(a, b):
+        apart = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(2)
+        return sum(torch.exp(-apart / (2 * width)) for width in (10, 15, 20, 50)).mean()
+
+    z, before = features(params), features(received)
+    hidden = F.layer_norm((z * context) @ params["gate.weight"].T + params["gate.bias"], (2 * z.shape[1],))
+    hidden = (hidden * params["gate.norm.weight"] + params["gate.norm.bias"]).relu()
+    a = torch.sigmoid(hidden[:, : z.shape[1]] - hidden[:, z.shape[1] :])
+    logits = (a * z) @ own["head.weight"].T + own["head.bias"]
+    logits = logits + ((1 - a) * z) @ received["head.weight"].T + received["head.bias"]
+    return F.cross_entropy(logits, y) + 3 * (kernel(z, z) + kernel(before, before) - 2 * kernel(z, before))
+
+
+def test_fedcp_two_rounds_by_hand():
+    """Two steps each, by autograd; the context is of the own head before the visit, what goes up half of either."""
+    harness, clients = by_hand("fedcp", local_steps=2, lr=0.3, lam=3.0, **PLAIN), (0, 3)
+    shared, head = dict(harness.state.server | harness.state.gate), harness.state.heads.default
+    heads, sizes = dict.fromkeys(clients, head), harness.fed.sizes[list(clients)]
+    for _ in range(2):
+        ends, received = [], dict(shared)
+        for i in clients:
+            moving, own, (x, y) = {k: t for k, t in received.items() if k not in head}, heads[i], harness.samples(i)
+            context = own["head.weight"].sum(0) / own["head.weight"].sum(0).norm()
+            for _step in range(2):
+                a, b = ({k: t.clone().requires_grad_() for k, t in part.items()} for part in (moving, own))
+                found = torch.autograd.grad(fedcp_loss(a, b, x, y, received, context), [*a.values(), *b.values()])
+                moved = [t.detach() - 0.3 * g for t, g in zip((*a.values(), *b.values()), found, strict=True)]
+                moving, own = dict(zip(a, moved, strict=False)), dict(zip(b, moved[len(a) :], strict=True))
+            ends.append({**moving, **{k: (own[k] + received[k]) / 2 for k in own}})
+            heads[i] = own
+        shared = {k: sum(s * end[k] for s, end in zip(sizes / sizes.sum(), ends, strict=True)) for k in shared}
+        harness.round(*clients)
+    close(harness.state.server | harness.state.gate, shared)
+    for i in clients:
+        close(row(harness.state.heads.rows(harness.clients(i)), 0), heads[i])

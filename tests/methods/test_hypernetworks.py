@@ -13,7 +13,7 @@ from pfl_bench.methods._hypernetwork import generate
 from pfl_bench.api import Params, Sgd, UnsuitedError
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
-from tests.methods.rounds import LOOP, PLAIN, by_hand, close, close_or_same, row, same
+from tests.methods.rounds import LOOP, PLAIN, by_hand, close, close_or_same, down, row, same, slopes
 
 
 def test_pfedla_descends_the_distance_to_what_came_back():
@@ -42,6 +42,37 @@ def test_pfedla_descends_the_distance_to_what_came_back():
     assert distance({n: t.double() for n, t in after.items()}) < distance(doubles[0])
 
 
+def test_pfedla_two_rounds_by_hand():
+    """Every layer has weights of its own; what clients returned last is what is mixed."""
+    harness, clients = by_hand("pfedla", lr=0.3, hn_lr=0.5, embedding=4, hidden=5, **PLAIN), (0, 3)
+    models = [harness.fed.init_params()] * 6
+    phi = {i: row(harness.state.phi, i) for i in range(6)}
+
+    def mixture(own):
+        made, hidden = {}, (own["trunk"] @ own["embedding"]).relu()
+        for layer, names in enumerate((("hidden.weight", "hidden.bias"), ("head.weight", "head.bias"))):
+            a = (own["heads"][layer] @ hidden).relu() + 1e-6
+            a = a / a.sum()
+            made |= {k: sum(a[j] * models[j][k] for j in range(6)) for k in names}
+        return made
+
+    for _ in range(3):
+        ends = {}
+        for i in clients:
+            leaves = {k: t.clone().requires_grad_() for k, t in phi[i].items()}
+            sent = mixture(leaves)
+            start = {k: t.detach() for k, t in sent.items()}
+            ends[i] = down(start, slopes(harness, i, start), 0.3)
+            away = sum((sent[k] - ends[i][k]).square().sum() for k in sent) / 2
+            found = torch.autograd.grad(away, list(leaves.values()))
+            phi[i] = {k: t.detach() - 0.5 * g for (k, t), g in zip(leaves.items(), found, strict=True)}
+        models = [ends.get(j, model) for j, model in enumerate(models)]
+        harness.round(*clients)
+    for i in range(6):
+        close(row(harness.state.phi, i), phi[i])
+        close(row(harness.received, i), mixture(phi[i]))
+
+
 def test_pfedla_starts_near_the_mean_with_weights_that_sum_to_one():
     harness = Harness("pfedla")
     weights = pfedla.layer_weights(harness.state.phi)
@@ -51,12 +82,16 @@ def test_pfedla_starts_near_the_mean_with_weights_that_sum_to_one():
     close_or_same(row(harness.received, 0), harness.fed.init_params(), exact=False)
 
 
-def test_adam_is_torchs():
-    """Five steps with clipping; and the same as a rule on a client, and with a count of steps per row."""
+@pytest.mark.parametrize("size", [1.0, 1e-4])
+def test_adam_is_torchs(size):
+    """Five steps with clipping; and the same as a rule on a client, and with a count of steps per row.
+
+    Small gradients show where epsilon is added.
+    """
     torch.manual_seed(0)
-    start, targets = torch.randn(2, 3), torch.randn(5, 2, 3)
+    start, targets, lr = size * torch.randn(2, 3), size * torch.randn(5, 2, 3), 0.1 * size
     theirs, ours = start.clone().requires_grad_(), Params(w=start.clone())
-    optimizer, moments = torch.optim.Adam([theirs], lr=0.1), adam_moments(ours)
+    optimizer, moments = torch.optim.Adam([theirs], lr=lr), adam_moments(ours)
     rows, each = Params(w=start.clone()), adam_moments(ours, rows=2)
     rule, carry, on_client = AdamRule(), adam_carry(Params(w=start.unsqueeze(0))), start.clone()
     carry = tuple(row(part, 0) if isinstance(part, dict) else part[0] for part in carry)
@@ -64,15 +99,15 @@ def test_adam_is_torchs():
         optimizer.zero_grad()
         ((theirs - target) ** 2).sum().backward()
         unclipped = {"w": 2 * (ours["w"] - target)}
-        adam_step_(rows, unclipped, each, 0.1)
+        adam_step_(rows, unclipped, each, lr)
         direction, carry = rule(lambda params, batch: {"w": unclipped["w"]}, {"w": on_client}, (None,), None, carry)  # noqa: B023
-        on_client = on_client - 0.1 * direction["w"]
+        on_client = on_client - lr * direction["w"]
         assert each.steps["taken"].shape == (2, 1)
-        torch.testing.assert_close(rows["w"], on_client)
+        torch.testing.assert_close(rows["w"] / size, on_client / size)
         torch.nn.utils.clip_grad_norm_([theirs], 1.5)
         optimizer.step()
-        adam_step_(ours, clipped(unclipped, 1.5), moments, 0.1)
-        torch.testing.assert_close(ours["w"], theirs.detach())
+        adam_step_(ours, clipped(unclipped, 1.5), moments, lr)
+        torch.testing.assert_close(ours["w"] / size, theirs.detach() / size)
 
 
 def of_samples(eta, x, y, scale):
@@ -81,16 +116,27 @@ def of_samples(eta, x, y, scale):
     return ((mean - scale["mean"]) / scale["std"]).unsqueeze(0)
 
 
-def test_pefll_descends_through_the_embeddings_into_the_embedding_network():
-    """The gradient that Adam saw is that of mean <theta_i(phi, eta), sent - returned>, in one graph."""
-    harness = by_hand("pefll", local_steps=3, embedding=4, hidden=9)
+def inputs(net, params, batch, aux):
+    return {"x": batch.x.flatten(1), "y": batch.y, "real": batch.weight}
+
+
+@pytest.mark.parametrize("size", [32, 5])
+def test_pefll_descends_through_the_embeddings_into_the_embedding_network(size):
+    """The gradient that Adam saw is that of mean <theta_i(phi, eta), sent - returned>, in one graph.
+
+    With 5 of a client's samples in a batch those that were embedded are those that eta is pulled back through.
+    """
+    setup = tiny_setup().but(local_steps=3, batch_size=size)
+    harness = Harness("pefll", setup, options=LOOP, embedding=4, hidden=9)
     fed, cohort, shapes = harness.fed, harness.clients(0, 3), harness.fed.model.shapes
     phi, eta = (harness.state.phi.map(torch.clone), harness.state.eta.map(torch.clone))
+    drawn = fed.compute(inputs, fed.send(eta, cohort), cohort, over=1, reduce="rows", stream="embedding")
+    batches = [(drawn["x"][i][drawn["real"][i] > 0], drawn["y"][i][drawn["real"][i] > 0]) for i in range(2)]
     harness.round(0, 3)
     leaves = (phi | eta).map(lambda tensor: tensor.requires_grad_())
     scale, total = harness.state.scale, 0.0
-    for client in (0, 3):
-        theta = generate(leaves, of_samples(leaves, *harness.samples(client), scale), shapes)
+    for client, batch in zip((0, 3), batches, strict=True):
+        theta = generate(leaves, of_samples(leaves, *batch, scale), shapes)
         start = theta.map(torch.Tensor.detach)
         returned = fed.train(start, cohort[:1] * 0 + client, Sgd(2e-3, 0.9, 5e-5, 50.0), steps=2).params
         total += sum((theta[name] * (start[name] - returned[name])).sum() for name in shapes) / 2
@@ -98,7 +144,7 @@ def test_pefll_descends_through_the_embeddings_into_the_embedding_network():
     seen = {name: tensor / 0.1 for name, tensor in harness.state.adam.first.items()}
     close(seen, dict(zip(leaves, found, strict=True)))
     assert min(float(seen[name].abs().max()) for name in ("fc1.weight", "fc3.weight", "trunk.0.weight")) > 0
-    raw = torch.stack([embed(eta, x, F.one_hot(y, 3).float()).mean(0) for x, y in map(harness.samples, (0, 3))])
+    raw = torch.stack([embed(eta, x, F.one_hot(y, 3).float()).mean(0) for x, y in batches])
     torch.testing.assert_close(scale["mean"], raw.mean())
     torch.testing.assert_close(scale["std"], raw.std(correction=0))
 
@@ -209,8 +255,9 @@ def of_two_sizes(**config) -> tuple[Harness, Harness]:
     return small, large
 
 
-def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product():
-    harness = Harness("mh_pfedhn", options=LOOP, piece=900, embedding=3, hidden=6, spread=1.0)
+@pytest.mark.parametrize("bound", [50.0, 0.02])
+def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product(bound):
+    harness = Harness("mh_pfedhn", options=LOOP, piece=900, embedding=3, hidden=6, spread=1.0, clip_norm=bound)
     shapes, size = harness.fed.model.shapes, harness.fed.model.size
     m = math.ceil(size / 900)
     phi = (harness.state.phi["trunk"] | harness.state.phi[str(m)]).map(torch.clone)
@@ -229,7 +276,9 @@ def test_mh_pfedhn_steps_trunk_heads_and_vectors_by_the_vector_jacobian_product(
     adam = harness.state.adam
     seen = {**adam["trunk"].first, **adam[str(m)].first, "v": harness.state.moments.first["v"][2]}
     norm = torch.cat([slope.flatten() for slope in found.values()]).norm()
-    close({name: tensor / 0.1 for name, tensor in seen.items()}, {n: t * min(1, 50 / norm) for n, t in found.items()})
+    assert (norm > bound) == (bound < 1)
+    share = min(1, bound / norm)
+    close({name: tensor / 0.1 for name, tensor in seen.items()}, {n: t * share for n, t in found.items()})
     others = [0, 1, 3, 4, 5]
     assert torch.equal(harness.state.vectors["v"][others], v[others]), "what the cohort did not use stays"
     assert not torch.equal(harness.state.vectors["v"][2], v[2])

@@ -85,6 +85,7 @@ def test_lg_fedavg_that_never_ends_its_warm_start_is_fedavg():
 
 def test_lg_fedavg_shares_the_head_and_fedper_the_body():
     harness = after("lg_fedavg", warm_start=0.5)
+    assert harness.method.selected_from == 0.5, "until then it is FedAvg"
     head = harness.fed.model.head
     shared = {n for n, t in harness.received.items() if all(torch.equal(t[0], row) for row in t)}
     assert shared == set(head)

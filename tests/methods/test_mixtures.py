@@ -1,10 +1,12 @@
 """Mixtures of a personal and a federated model: each is what its paper says, by an identity or by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pfl_bench.methods import feddecomp, superfed
+from pfl_bench.methods import apfl, feddecomp, superfed
 from pfl_bench.methods._masks import greatest
 
 from pfl_bench.api import Sgd
@@ -49,6 +51,14 @@ def test_apfl_by_hand():
     assert harness.costs.local_steps == 4
 
 
+@pytest.mark.parametrize(("slope", "end"), [(0.2, 0.3), (9.0, 0.0), (-9.0, 1.0)])
+def test_apfls_alpha_stays_between_its_two_models(slope, end):
+    v, w, alpha = {"a": torch.tensor([1.0])}, {"a": torch.tensor([0.0])}, torch.tensor(0.5)
+    rule = apfl.MixedStep(lr=1.0, adaptive=True)
+    _, (moved, found) = rule(lambda at, batch: {"a": torch.tensor([slope])}, w, (None,), None, (v, alpha))
+    assert (float(found), float(moved["a"])) == pytest.approx((end, 1.0 - 0.5 * slope))
+
+
 def test_fedala_that_never_learns_its_weights_is_fedavg():
     same(after("fedala", first_steps=0, later_steps=0).server, after("fedavg").server)
     same(after("fedala", rounds=1).server, after("fedavg", rounds=1).server)
@@ -70,6 +80,24 @@ def test_fedala_by_hand():
     harness.round(0)
     close(row(harness.state.W.rows(harness.clients(0)), 0), weights)
     close(harness.server, end)
+
+
+def test_fedala_is_evaluated_after_steps_on_its_weights_and_none_on_the_models():
+    """Two steps on W from the stored ones, under the received model; nothing of it is kept."""
+    harness = by_hand("fedala", local_steps=6, lr=0.1, eta=3.0, first_steps=4, later_steps=2, **PLAIN)
+    for cohort in ((0, 3), (0, 1), (2,)):
+        harness.round(*cohort)
+    w, ids = harness.server, harness.clients(0)
+    old, stored = (row(part.rows(ids), 0) for part in (harness.state.old, harness.state.W))
+    weights = dict(stored)
+    for _ in range(2):
+        at = w | {k: old[k] + (w[k] - old[k]) * weights[k] for k in old}
+        g = slopes(harness, 0, at)
+        weights = {k: (W - 3.0 * g[k] * (w[k] - old[k])).clamp(0, 1) for k, W in weights.items()}
+    adapted = row(harness.adapted, 0)
+    close(adapted, w | {k: old[k] + (w[k] - old[k]) * weights[k] for k in old})
+    differ(adapted, w | {k: old[k] + (w[k] - old[k]) * stored[k] for k in old})
+    same(row(harness.state.W.rows(ids), 0), stored)
 
 
 def test_fedalas_visits_differ_in_length_and_cost_the_same():
@@ -150,19 +178,23 @@ def fedem_by_hand(harness, client, models, pi):
 
 
 def test_fedem_by_hand():
-    """Two visits of one step for each of two models; in the second pi is no longer uniform."""
-    harness = by_hand("fedem", local_steps=2, lr=0.1, models=2, **PLAIN)
+    """Two visits of two steps for each of two models; q is of the received models, while they train.
+
+    In the second visit pi is no longer uniform.
+    """
+    harness = by_hand("fedem", local_steps=4, lr=0.1, models=2, **PLAIN)
     pi, clients, sizes = {i: torch.tensor([0.5, 0.5]) for i in range(6)}, (0, 4), harness.fed.sizes
     for _ in range(2):
         models = harness.state.models.map(torch.clone)
         ends = []
         for client in clients:
             q, _ = fedem_by_hand(harness, client, models, pi[client])
-            each = [
-                down(start, slopes(harness, client, start, lambda net, p, batch, w=q[:, m]: (
-                    w * F.cross_entropy(net(p, batch.x), batch.y, reduction="none")).mean()), 0.1)
-                for m, start in enumerate(row(models, m) for m in range(2))
-            ]  # fmt: skip
+            each = [row(models, m) for m in range(2)]
+            for m, _step in itertools.product(range(2), range(2)):
+                weighted = lambda net, p, batch, w=q[:, m]: (  # noqa: E731
+                    w * F.cross_entropy(net(p, batch.x), batch.y, reduction="none")
+                ).mean()
+                each[m] = down(each[m], slopes(harness, client, each[m], weighted), 0.1)
             ends.append(each)
             pi[client] = q.mean(0)
         harness.round(*clients)
@@ -173,7 +205,7 @@ def test_fedem_by_hand():
     stored = harness.state.pi.rows(harness.clients())["pi"]
     torch.testing.assert_close(stored, torch.stack([pi[i] for i in range(6)]), rtol=1e-4, atol=1e-6)
     assert (stored[0] - 0.5).abs().max() > 1e-2
-    assert harness.costs.local_steps == 2 * 2 * 2, "M models share the steps of a visit"
+    assert harness.costs.local_steps == 2 * 2 * 4, "M models share the steps of a visit"
     assert harness.costs.forward_samples == 2 * 2 * int(sizes[list(clients)].sum()), "M passes over all local data"
     assert harness.costs.bytes_down == harness.costs.bytes_up == 2 * 2 * 2 * 4 * harness.group.model.size
 
@@ -214,7 +246,7 @@ def test_fedselect_by_hand():
     w, start = harness.state.server, harness.state.server
     own, before, visits = (dict.fromkeys(range(6), value) for value in (start, start, 0))
     mask = {i: {k: torch.zeros_like(t).bool() for k, t in start.items()} for i in range(6)}
-    for cohort in ((0, 1), (0, 3), (1, 0), (0, 4)):
+    for cohort in ((0, 1), (0, 3), (1, 0), (0, 4), (1, 0)):  # at last some weights are own to all who are there
         ends = {}
         for i in cohort:
             theta = {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w}
@@ -224,6 +256,7 @@ def test_fedselect_by_hand():
             ends[i] = theta
         shared = {k: sum((~mask[i][k]).float() for i in cohort) for k in w}
         total = {k: sum(ends[i][k] * ~mask[i][k] for i in cohort) for k in w}
+        unshared = any((t == 0).any() for t in shared.values())
         w = {k: torch.where(shared[k] > 0, total[k] / shared[k].clamp(min=1), w[k]) for k in w}
         for i in cohort:
             own[i] = {k: torch.where(mask[i][k], ends[i][k], w[k]) for k in w}
@@ -242,7 +275,7 @@ def test_fedselect_by_hand():
         same(row(harness.state.mask.rows(harness.clients()), i), mask[i])
         close(row(harness.received, i), {k: torch.where(mask[i][k], own[i][k], w[k]) for k in w})
     share = {k: float(t.float().mean()) for k, t in mask[0].items()}
-    assert share["hidden.weight"] == pytest.approx(1 - 0.75**2, abs=1e-3) and share["hidden.bias"] == 0
+    assert unshared and share["hidden.weight"] == pytest.approx(1 - 0.75**2, abs=1e-3) and share["hidden.bias"] == 0
     assert not any(t.any() for i in (3, 4) for t in mask[i].values()), "they had one visit each"
 
 
@@ -255,6 +288,17 @@ def test_fedselect_stops_at_its_share_and_draws_its_cohorts_like_everybody():
     drawn = [draw_cohort(0, number, 6, 5).tolist() for number in range(8)]
     assert visits.tolist() == [sum(i in cohort for cohort in drawn) for i in range(6)]
     assert len({tuple(sorted(cohort)) for cohort in drawn}) > 1
+
+
+@pytest.mark.parametrize(("most", "own"), [(0.5, 6), (0.49, 4)])
+def test_fedselects_masks_grow_up_to_their_share(most, own):
+    """Of eight weights four are own; half of the others follow unless they are more than the share."""
+    method = after("fedselect", rounds=0, grown=0.5, most=most).method
+    mask = torch.arange(8).view(1, 2, 4) < 4
+    found = method.grown(mask, torch.arange(8.0).view(1, 2, 4), torch.tensor([True]))
+    assert int(found.sum()) == own and found[mask].all()
+    assert own == 4 or found[0, 1].tolist() == [False, False, True, True]
+    assert torch.equal(method.grown(mask, torch.ones(1, 2, 4), torch.tensor([False])), mask), "it was not due"
 
 
 def test_fedselect_that_never_grows_is_fedavg_on_half_the_steps():
@@ -403,6 +447,30 @@ def test_apfl_in_numpy():
         close_to_numpy(row(harness.received, i), {k: alpha[i] * v[i][k] + (1 - alpha[i]) * w[k] for k in w})
 
 
+def test_pfedme_in_numpy():
+    """Two rounds of two batches, K = 2 steps towards each proximal point; a server that oversteps the mean."""
+    harness = by_hand("pfedme", local_steps=4, inner_steps=2, lr=0.1, personal_lr=0.05, lam=2.0, beta=1.5)
+    w = in_numpy(harness.server)
+    personal = {i: dict(w) for i in range(6)}
+    for cohort in ((0, 1, 4), (1, 5)):
+        ends = []
+        for i in cohort:
+            own = dict(w)
+            for _ in range(2):
+                theta = dict(own)
+                for _ in range(2):
+                    g = numpy_slope(theta, harness.samples(i))
+                    theta = {k: a - 0.05 * (g[k] + 2.0 * (a - own[k])) for k, a in theta.items()}
+                own = {k: a - 0.1 * 2.0 * (a - theta[k]) for k, a in own.items()}
+            ends.append(own)
+            personal[i] = theta
+        w = {k: (1 - 1.5) * a + 1.5 * sum(end[k] for end in ends) / len(ends) for k, a in w.items()}
+        harness.round(*cohort)
+    close_to_numpy(harness.server, w)
+    for i in range(6):
+        close_to_numpy(row(harness.received, i), personal[i])
+
+
 def test_fedalas_weights_are_each_clients_own():
     """Whoever else visits, before or beside it, a client's W and old top layers are its own."""
     harness = after("fedala", rounds=0, lr=0.2, eta=3.0, first_steps=4)
@@ -424,6 +492,7 @@ def test_superfed_that_never_mixes_is_fedprox():
     same(harness.server, after("fedprox", rounds=2, **config).server)
     same(row(harness.received, 2), harness.server)
     differ(after("superfed", rounds=2, start=0.0, **config).server, harness.server)
+    assert harness.method.selected_from == 1.0, "until then nothing is personal"
 
 
 def test_superfed_by_hand():

@@ -7,6 +7,7 @@ from pfl_bench.methods._hypernetwork import embedding_size, generate, init_hyper
 from pfl_bench.api import Sgd, zeros_like
 from pfl_bench.client.build import make_model
 from pfl_bench.testing.harness import Harness
+from tests.methods.rounds import by_hand, close, down, row, slopes
 
 
 @pytest.mark.parametrize(("clients", "size"), [(10, 3), (50, 13), (100, 26), (3, 1)])
@@ -130,3 +131,31 @@ def test_the_head_is_not_clipped_and_the_body_is_by_its_own_norm():
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
     moved = [harness.state.phi["head.hidden.bias.bias"] for harness in (tight, loose)]
     assert not torch.equal(*moved)
+
+
+@pytest.mark.parametrize("name", ["pfedhn", "pfedhn_pc"])
+def test_a_round_by_hand(name):
+    """phi and the embeddings descend <theta_i, sent - returned>, averaged over the cohort; so theta_i goes to what
+    came back."""
+    inner = {"inner_lr": 0.2, "inner_momentum": 0.0, "inner_weight_decay": 0.0}
+    outer = {"lr": 0.005, "momentum": 0.0, "weight_decay": 0.0, "clip_norm": 1e6}
+    harness = by_hand(name, local_steps=2, embedding=3, hidden=6, hidden_layers=1, **inner, **outer)
+    before, cohort = harness.received, (1, 4)
+    heads = {} if name == "pfedhn" else harness.state.heads.default
+    shapes = {k: tuple(t.shape[1:]) for k, t in before.items() if k not in heads}
+    leaves, total, ends = harness.state.phi.map(lambda t: t.clone().requires_grad_()), 0.0, {}
+    for i in cohort:
+        theta, at = generate(leaves, leaves["embedding"][[i]], shapes), row(before, i)
+        for _ in range(2):
+            at = down(at, slopes(harness, i, at), 0.2)
+        total = total + sum((theta[k][0] * (before[k][i] - at[k])).sum() for k in shapes) / 2
+        ends[i] = at
+    found = torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
+    harness.round(*cohort)
+    close(harness.state.phi, {k: t.detach() - 0.005 * g for (k, t), g in zip(leaves.items(), found, strict=True)})
+    apart = []
+    for i, end in ends.items():
+        mine = row(harness.received, i)
+        close({k: mine[k] for k in heads}, {k: end[k] for k in heads})
+        apart.append([float(sum((at[k] - end[k]).square().sum() for k in shapes)) for at in (mine, row(before, i))])
+    assert sum(after for after, _ in apart) < sum(at_first for _, at_first in apart)
