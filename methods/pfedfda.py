@@ -49,7 +49,8 @@ class PFedFDA(Method):
     LDA: W = Sigma^-1 mu, b = log pi - <mu, W> / 2. beta_i is one share for the means and one for the covariance, chosen
     by two-fold cross-validation. Bodies and (mu_i, Sigma_i) are averaged by samples; served is LDA(mu_i, Sigma_i, pi_i)
     on the received body. From the authors' code: the covariance plus I. Deviations: features are those under the
-    trained body, once each, and the shares are bounded by [0, 1], not clipped to it.
+    trained body, once each, a class needs two of them for a mean of its own (three there, counted over epochs), and the
+    shares are bounded by [0, 1], not clipped to it.
     """
 
     moment = "adapted"
