@@ -48,8 +48,8 @@ class FedPac(Method):
     """Head steps on the received body; body steps with F_i + lam mean_j ||z_j - P_y||^2 / d; heads a_i-mixed.
 
     As in the official code the statistics of a_i are those of the received body, the prototypes those of the trained
-    one, and both phases have a learning rate of their own. The phases divide a visit's steps; 1 epoch to 5 there. A class
-    that has no prototype yet pulls at nothing; there it pulls to the client's own.
+    one, and both phases have a learning rate of their own. The phases divide a visit's steps; 1 epoch to 5 there. A
+    class that has no prototype yet does not pull; there it pulls to the client's own.
     """
 
     search_space = {"lr": LEARNING_RATES, "lam": [0.1, 1.0]}

@@ -48,9 +48,9 @@ class FedSelect(Method):
     each weight tensor's shared entries the quarter that changed most since the last time becomes its own, up to 80 %;
     biases are shared. Nothing is own at first, and then steps on it change nothing. Evaluated as by the authors, after
     local steps. Deviations: a cohort is drawn in every round (the authors' code has ten clients in the whole run). The
-    visit alternates five times, theirs 15 with an epoch each. There masks first grow after the fourth visit, and weights
-    of norms may become personal too. Running figures are averaged. Whole models are metered,
-    although own weights need not travel.
+    visit alternates five times, theirs 15 with an epoch each. There masks first grow after the fourth visit, and norms
+    may become personal too. Running figures are averaged. Whole models are metered, although own weights need not
+    travel.
     """
 
     moment = "adapted"
