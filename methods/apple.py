@@ -63,6 +63,7 @@ class Apple(Method):
     No rule for new clients, who have no core model.
     """
 
+    version = 2
     search_space = {"lr": LEARNING_RATES, "relation_lr": [1e-4, 1e-3, 1e-2], "mu": [0.01, 0.1, 1.0]}
 
     class Config(MethodConfig):

@@ -60,6 +60,7 @@ class MHPFedHN(Method):
     clients. The variant with a global model that is distilled (MH-pFedHNGD) is left out.
     """
 
+    version = 2
     joint = True
     search_space = {"lr": [2e-4, 1e-3, 3e-3, 1e-2], "inner_lr": [0.1, 0.05, 0.01, 0.005]}
 

@@ -44,6 +44,7 @@ class PeFLL(Method):
     No logits are masked by the client's classes, as that code does by default.
     """
 
+    version = 2
     search_space = {"lr": [2e-4, 1e-3, 3e-3, 1e-2], "inner_lr": [0.1, 0.05, 0.01, 0.005, 0.002]}
 
     class Config(HypernetworkConfig):

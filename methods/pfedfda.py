@@ -53,6 +53,7 @@ class PFedFDA(Method):
     shares are bounded by [0, 1], not clipped to it.
     """
 
+    version = 2
     moment = "adapted"
     search_space = {"lr": LEARNING_RATES}
 
