@@ -14,7 +14,7 @@ def test_runs_hours_and_gigabytes_and_nothing_is_written(cli, tmp_path):
     cli("run", *words, "--methods", "fedavg")
     assert "2 runs to compute, 2 are finished" in cli("estimate", *words)[1]
     cli("run", *words)
-    assert "Nothing to compute: all 4 runs are finished." in cli("estimate", *words)[1]
+    assert "Nothing to compute: all of 4 runs are finished." in cli("estimate", *words)[1]
 
 
 def test_what_cannot_be_measured_is_said(cli, tmp_path):

@@ -130,7 +130,7 @@ def test_folders_of_several_suites_are_compared_suite_by_suite(tmp_path):
         for suite in suites:
             full_folder(tmp_path / name / suite, methods=("fedavg",), seeds=2)
     status, out = command("compare", "old", "new", folder=tmp_path)
-    assert status == ["1"] and "The suite a is gone" in out and "The suite c is new" in out and "0 of 1 cells" in out
+    assert status == ["1"] and "The suite a is gone" in out and "The suite c is new" in out and "0 of 1 cell " in out
     status, out = command("compare", "old/a", "new", folder=tmp_path)
     assert status == ["2"] and "did you mean new/b?" in out.replace("\n", " ")
     status, out = command("compare", "old", "new/c", folder=tmp_path)
