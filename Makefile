@@ -1,5 +1,5 @@
 # make run    environment, then the quick suite with every method
-# make test   environment, then the tests, in two processes (one: .venv/bin/python -m pytest)
+# make test   environment, then the tests, in three processes, some of which wait (one: .venv/bin/python -m pytest)
 # make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
 # make bench  speed of the simulator (pytest-benchmark), written to results/benchmarks/
@@ -21,10 +21,10 @@ run: $(VENV)/.ready
 	$(BIN)/python -m pfl_bench run --methods all
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 smoke: $(VENV)/.ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow"
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from pfl_bench.api import Batch, Gradient, GradientRule, Params, State, Tensors,
 DECAYS = (0.9, 0.999)
 EPSILON = 1e-8
 FUSED = ("cpu", "cuda")
-"""Devices with PyTorch's fused step in all versions that are supported."""
+"""Devices that have PyTorch's fused step, where all parameters count steps together."""
 
 
 def adam_moments(params: Params, rows: int | None = None) -> State:
@@ -43,26 +43,28 @@ def clipped(gradients: Tensors, most: float) -> Params:
 
 
 def adam_step_(params: Params, gradients: Tensors, moments: State, lr: float) -> None:
-    """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1.
-
-    Where all count steps together it is PyTorch's fused one: one pass over a hypernetwork instead of ten.
-    """
-    steps = moments.steps["taken"]
+    """One step, in place, of parameters and moments. Kingma & Ba 2015, algorithm 1."""
     own = {name: gradients[name].contiguous() for name in params}
-    if not steps.dim():
-        first, second = ([tree[name] for name in params] for tree in (moments.first, moments.second))
-        counts = [steps.clone() for _ in params]
-        with torch.no_grad():
-            adam(list(params.values()), list(own.values()), first, second, [], counts, lr=lr, eps=EPSILON,
-                 beta1=DECAYS[0], beta2=DECAYS[1], weight_decay=0.0, amsgrad=False, maximize=False,
-                 fused=steps.device.type in FUSED)  # fmt: skip
-        torch.autograd.graph.increment_version([*params.values(), *first, *second])  # PyTorch's kernel writes unseen
+    steps = moments.steps["taken"]
+    if not steps.dim() and steps.device.type in FUSED:
+        _fused_step_(params, own, moments, lr)
+        steps += 1
+        return
     steps += 1
-    if steps.dim():
-        for name, tensor in params.items():
-            direction, *both = _moved(own[name], moments.first[name], moments.second[name], steps)
-            moments.first[name], moments.second[name] = both
-            tensor -= lr * direction
+    for name, tensor in params.items():
+        direction, *both = _moved(own[name], moments.first[name], moments.second[name], steps)
+        moments.first[name], moments.second[name] = both
+        tensor -= lr * direction
+
+
+def _fused_step_(params: Params, gradients: Tensors, moments: State, lr: float) -> None:
+    """PyTorch's: one pass over a hypernetwork instead of ten."""
+    first, second = ([tree[name] for name in params] for tree in (moments.first, moments.second))
+    steps = [moments.steps["taken"].clone() for _ in params]
+    with torch.no_grad():
+        adam(list(params.values()), list(gradients.values()), first, second, [], steps, lr=lr, eps=EPSILON,
+             beta1=DECAYS[0], beta2=DECAYS[1], weight_decay=0.0, amsgrad=False, maximize=False, fused=True)  # fmt: skip
+    torch.autograd.graph.increment_version([*params.values(), *first, *second])  # PyTorch's kernel writes unseen
 
 
 def _moved(gradient: Tensor, first: Tensor, second: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:

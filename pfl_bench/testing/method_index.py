@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pfl_bench.engine.footprint import state_sizes
@@ -101,14 +102,23 @@ def _row(cells: tuple[str, ...]) -> str:
 
 def pins(name: str, tests: Path) -> Iterator[tuple[str, str]]:
     """Tests in ``tests/methods`` that mention the method, with what they say they show."""
+    for where, constants, said in _tests(tests):
+        if name in constants:
+            yield where, said
+
+
+@cache
+def _tests(tests: Path) -> tuple[tuple[str, frozenset[object], str], ...]:
+    """Where each test in ``tests/methods`` is, the constants in it, and what it says it shows."""
+    found = []
     for path in sorted(tests.glob("methods/test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef) or not node.name.startswith("test_"):
                 continue
-            constants = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
-            if name in constants:
-                said = " ".join((ast.get_docstring(node) or "").split()) or node.name[5:].replace("_", " ")
-                yield f"{path.relative_to(tests.parent)}::{node.name}", said.rstrip(".")
+            constants = frozenset(n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+            said = " ".join((ast.get_docstring(node) or "").split()) or node.name[5:].replace("_", " ")
+            found.append((f"{path.relative_to(tests.parent)}::{node.name}", constants, said.rstrip(".")))
+    return tuple(found)
 
 
 def first_words(function: object) -> str:

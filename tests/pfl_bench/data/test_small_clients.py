@@ -44,7 +44,7 @@ def test_who_had_validation_keeps_it():
     assert before.notes == ()
     dataset = writers([*sizes, 2], [20] * 11)
     after = make_partition("natural", {}, dataset, 11, 0)
-    assert [len(own) for own in after.validation[-1:]] == [1] and "within 1 small clients of 11" in after.notes[0]
+    assert [len(own) for own in after.validation[-1:]] == [1] and "within 1 small client of 11" in after.notes[0]
 
 
 def test_writers_too_small_are_refused_with_advice_or_left_out_and_counted():
