@@ -73,9 +73,11 @@ def trials_of(folder):
 
 
 @pytest.mark.parametrize("folder", TUNED, ids=lambda folder: folder.name)
-def test_a_suite_has_what_its_trials_led_to(folder):
+def test_a_suite_has_what_its_trials_led_to(folder, monkeypatch):
     """Where there are several tuning seeds: replayed from the start, grids widened; what was tried earlier, at one seed
     on another grid, stays published beside it. Else: the best of the trials."""
+    for method in ("apple", "mh_pfedhn", "pefll", "pfedfda"):  # tuned as version 1, whose sums differ in the last bits
+        monkeypatch.setattr(METHODS.get(method), "version", 1)
     for suite, scenario, method, chosen, part in trials_of(folder):
         reached = dict(zip(part["run_id"], part["validation_accuracy"], strict=True))
         seeds = sorted(set(part["seed"].astype(int)))
