@@ -51,7 +51,8 @@ class FedAs(Method):
     Bodies are averaged by the trace of the clients' Fisher information, the sum of |g|^2 over batches after training.
     As in the authors' code, heads are personal and start from the common one. Deviations: a visit's steps are divided
     (an epoch each to align and to measure, five to train, there); P_i are kept instead of the body they are from,
-    and a client without a last visit, for which the code aligns with its random start, does not align.
+    and a client without a last visit, for which the code aligns with its random start, does not align. There clients
+    align the server's own body one after another, each where the one before left it; here everybody begins at it.
     """
 
     moment = "adapted"
