@@ -49,7 +49,7 @@ def fitted_shares(z: Tensor, y: Tensor, shared: tuple[Tensor, Tensor], prior: Te
         return z.new_zeros(2)
     parts = [(z[kept & (half == own)], y[kept & (half == own)]) for own in (0, 1)]
     own = [gaussians(*part, shared[0]) for part in parts]
-    if not all(mean.isfinite().all() and cov.isfinite().all() for mean, cov in own):
+    if not all(mean.isfinite().all() and cov.isfinite().all() for mean, cov in (*own, shared)):
         return z.new_zeros(2)  # the run has diverged, which its losses will say
     held = [
         (*_in_common_axes(estimate, shared, apart), labels)

@@ -323,6 +323,8 @@ def test_pfedfda_shares_are_the_best_of_a_grid_by_two_fold_cross_validation():
     best = min(map(objective, itertools.product(np.linspace(0, 1, 11), repeat=2)))
     assert objective(tuple(found.tolist())) <= best + 1e-3
     assert _gaussians.fitted_shares(z[-1:], y[-1:], shared, prior).tolist() == [0, 0], "nothing to fit on"
+    spoilt = shared[0], shared[1] * torch.nan
+    assert _gaussians.fitted_shares(z, y, spoilt, prior).tolist() == [0, 0], "a run that diverged says so itself"
 
 
 def test_pfedfda_mixes_by_the_shares_that_are_fitted_on_the_trained_features():
