@@ -83,6 +83,20 @@ def merge(
 
 
 @results_app.command()
+def pack(
+    folder: o.Folder,
+    into: Annotated[
+        Path,
+        typer.Option(parser=expanded, metavar="PATH", help="The suite's folder that receives them, in one file."),
+    ],
+) -> int:
+    """Write ended runs into one small file that tables and reports are made from: to publish thousands of runs."""
+    from .results import pack_folder
+
+    return pack_folder(folder, into)
+
+
+@results_app.command()
 def validate(
     folder: Annotated[
         Path, typer.Argument(parser=expanded, metavar="FOLDER", help="A suite's results folder, or one of several.")

@@ -1,6 +1,5 @@
 """The command ``results import``."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pfl_bench.errors import RequestError, shown, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import check_writable
+from pfl_bench.results.places import is_suite_folder
 from pfl_bench.spec.suite import builtin_suites, load_suite
 from pfl_bench.text import counted
 
@@ -70,7 +70,7 @@ def _suite(suite: str, out: Path) -> tuple[Path, Sequence[str]]:
     if suite.endswith(".toml") or suite in builtin_suites():
         found = load_suite(suite)
         return out / found.name, [scenario.id for scenario in found.scenarios]
-    if not os.path.isdir(out / suite / "runs"):  # noqa: PTH112 (Path's own fails where the name is too long)
+    if not is_suite_folder(out / suite):
         raise RequestError(
             f"--suite: {shown(suite)} is no suite of the package, no .toml file, and has no runs in {shown(str(out))}"
         )

@@ -1,11 +1,11 @@
 """The command ``leaderboard``."""
 
-import os
 from pathlib import Path
 
 from pfl_bench.errors import RequestError, nearest, unknown
 from pfl_bench.results import EVERY_FORMAT
 from pfl_bench.results.ledger import check_writable
+from pfl_bench.results.places import is_suite_folder, places_in
 from pfl_bench.spec.suite import load_suite
 from pfl_bench.text import shortened
 
@@ -22,8 +22,8 @@ def rebuild(suite: str, out: Path, formats: str) -> int:
         if name not in EVERY_FORMAT:
             raise unknown("format", name, EVERY_FORMAT)
     folder = out / (load_suite(suite).name if suite.endswith(".toml") else suite)
-    if not os.path.isdir(folder / "runs"):  # noqa: PTH112 (Path's own fails where the name is too long)
-        there = sorted(path.parent.name for path in out.glob("*/runs"))
+    if not is_suite_folder(folder):
+        there = sorted(places_in(out))
         named = ", ".join(there[:MOST_SUITES]) + (" ..." if len(there) > MOST_SUITES else "")
         near = nearest(suite, there, 1)
         hint = f" did you mean {near[0]!r}?" if near else ""

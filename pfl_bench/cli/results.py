@@ -1,11 +1,11 @@
-"""The commands ``results merge`` and ``results validate``."""
+"""The commands ``results merge``, ``results pack`` and ``results validate``."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.results.notes import left_out
-from pfl_bench.results.places import suite_folders
+from pfl_bench.results.places import check_suite_folder, suite_folders
 from pfl_bench.text import agreeing, counted
 
 from .terminal import make_console, say
@@ -39,6 +39,23 @@ def merge_folders(sources: Sequence[Path], into: Path) -> int:
         done = publish(target, ("csv", *stale(target)))
         say(console, "Written: " + ", ".join(str(path) for path in done.files))
     return 1 if clashed else 0
+
+
+def pack_folder(folder: Path, into: Path) -> int:
+    """Write a suite's runs into one file, and rebuild the tables beside it. 1 if something was left out."""
+    check_suite_folder(folder)
+    check_writable(into)
+    from pfl_bench.results.pack import pack  # loads pandas
+    from pfl_bench.results.publish import publish, stale
+
+    console, packed = make_console(), pack(folder, into)
+    known = packed.runs - packed.added
+    say(console, f"{packed.place}: {counted(packed.added, 'run')} packed, beside {known} that it had.")
+    for line in left_out(packed.problems):
+        say(console, line)
+    done = publish(into, ("csv", *stale(into)))
+    say(console, "Written: " + ", ".join(str(path) for path in done.files))
+    return 1 if packed.problems else 0
 
 
 def validate_folder(folder: Path, recompute: int, data_dir: Path | None, plugins: Sequence[Path]) -> int:

@@ -13,6 +13,7 @@ from .columns import Column, catalogue, keys_of
 from .comparable import IDENTITIES, identities, tell_apart
 from .notes import Problem, left_out
 from .order import by_scenario
+from .packed import packed_runs
 from .record import RUN, Unreadable, read_record
 
 
@@ -41,8 +42,18 @@ def finished_runs(folder: Path) -> pd.DataFrame:
 def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
     """``read_runs``, and what is left out: damaged, foreign, of another version, or in contradiction with itself.
 
-    RequestError if the folder ``runs`` is there and cannot be listed.
+    Runs that have no folder are read from the packed file (``packed``) where there is one. RequestError if the folder
+    ``runs`` is there and cannot be listed, or the packed file cannot be read.
     """
+    frame, problems = recorded_runs(folder)
+    packed = packed_runs(folder, run_names(folder / "runs"))
+    if packed is not None:
+        frame = packed if frame.empty else pd.concat([frame, packed], ignore_index=True)
+    return by_scenario(tell_apart(frame), "method", "config_hash", "seed"), problems
+
+
+def recorded_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
+    """A row per readable folder of a run, with the scenario as it was recorded; and what is left out."""
     columns = catalogue()
     rows: list[dict[str, Any]] = []
     problems: list[Problem] = []
@@ -51,8 +62,7 @@ def scan_runs(folder: Path) -> tuple[pd.DataFrame, list[Problem]]:
             rows.append(_row(folder / "runs" / name, columns))
         except Unreadable as error:
             problems.append(Problem(printable(f"runs/{name}"), printable(str(error))))
-    frame = tell_apart(pd.DataFrame(rows, columns=[*keys_of(columns), *IDENTITIES]))
-    return by_scenario(frame, "method", "config_hash", "seed"), problems
+    return pd.DataFrame(rows, columns=[*keys_of(columns), *IDENTITIES]), problems
 
 
 def run_names(runs: Path) -> list[str]:

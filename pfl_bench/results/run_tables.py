@@ -15,9 +15,9 @@ from pfl_bench.metrics import PRIMARY
 from .agreement import MOST_TABLE_BYTES
 from .files import Unreadable, read_text
 from .notes import Problem
+from .packed import LABELS, packed_rows
 from .primary import primaries
 
-LABELS = ("run_id", "scenario", "entry", "method", "config_hash", "seed", "partition_sha256")
 HISTORY = ("visits", "accuracy", "bytes_down", "bytes_up", "local_steps", "adapt_steps")
 CLIENTS = ("client", "test_correct", "test_samples")
 HOLDINGS = ["client", "novel", "label", "train", "test"]
@@ -88,7 +88,8 @@ def read_history(folder: Path, runs: pd.DataFrame) -> Found:
     if not parts:
         return read_table(folder, runs, "history", HISTORY, ("moment", "split"))
     together = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-    return of_official_moment(together, runs).dropna(subset=["visits", PRIMARY]), problems
+    own = of_official_moment(together, runs).dropna(subset=["visits", PRIMARY])
+    return _with_packed(folder, "curves", own, runs), problems
 
 
 def without_curve(rows: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
@@ -100,7 +101,16 @@ def without_curve(rows: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
 def read_clients(folder: Path, runs: pd.DataFrame) -> Found:
     """The clients' test results of every run at its official moment and its selected evaluation: ``CLIENTS``."""
     clients, problems = read_table(folder, runs, "clients", CLIENTS, ("moment", "selection"))
-    return of_official_moment(clients[clients["selection"] == "best"], runs), problems
+    own = of_official_moment(clients[clients["selection"] == "best"], runs)
+    return _with_packed(folder, "clients", own, runs), problems
+
+
+def _with_packed(folder: Path, name: str, own: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """With the rows of runs that are packed."""
+    packed = packed_rows(folder, name, runs)
+    if packed is None:
+        return own
+    return packed.reindex(columns=own.columns) if own.empty else pd.concat([own, packed], ignore_index=True)
 
 
 def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pfl_bench.results import shipped
 from pfl_bench.results.files import write_bytes
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.loaded import frames_of
+from pfl_bench.results.packed import dumps
 from pfl_bench.results.places import suite_folders
 
 TUNING = "-tuning"
@@ -35,9 +36,7 @@ def ship(folder: Path, into: Path) -> list[Path]:
     for old in into.glob(f"*{shipped.ENDING}"):
         if old.name.removesuffix(shipped.ENDING) not in suites:
             old.unlink()
-    return [
-        write_bytes(into / (name + shipped.ENDING), shipped.dumps(tables_of(place))) for name, place in suites.items()
-    ]
+    return [write_bytes(into / (name + shipped.ENDING), dumps(tables_of(place))) for name, place in suites.items()]
 
 
 def main(arguments: list[str]) -> int:

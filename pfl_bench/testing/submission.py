@@ -9,10 +9,12 @@ from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.cross_checks import UNNOTICED, contradictions
 from pfl_bench.results.cross_checks.across import disagreements
-from pfl_bench.results.frame import scan_runs
+from pfl_bench.results.frame import recorded_runs, run_names
 from pfl_bench.results.lineage import code_identity, differences
 from pfl_bench.results.mixtures import DIRTY
 from pfl_bench.results.notes import NAMED
+from pfl_bench.results.pack import other_scores
+from pfl_bench.results.packed import packed_runs
 from pfl_bench.results.record import Record, read_record
 from pfl_bench.running.again import compute_again, request_of
 from pfl_bench.running.sources import Sources
@@ -38,7 +40,14 @@ def examine_results(
     folder: Path, recompute: int, data_dir: Path, plugins: tuple[Plugin, ...] = ()
 ) -> Iterator[Finding]:
     """Examine a suite's results folder: cheap things first. ``recompute``: how many runs are computed again."""
-    runs, problems = scan_runs(folder)
+    runs, problems = recorded_runs(folder)
+    packed = packed_runs(folder, run_names(folder / "runs"))
+    if packed is not None:
+        what = "packed runs' scores are those of their clients"
+        told = f"{counted(len(packed), 'run')}; nothing else can be examined without their folders"
+        yield Finding(what, _named(other_scores(folder, packed)), told)
+        if runs.empty and not problems:
+            return
     left = [f"{problem.where}: {problem.why}" for problem in problems]
     yield Finding("every run's id, hashes and scores agree with each other", _named(left), counted(len(runs), "run"))
     if runs.empty:

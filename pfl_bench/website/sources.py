@@ -1,23 +1,21 @@
 """The suites that a site shows: those of a results folder, or the published ones that the package ships."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pfl_bench.errors import RequestError
 from pfl_bench.results import shipped
+from pfl_bench.results.asked import asked_for
 from pfl_bench.results.entries import one_name_each
+from pfl_bench.results.packed import LABELS
 from pfl_bench.results.places import suite_folders
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.report.collect import NOVEL, Results, collect
-from pfl_bench.results.run_tables import CLIENTS, HISTORY, LABELS
-from pfl_bench.spec.identity import digest
-from pfl_bench.spec.scenario import Scenario, at_edition
-from pfl_bench.spec.suite import builtin_suites
+from pfl_bench.results.run_tables import CLIENTS, HISTORY
 
 TUNING = "-tuning"
 """How the names of suites end that hold the trials of a choice of hyper-parameters, which nobody compares."""
@@ -58,32 +56,9 @@ def _shipped(name: str) -> Results:
         _as_read(found["curves"], HISTORY),
         _as_read(found["clients"], CLIENTS),
         pd.DataFrame(columns=[*NOVEL, "samples", *LABELS]),
-        scenarios=_scenarios(name, runs),
+        scenarios=asked_for(runs, None),
     )
 
 
 def _as_read(table: pd.DataFrame, numeric: tuple[str, ...]) -> pd.DataFrame:
     return table.assign(**{name: pd.to_numeric(table[name]) for name in numeric})
-
-
-def _scenarios(suite: str, runs: pd.DataFrame) -> Mapping[str, Mapping[str, Any]]:
-    """What the suite's scenarios ask for, as far as they are those of the runs to the last field."""
-    own = builtin_suites().get(suite)
-    known = {scenario.id: scenario for scenario in own.scenarios} if own else {}
-    found = {}
-    for scenario, part in runs.groupby("scenario"):
-        first = part.iloc[0]
-        plain = known.get(re.split("[@+ ]", str(scenario))[0])
-        edition = _edition(plain, float(first["budget_scale"]), str(first["precision"])) if plain else None
-        if edition is not None and digest(edition.identity())[: len(str(first["scenario_hash"]))] == str(
-            first["scenario_hash"]
-        ):
-            found[str(scenario)] = edition.identity()
-    return found
-
-
-def _edition(scenario: Scenario, budget_scale: float, precision: str) -> Scenario | None:
-    try:
-        return at_edition([scenario], budget_scale / scenario.budget_scale, precision)[0]
-    except RequestError:
-        return None

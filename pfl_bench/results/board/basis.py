@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from pfl_bench.errors import RequestError
+from pfl_bench.results.asked import asked_for
 from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.loaded import load
 from pfl_bench.results.primary import by_primary
-from pfl_bench.results.record import find_record
 from pfl_bench.results.statistics.common import one_edition_each, split_edition
 from pfl_bench.results.statistics.scenarios import SeedTables, seed_tables
 from pfl_bench.spec.suite import builtin_suites
@@ -42,8 +42,7 @@ def basis_of(folder: Path) -> Basis:
     if not (results.runs["status"] == "finished").any():
         raise RequestError(f"there is no finished run in {folder}")
     suite = builtin_suites().get(str(results.runs["suite"].iloc[0]))
-    firsts = results.runs.groupby("scenario", sort=False)["run_id"].first()
-    definitions = {str(name): _definition(folder, str(run)) for name, run in firsts.items()}
+    definitions = asked_for(results.runs, results.folder)
     return make_basis(results.runs, results.clients, definitions, suite.held_out if suite else (), tuple(results.notes))
 
 
@@ -71,11 +70,6 @@ def make_basis(
         _gaps(runs[runs["scenario"].isin(chosen) | runs["scenario"].isin(done.loc[apart, "scenario"])]),
         (*left_out, *others),
     )  # fmt: skip
-
-
-def _definition(folder: Path, run_id: str) -> Mapping[str, Any]:
-    record = find_record(folder / "runs" / run_id)
-    return {} if record is None else record.scenario
 
 
 def _gaps(runs: pd.DataFrame) -> pd.DataFrame:

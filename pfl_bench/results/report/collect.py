@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from pfl_bench.results.asked import asked_for
 from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.imports import Figure, read_imported
 from pfl_bench.results.notes import Problem
 from pfl_bench.results.primary import by_primary
-from pfl_bench.results.record import find_record
 from pfl_bench.results.run_tables import read_clients, read_history, read_partition, read_table
 from pfl_bench.spec.identity import digest
 from pfl_bench.spec.suite import shipped_scenarios
@@ -69,20 +69,15 @@ def collect(folder: Path, scanned: tuple[pd.DataFrame, Sequence[Problem]] | None
         {scenario: rows for scenario, rows in holdings.items() if rows is not None and len(rows)},
         tuple(problems),
         imported=tuple(imported),
-        scenarios={
-            str(scenario): _asked(folder, str(own.iloc[0])) for scenario, own in runs.groupby("scenario")["run_id"]
-        },
+        scenarios={scenario: _in_words(own) for scenario, own in asked_for(runs, folder).items()},
     )
 
 
-def _asked(folder: Path, run_id: str) -> Mapping[str, Any]:
-    """What the run was asked, and in words where it is a scenario that ships with them."""
-    record = find_record(folder / "runs" / run_id)
-    if record is None:
-        return {}
-    own = digest(record.scenario)
+def _in_words(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the words of a scenario that ships with them."""
+    own = digest(asked)
     words = next((s.asks for s in shipped_scenarios() if s.asks and digest(s.identity()) == own), "")
-    return {**record.scenario, **({"asks": words} if words else {})}
+    return {**asked, **({"asks": words} if words else {})}
 
 
 def finished(results: Results) -> Results:

@@ -10,6 +10,7 @@ import pfl_bench as pfl
 from pfl_bench.results import shipped
 from pfl_bench.results.frame import scan_runs
 from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.packed import dumps, loads
 from pfl_bench.results.render import to_csv
 from pfl_bench.testing.ship import published_suites, tables_of
 from tests.ledgers import folder_with, full_folder, record
@@ -85,6 +86,6 @@ def test_wrong_requests(tmp_path, ask, said):
 def test_missing_and_whole_numbers_survive_the_file():
     runs = pd.DataFrame({"run_id": ["a", "b"], "seed": [0, 1], "accuracy": [1 / 3, None], "reason": ["", "x"]})
     rows = pd.DataFrame({"run_id": ["b", "a", "b"], "seed": [1, 0, 1], "visits": [1, 2, 3]})
-    found = shipped.loads(shipped.dumps({"runs": runs, "clients": rows, "curves": rows}))
+    found = loads(dumps({"runs": runs, "clients": rows, "curves": rows}))
     assert_frame_equal(found["runs"], runs)
     assert_frame_equal(found["curves"][list(rows)], rows)
