@@ -8,6 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _fetched(name: str, path: Path, fetch: Callable[[Path], Arrays], present: Se
     except RequestError as error:
         raise RequestError(f"{name}: {error}") from error
     except Exception as error:  # torchvision passes on whatever urllib, ssl or tarfile raise
-        if present:
+        if present and not isinstance(error, URLError | ConnectionError | TimeoutError):
             raise RequestError(f"{name}: {present[0]} is not readable: {one_line(error)}") from error
         raise RequestError(
             f"{name}: download failed ({one_line(error)}); connect to the network or put {path} in place"

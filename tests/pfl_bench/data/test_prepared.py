@@ -1,5 +1,7 @@
 """What is kept of a source's files: made once, of what can be read, and anew when the files change."""
 
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,20 @@ def test_what_does_not_pass_the_check_is_not_kept(source):
     with pytest.raises(RequestError, match="too small"):
         source.load(check=check)
     assert read_npz(source.folder / "mine.npz", "mine")["x"].tolist() == [4, 2], "the good one stays"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (URLError("no network"), r"download failed .*connect to the network"),
+        (ValueError("cut"), "b.csv is not readable"),
+    ],
+)
+def test_a_file_that_is_there_is_not_blamed_for_the_network(tmp_path, error, said):
+    (tmp_path / "b.csv").write_text("1")
+
+    def fetch(_):
+        raise error
+
+    with pytest.raises(RequestError, match=said):
+        stored_arrays("mine", DataRequest(tmp_path, download=True), fetch, [None, tmp_path / "b.csv"])
