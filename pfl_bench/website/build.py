@@ -10,9 +10,10 @@ from pfl_bench.spec.suite import builtin_suites
 
 from .boards import SHOWN_COLUMNS, SHOWN_ROWS, board
 from .documents import Document, lay, read_documents
+from .findings import findings_of
 from .pages import DOCUMENTS, FRONT, METHODS, PLOTLY, SCENARIOS, STYLE, Pages, style, thumbnail
 from .scenarios import scenario_table
-from .sources import Suites
+from .sources import Suites, is_board
 from .standings import measure_of, standings
 
 
@@ -41,12 +42,18 @@ def _files(suites: Suites, documents: Mapping[str, Document], notes: list[str]) 
     standing = standings(boards.values())
     offers = REGISTERED.offers()  # read without importing a method, where that is enough
     papers = {own.name: own.info.get("paper", "") for own in (REGISTERED if offers is None else offers)}
-    pages = Pages.of(list(suites), sorted(standing), list(documents))
+    found = {name: findings_of(own) for name, own in boards.items() if is_board(name)}
+    told_of = {name: document for name, document in found.items() if document is not None}
+    pages = Pages.of(list(suites), sorted(standing), list(documents), list(told_of))
     yield PLOTLY, plotting_library()
     yield STYLE, style()
     for name, own in boards.items():
         yield pages.suites[name], render(own.results, own.table, own.over_all, pages.within(pages.suites[name]))
         notes += [f"{name}: {problem.where} is left out: {problem.why}" for problem in own.results.problems]
+    for name, document in told_of.items():
+        place = pages.findings[name]
+        shown = {"text": lay(document, place, {}).html, "listed": {}, "index": pages.suites[name], "up": name}
+        yield place, pages.page("document.html.jinja", place, document.title, **shown)
     cards = {name: thumbnail(own, SHOWN_ROWS, SHOWN_COLUMNS) for name, own in boards.items()}
     yield FRONT, pages.page("front.html.jinja", FRONT, "Boards", boards=boards, cards=cards)
     tables = {name: scenario_table(own) for name, own in boards.items()}
@@ -75,7 +82,8 @@ def _documents(documents: Mapping[str, Document], pages: Pages, notes: list[str]
         target, title = pages.documents[place], own[place].title if place in own else "Documentation"
         text = _laid(documents, place, target, pages, notes)
         listed = titles if place not in own else {}
-        yield target, pages.page("document.html.jinja", target, title, text=text, listed=listed, index=DOCUMENTS)
+        shown = {"text": text, "listed": listed, "index": DOCUMENTS, "up": "All pages of the documentation"}
+        yield target, pages.page("document.html.jinja", target, title, **shown)
 
 
 def _laid(documents: Mapping[str, Document], place: str, target: str, pages: Pages, notes: list[str]) -> str:

@@ -1,7 +1,7 @@
 """The site's pages as text: a frame with links to the others, and what stands in it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from typing import Any
@@ -22,15 +22,20 @@ PLOTLY, STYLE = "assets/plotly.min.js", "assets/site.css"
 
 @dataclass(frozen=True)
 class Pages:
-    """Where everything is: suites and methods by name, documents by their place in their folder."""
+    """Where everything is: suites, what boards among them found, and methods by name, documents by their place in
+    their folder."""
 
     suites: Mapping[str, str]
     methods: Mapping[str, str]
     documents: Mapping[str, str]
+    findings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, suites: Sequence[str], methods: Sequence[str], documents: Sequence[str]) -> "Pages":
-        """Of their names. A document below ``methods`` is its method's page, or the index of methods."""
+    def of(
+        cls, suites: Sequence[str], methods: Sequence[str], documents: Sequence[str], boards: Sequence[str] = ()
+    ) -> "Pages":
+        """Of their names; ``boards``: the suites that have a page of findings. A document below ``methods`` is its
+        method's page, or the index of methods."""
         own = [place for place in documents if "/" not in place]
         plain = file_names([place.removesuffix(".md") for place in own if place != "README.md"])
         described = [place.rpartition("/")[2].removesuffix(".md") for place in documents if "/" in place]
@@ -42,6 +47,7 @@ class Pages:
             {name: f"suites/{file}" for name, file in file_names(suites).items()},
             {name: f"methods/{file}" for name, file in names.items()},
             {**found, "methods/README.md": METHODS},
+            {name: f"findings/{file}" for name, file in file_names(boards).items()},
         )
 
     def links(self, source: str) -> dict[str, str]:

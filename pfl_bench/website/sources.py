@@ -40,6 +40,11 @@ def suites_of(folder: Path | None) -> Suites:
     return {name: found[name] for name in sorted(found, key=_order)}
 
 
+def is_board(name: str) -> bool:
+    """Whether others may enter a suite of this name, and it has findings."""
+    return BOARD.match(name) is not None
+
+
 def _order(name: str) -> tuple[int, str]:
     board = BOARD.match(name)
     return (-int(board[1]) if board else 1, name)

@@ -97,3 +97,13 @@ def test_a_second_site_takes_the_place_of_the_first_and_of_nothing_else(made, si
         "mine.txt",
         "pfl-bench-site.json",
     ]
+
+
+def test_a_board_has_a_page_of_what_it_found_whose_sentences_lead_to_their_tables(site):
+    page = Page(site / "findings" / "board-v2.html")
+    named = [address for address in page.links if address.startswith("#")]
+    assert {"#scenarios", "#controls", "#standing"} <= set(named) and {address[1:] for address in named} <= page.ids
+    assert "findings/board-v2.html" in Page(site / "index.html").links
+    assert not (site / "findings" / "two.html").exists()
+    text = (site / "findings" / "board-v2.html").read_text()
+    assert "<h2" in text and "<th>fedavg_ft</th>" in text and "nobody tuned" not in text
