@@ -9,6 +9,10 @@ import numpy as np
 from .grid import Grid, Point, from_middle
 
 
+FEWEST = 3
+"""Seeds from which a standard error says something."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """The chosen point of a method, and its mean on validation data over the tuning seeds, in percent."""
@@ -21,8 +25,9 @@ def choose(points: Sequence[Point], reached: Sequence[Sequence[float]], grid: Gr
     """The best of a method's points. ``reached``: percent on validation per point and tuning seed, NaN where it failed.
 
     A point that failed at any seed is out. Those whose paired distance to the best is at most its standard error over
-    the seeds (with one seed: none) are tied with it, and of these the one nearest to the middle of the grid is chosen:
-    a difference of one image says little, and the middle has been tried from both sides.
+    the seeds are tied with it, and of these the one nearest to the middle of the grid is chosen: a difference of one
+    image says little, and the middle has been tried from both sides. With fewer than ``FEWEST`` seeds only equal means
+    are tied: of two distances one is within their standard error of zero whenever it is no worse at one of the seeds.
     """
     scored = [
         (point, np.asarray(accuracies, dtype=float))
@@ -39,5 +44,5 @@ def choose(points: Sequence[Point], reached: Sequence[Sequence[float]], grid: Gr
 
 def _level(behind: np.ndarray) -> bool:
     """Whether so far behind per seed is no further than its standard error."""
-    error = float(behind.std(ddof=1)) / math.sqrt(len(behind)) if len(behind) > 1 else 0.0
+    error = float(behind.std(ddof=1)) / math.sqrt(len(behind)) if len(behind) >= FEWEST else 0.0
     return float(behind.mean()) <= error + 1e-9

@@ -142,7 +142,8 @@ def tune(
     trials, tuned, means = list(planned), Tuned(), means or Means()
     for widening in range(WIDENINGS + 1):
         frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, means)
-        reached = dict(zip(frame["run_id"], frame["validation_accuracy"].astype(float), strict=True))
+        done = frame[frame["status"] == "finished"]  # one that diverged has the best score of the time before
+        reached = dict(zip(done["run_id"], done["validation_accuracy"].astype(float), strict=True))
         chosen = [each.choice(reached) for each in trials]
         wider = [each.widened(choice.values) if choice else each for each, choice in zip(trials, chosen, strict=True)]
         if widening == WIDENINGS or wider == trials:

@@ -104,6 +104,19 @@ def test_tuning_runs_widens_records_and_resumes(tmp_path):
     assert (folder / TRIALS_FILE).read_bytes() == table
 
 
+def test_a_run_that_diverged_is_not_chosen_for_what_it_was_before(tmp_path, monkeypatch):
+    suite = parse_suite(SUITE, "s.toml")
+    planned = plan_trials(suite, suite.scenarios[0], ["fedavg"], 8, [1000])
+    ledger = tuning_ledger(suite, tmp_path)
+    tune(planned, ledger, SerialExecutor())
+    frame = read_runs(ledger.folder)
+    best = frame["validation_accuracy"].idxmax()
+    frame.loc[best, "status"] = "diverged"
+    monkeypatch.setattr("pfl_bench.running.tuning.trials._run", lambda *_: frame)
+    (choice,) = tune(planned, ledger, SerialExecutor()).choices.values()
+    assert choice.validation_accuracy < frame.loc[best, "validation_accuracy"]
+
+
 def test_a_value_beyond_what_a_field_allows_is_not_tried():
     """Ditto's share of the personal model must be below 1, and so nothing follows 0.9."""
     suite = parse_suite(SUITE.replace("fedavg = { lr = [1e-9, 0.1] }", "ditto = { personal_share = [0.5, 0.9] }"), "s")
