@@ -8,7 +8,6 @@ import numpy as np
 
 from .grid import Grid, Point, from_middle
 
-
 FEWEST = 3
 """Seeds from which a standard error says something."""
 
