@@ -19,7 +19,8 @@ import pandas as pd
 from scipy import stats
 
 from pfl_bench.results.statistics.best import LEVEL
-from pfl_bench.results.statistics.paired import Interval, holm, student_interval
+from pfl_bench.results.statistics.paired import holm, student_interval
+from pfl_bench.results.statistics.signed_rank import Interval
 
 from .comparable import DIGITS, IDENTITIES, plain
 from .entries import entries

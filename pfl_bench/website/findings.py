@@ -27,7 +27,8 @@ def findings_of(board: Board) -> Document | None:
         return None
     suite = builtin_suites().get(board.name)
     held_out = suite.held_out if suite else ()
-    tables = tables_of(make_basis(results.runs, results.clients, results.scenarios, held_out))
+    basis = make_basis(results.runs, results.clients, results.scenarios, held_out, (), results.history)
+    tables = tables_of(basis)
     sentences = _NAMED.sub(lambda found: f"([{found[1]}](#{found[1]}))", findings(board.name, tables))
     return Document(f"{board.name}.md", f"What {board.name} found", sentences + _below(board.name, tables))
 

@@ -11,23 +11,27 @@ from pfl_bench.results.board.basis import Basis, basis_of
 from pfl_bench.results.board.findings import findings
 from pfl_bench.results.board.pays import costs_table, factors_table, hurt_table
 from pfl_bench.results.board.tables import (
+    best_sets_table,
     controls_table,
     gains_table,
     held_out_table,
     means_table,
+    plateau_table,
     power_table,
     ranking_of,
     ranks_table,
     scenarios_table,
     standing_table,
+    trials_of,
+    trials_table,
 )
 from pfl_bench.results.files import write_text
 
 FINDINGS = "findings.md"
 
 
-def tables_of(basis: Basis) -> dict[str, pd.DataFrame]:
-    """All tables, by name."""
+def tables_of(basis: Basis, trials: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+    """All tables, by name. ``trials``: as ``tuning.csv`` has them, where they are known."""
     ranking = ranking_of(basis)
     standing, controls = standing_table(basis, ranking), controls_table(basis)
     return {
@@ -40,16 +44,19 @@ def tables_of(basis: Basis) -> dict[str, pd.DataFrame]:
         "gains": gains_table(basis),
         "factors": factors_table(basis),
         "hurt": hurt_table(basis),
-        "costs": costs_table(basis, standing),
+        "costs": costs_table(basis, standing, controls),
         "held_out": held_out_table(basis, standing),
+        "best_sets": best_sets_table(basis),
+        "plateau": plateau_table(basis),
+        "trials": trials_table(trials),
         "gaps": basis.gaps,
         "left_out": pd.DataFrame({"left_out": list(basis.left_out)}),
     }
 
 
-def files(basis: Basis, title: str) -> dict[str, str]:
+def files(basis: Basis, title: str, trials: pd.DataFrame | None = None) -> dict[str, str]:
     """The text of every table and of the findings, by file name."""
-    tables = tables_of(basis)
+    tables = tables_of(basis, trials)
     written = {
         f"{name}.csv": table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         for name, table in tables.items()
@@ -60,6 +67,7 @@ def files(basis: Basis, title: str) -> dict[str, str]:
 def main(folder: Path, out: Path | None = None) -> list[Path]:
     """Write them into ``out``, by default ``board`` in the suite's folder; where."""
     place = folder / "board" if out is None else out
-    texts = files(basis_of(folder), folder.resolve().name)
+    own = folder.resolve()
+    texts = files(basis_of(folder), own.name, trials_of(own.with_name(f"{own.name}-tuning")))
     place.mkdir(parents=True, exist_ok=True)
     return [write_text(place / name, text) for name, text in texts.items()]

@@ -1,7 +1,8 @@
 """What a board's tables are made of: one edition per scenario, what is held out apart, and what has no result."""
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,34 @@ from pfl_bench.spec.suite import builtin_suites
 
 from .factors import family_of, kind_of
 
+LOST = ("diverged", "failed")
+"""What became of a run that counts as the last of its scenario and seed: who breaks down is not better for it."""
+NO_CURVES = pd.DataFrame(columns=["run_id", "scenario", "visits", "split", "accuracy"])
+
 
 @dataclass(frozen=True)
 class Basis:
-    """``runs``, ``clients``: finished runs on the scenarios that claims rest on, and their clients; ``held_out``: runs
-    on those that nobody tuned on. ``tables``: accuracy by scenario, ``[seeds, entries]``. ``kinds``: of heterogeneity,
-    by scenario. ``families``: by entry. ``gaps``: a row per scenario and entry that lacks a result at any seed:
-    ``status``, ``reason``, and the ``seeds`` that have one. ``left_out``: in words."""
+    """``runs``, ``clients``, ``curves``: finished runs on the scenarios that claims rest on, their clients, and their
+    evaluations; ``held_out``: runs on those that nobody tuned on. ``tables``: accuracy by scenario, ``[seeds,
+    entries]``, of entries that have all its seeds; what was ``LOST`` has the lowest there. ``kinds``: of heterogeneity,
+    and ``sources``: of data, by scenario. ``families``: by entry. ``gaps``: a row per scenario and entry that lacks a
+    result at any seed: ``status``, ``reason``, and the ``seeds`` that have one. ``left_out``: in words."""
 
     runs: pd.DataFrame
     clients: pd.DataFrame
     held_out: pd.DataFrame
     tables: SeedTables
     kinds: Mapping[str, str]
+    sources: Mapping[str, str]
     families: Mapping[str, str]
     gaps: pd.DataFrame
     left_out: tuple[str, ...]
+    curves: pd.DataFrame = field(default_factory=NO_CURVES.copy)
+
+    @property
+    def means(self) -> pd.DataFrame:
+        """Mean accuracy ``[scenarios, entries]`` over seeds."""
+        return pd.DataFrame({name: table.mean() for name, table in self.tables.items()}).T
 
 
 def basis_of(folder: Path) -> Basis:
@@ -43,7 +56,8 @@ def basis_of(folder: Path) -> Basis:
         raise RequestError(f"there is no finished run in {folder}")
     suite = builtin_suites().get(str(results.runs["suite"].iloc[0]))
     definitions = asked_for(results.runs, results.folder)
-    return make_basis(results.runs, results.clients, definitions, suite.held_out if suite else (), tuple(results.notes))
+    held_out = suite.held_out if suite else ()
+    return make_basis(results.runs, results.clients, definitions, held_out, tuple(results.notes), results.curves)
 
 
 def make_basis(
@@ -52,24 +66,65 @@ def make_basis(
     definitions: Mapping[str, Mapping[str, Any]],
     held_out: Collection[str],
     left_out: tuple[str, ...] = (),
+    curves: pd.DataFrame = NO_CURVES,
 ) -> Basis:
     """From frames as ``results.loaded.Results`` has them, and scenarios as their runs recorded them."""
     runs = by_primary(runs).assign(entry=one_name_each(runs))
-    done = runs[(runs["status"] == "finished") & runs["accuracy"].notna()]
-    apart = done["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
-    editions, others = one_edition_each(done[~apart])
+    finished = (runs["status"] == "finished") & runs["accuracy"].notna()
+    apart = runs["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
+    editions, others = one_edition_each(runs[finished & ~apart])
     chosen = set(editions.values())
-    kept = done[~apart & done["scenario"].isin(chosen)]
+    counted = _whole(_with_lost(runs[runs["scenario"].isin(chosen) & ~apart]))
+    twins = _twins(seed_tables(counted))
+    counted = counted[~counted["entry"].isin(list(twins))]
+    kept = counted[counted["status"] == "finished"]
     names = dict(zip(runs["run_id"], runs["entry"], strict=True))
     own = clients.assign(entry=clients["run_id"].map(names))
+    scenarios = list(kept["scenario"].drop_duplicates())
+    told = [f"{entry} has the figures of {other} in every run and counts once" for entry, other in twins.items()]
     return Basis(
         kept.reset_index(drop=True), own[own["run_id"].isin(kept["run_id"])].reset_index(drop=True),
-        done[apart].reset_index(drop=True), seed_tables(kept),
-        {name: kind_of(definitions.get(name, {})) for name in kept["scenario"].drop_duplicates()},
+        runs[finished & apart].reset_index(drop=True), seed_tables(counted),
+        {name: kind_of(definitions.get(name, {})) for name in scenarios},
+        {name: source_of(definitions.get(name, {})) or str(name) for name in scenarios},
         {str(entry): family_of(str(method)) for entry, method in zip(runs["entry"], runs["method"], strict=True)},
-        _gaps(runs[runs["scenario"].isin(chosen) | runs["scenario"].isin(done.loc[apart, "scenario"])]),
-        (*left_out, *others),
+        _gaps(runs[runs["scenario"].isin(chosen) | runs["scenario"].isin(runs.loc[finished & apart, "scenario"])]),
+        (*left_out, *others, *told),
+        curves[curves["run_id"].isin(kept["run_id"])].assign(entry=lambda rows: rows["run_id"].map(names)),
     )  # fmt: skip
+
+
+def source_of(scenario: Mapping[str, Any]) -> str:
+    """Where a scenario's data come from: its data set without what is taken of it; "" where it does not say."""
+    return re.split(r"[?]|:(?=\w+=)", str(scenario.get("dataset") or "").removeprefix("sample:"))[0]
+
+
+def _with_lost(runs: pd.DataFrame) -> pd.DataFrame:
+    """Finished runs, and those that were lost with the lowest accuracy of their scenario and seed."""
+    done = runs[(runs["status"] == "finished") & runs["accuracy"].notna()]
+    lowest = done.groupby(["scenario", "seed"])["accuracy"].min().rename("_lowest")
+    lost = runs[runs["status"].isin(LOST)].join(lowest, on=["scenario", "seed"])
+    lost = lost.assign(accuracy=lost["_lowest"]).drop(columns="_lowest").dropna(subset=["accuracy"])
+    return done if lost.empty else pd.concat([done, lost], ignore_index=True)
+
+
+def _whole(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of cells (scenario, entry) that have every seed that the scenario has."""
+    own = runs.groupby(["scenario", "entry"])["seed"].transform("nunique")
+    return runs[own == runs.groupby("scenario")["seed"].transform("nunique")]
+
+
+def _twins(tables: SeedTables) -> dict[str, str]:
+    """Entries whose accuracies are those of an earlier one, by name, in every run: the same computation twice."""
+    whole = {f"{name} {seed}": row for name, table in tables.items() for seed, row in table.iterrows()}
+    columns = pd.DataFrame(whole).sort_index()
+    twins: dict[str, str] = {}
+    firsts: dict[tuple[float, ...], str] = {}
+    for entry, values in zip(columns.index, columns.fillna(-1.0).to_numpy(float), strict=True):
+        first = firsts.setdefault(tuple(values), str(entry))
+        if first != entry:
+            twins[str(entry)] = first
+    return twins
 
 
 def _gaps(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What a board found, in sentences: each says which table it was read from, and none says more than its test allows."""
 
 from .said_of_entries import WATCHED, controls, held_out, standing, watched
-from .said_of_ideas import compared, costs, factors, hurt, limits
+from .said_of_ideas import compared, costs, factors, hurt, limits, unhelpful
 from .words import Tables
 
 CHAPTERS = (
@@ -9,6 +9,7 @@ CHAPTERS = (
     ("Does anything beat the controls?", controls),
     ("Who stands where", standing),
     ("When does an idea pay?", factors),
+    ("What does it cost to personalise where nothing sets clients apart?", unhelpful),
     (f"Where does {WATCHED} stand?", watched),
     ("For whom", hurt),
     ("At what cost", costs),

@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from pfl_bench.results.statistics.clients import for_whom
+from pfl_bench.results.statistics.best import LEVEL
+from pfl_bench.results.statistics.clients import BASELINES, for_whom
 from pfl_bench.results.statistics.costs import pareto_front
-from pfl_bench.results.statistics.paired import holm, seeds_needed, signed_rank_p
-from pfl_bench.results.statistics.scenarios import CONTROLS, SeedTables, differences, interval_of
+from pfl_bench.results.statistics.paired import holm
+from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN, TINY, SeedTables, differences, interval_of
+from pfl_bench.results.statistics.signed_rank import seeds_needed, signed_rank_p
 
 from .basis import Basis
 from .factors import ALL, KINDS
@@ -23,34 +26,38 @@ COSTS = {
 adapts; samples that only passed forwards, likewise; numbers kept per client. The columns of a results frame that make
 each; ``adapt_...`` count all evaluations of a run, most of which only measured."""
 
+DEARER = 1.05
+"""Multiple of the control's expense from which an entry is dearer."""
+
 
 def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.DataFrame:
-    """A row per control, family and kind of heterogeneity, and for all kinds: mean difference to the control over the
-    family's entries, then over scenarios, with Student's interval over scenarios; the family's best entry there.
+    """A row per control, family and kind of heterogeneity, and for all kinds: the median difference to the control of
+    the family's entries (those with a result in every scenario, so that it has the same members everywhere), its mean
+    over scenarios with Student's interval, and the entry with the highest mean there.
 
-    ``adjusted``: for all kinds together, the signed-rank test of the family's means over scenarios, Holm-corrected over
+    ``adjusted``: for all kinds together, the signed-rank test of these medians over scenarios, Holm-corrected over
     families, NaN where there are too few scenarios. Within a kind nothing is tested: there are a few scenarios of each.
     """
     rows: list[dict[str, object]] = []
     for control in controls:
         gains = differences(basis.tables, control)
         families: dict[str, list[str]] = {}
-        for entry in gains.columns:
+        for entry in gains.columns[gains.notna().all()]:
             if entry != control:
                 families.setdefault(basis.families[str(entry)], []).append(str(entry))
-        tests = _tests({family: gains[entries].mean(axis=1).dropna() for family, entries in families.items()})
+        middle = {family: gains[entries].median(axis=1) for family, entries in families.items()}
+        tests = _tests(middle)
         for family, entries in families.items():
             for kind in (ALL, *KINDS):
-                own = gains.loc[[kind in (ALL, basis.kinds[str(s)]) for s in gains.index], entries]
-                own = own.dropna(how="all")
+                there = [kind in (ALL, basis.kinds[str(s)]) for s in gains.index]
+                own = middle[family][there]
                 if own.empty:
                     continue
-                means = own.mean(axis=1)
-                low, high = interval_of(means.tolist())
-                best = own.mean().sort_index()
+                low, high = interval_of(own.tolist())
+                best = gains.loc[there, entries].mean().sort_index()
                 rows.append(
                     {"control": control, "family": family, "kind": kind, "entries": len(entries),
-                     "scenarios": len(own), "difference": float(means.mean()), "low": low, "high": high,
+                     "scenarios": len(own), "difference": float(own.mean()), "low": low, "high": high,
                      "best_entry": str(best.idxmax()), "best_difference": float(best.max()),
                      "adjusted": tests.get(family, math.nan) if kind == ALL else math.nan}
                 )  # fmt: skip
@@ -60,47 +67,73 @@ def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.Data
 
 
 def _tests(means: dict[str, pd.Series]) -> dict[str, float]:
-    """Holm-corrected p-values of families that have scenarios enough for the test to reject."""
+    """Holm-corrected p-values of families that differ in scenarios enough for the test to reject."""
     fewest = seeds_needed(max(1, len(means)))
-    raw = {family: signed_rank_p(own.to_numpy()) for family, own in means.items() if len(own) >= fewest}
+    raw = {
+        family: signed_rank_p(own.to_numpy())
+        for family, own in means.items()
+        if int((own.abs() > TINY).sum()) >= fewest
+    }
     return dict(zip(raw, holm(list(raw.values())), strict=True))
 
 
 def hurt_table(basis: Basis) -> pd.DataFrame:
-    """A row per entry: the share of clients, in percent, mean over scenarios, that are less accurate than under Local
-    and under FedAvg at the same seed; and the mean worst decile of clients."""
-    figures = ["worse_than_local", "worse_than_fedavg", "worst_decile"]
+    """A row per entry: the shares of clients, in percent, mean over scenarios, that are less and that are more accurate
+    on their test samples than under Local and under FedAvg at the same seed; and the mean worst decile of clients.
+
+    A client has few test samples: of two equally good models each is the less accurate on a third or so of the clients,
+    so that one share is read beside the other.
+    """
+    figures = [f"{how}_than_{baseline}" for baseline in BASELINES for how in ("worse", "better")]
     whom = for_whom(basis.clients)
-    table = whom.groupby("entry", sort=True)[figures].mean()
+    table = whom.groupby("entry", sort=True)[[*figures, "worst_decile"]].mean()
     table.insert(0, "scenarios", whom.groupby("entry")["scenario"].nunique())
     table.insert(0, "family", [basis.families[str(entry)] for entry in table.index])
     return table.sort_values("worse_than_local", kind="stable", na_position="last").reset_index()
 
 
-def costs_table(basis: Basis, standing: pd.DataFrame, control: str = "fedavg_ft") -> pd.DataFrame:
+def costs_table(
+    basis: Basis, standing: pd.DataFrame, controls: pd.DataFrame, control: str = "fedavg_ft"
+) -> pd.DataFrame:  # fmt: skip
     """A row per entry: its expenses as a multiple of the control's, the median over scenarios (inf where only the
-    entry has any, NaN where neither has), and in which it is dearer; in how many scenarios it is above and below the
-    control by more than the noise of seeds (Student's 95 % interval of the paired difference, uncorrected); whether no
-    entry that moves no more bytes ranks better (``on_front``); and whether it ``never_pays``: it is dearer in
-    something, and above nowhere.
+    entry has any, NaN where neither has); what it spends ``DEARER`` times the control's and more on, numbers kept on
+    clients apart; in how many scenarios it is above the control, Holm-corrected over its scenarios; its mean rank, and
+    whether nobody ranks better and moves no more bytes.
+
+    ``verdict``: ``pays`` if it is better than the control over scenarios, or above it in one of them; ``never pays``
+    if it is dearer in something, cheaper in nothing, and the interval over scenarios ends below ``MARGIN`` points;
+    ``cannot tell`` of other dearer ones; "" of those that are not. None is said of Local, which trains alone.
     """
     ratios = _ratios(basis.runs, control)
-    above, below = _above_and_below(basis.tables, control)
+    above = _above(basis.tables, control)
     ranks = standing.set_index("entry")["mean_rank"]
     total = basis.runs.assign(bytes=basis.runs[list(COSTS["bytes"])].sum(axis=1)).groupby("entry")["bytes"].mean()
     ranked = [entry for entry in ratios.index if np.isfinite(ranks.get(entry, math.nan))]
     front = pareto_front(total[ranked].to_numpy(float), -ranks[ranked].to_numpy(float))
+    against = controls[controls["control"] == control].set_index("entry")
     table = ratios.assign(
         family=[basis.families[str(entry)] for entry in ratios.index],
         above=[above.get(str(entry), 0) for entry in ratios.index],
-        below=[below.get(str(entry), 0) for entry in ratios.index],
         mean_rank=[ranks.get(entry, math.nan) for entry in ratios.index],
         on_front=[entry in {e for e, there in zip(ranked, front, strict=True) if there} for entry in ratios.index],
     )
-    dearer = [[name for name in COSTS if row[name] > 1 + 1e-9] for row in table.to_dict("records")]
-    table["dearer_in"] = [", ".join(names) for names in dearer]
-    table["never_pays"] = (table["dearer_in"] != "") & (table["above"] == 0) & (table.index != control)
-    order = ["family", *COSTS, "dearer_in", "above", "below", "mean_rank", "on_front", "never_pays"]
+    spent = [name for name in COSTS if name != "state"]
+    dearer = {entry: [name for name in spent if row[name] >= DEARER] for entry, row in ratios.iterrows()}
+    cheaper = {entry: any(row[name] <= 1 / DEARER for name in spent) for entry, row in ratios.iterrows()}
+    table["dearer_in"] = [", ".join(dearer[entry]) for entry in table.index]
+
+    def verdict(entry: str) -> str:
+        if entry not in against.index or entry == "local":
+            return ""
+        own = against.loc[entry]
+        if own["verdict"] == "better" or above.get(entry, 0):
+            return "pays"
+        if not dearer[entry]:
+            return ""
+        return "never pays" if not cheaper[entry] and own["high"] < MARGIN else "cannot tell"
+
+    table["verdict"] = [verdict(str(entry)) for entry in table.index]
+    order = ["family", *COSTS, "dearer_in", "above", "mean_rank", "on_front", "verdict"]
     return table[order].sort_values("mean_rank", kind="stable", na_position="last").reset_index()
 
 
@@ -120,12 +153,18 @@ def _ratios(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     return quotients.groupby("entry").median()
 
 
-def _above_and_below(tables: SeedTables, control: str) -> tuple[dict[str, int], dict[str, int]]:
-    above: dict[str, int] = {}
-    below: dict[str, int] = {}
+def _above(tables: SeedTables, control: str) -> dict[str, int]:
+    """In how many scenarios each entry is above the control: Student's test over seeds, Holm over its scenarios."""
+    raw: dict[str, list[tuple[float, float]]] = {}
     for table in tables.values():
         for entry in table.columns if control in table else ():
-            low, high = interval_of((table[entry] - table[control]).dropna().tolist())
-            above[str(entry)] = above.get(str(entry), 0) + int(low > 0)
-            below[str(entry)] = below.get(str(entry), 0) + int(high < 0)
-    return above, below
+            gains = (table[entry] - table[control]).dropna().to_numpy(float)
+            if len(gains) > 1 and gains.std(ddof=1) > TINY:
+                found = (float(stats.ttest_1samp(gains, 0).pvalue), float(gains.mean()))
+            else:
+                found = (1.0, 0.0)
+            raw.setdefault(str(entry), []).append(found)
+    return {
+        entry: sum(p <= 1 - LEVEL and mean > 0 for p, (_, mean) in zip(holm([p for p, _ in own]), own, strict=True))
+        for entry, own in raw.items()
+    }

@@ -3,43 +3,89 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from pfl_bench.results.statistics.best import LEVEL
+from pfl_bench.results.statistics.paired import holm
+from pfl_bench.results.statistics.scenarios import MARGIN
 from pfl_bench.text import agreeing, counted
 
-from .words import Tables, listed, name_of, points, said, scenarios
+from .words import Tables, against, listed, name_of, points, said, scenarios
 
 WATCHED = "pfedhn"
 """The method whose place the page tells in any case: this benchmark began with its paper."""
 
-FEWEST_TO_AGREE = 3
+FEWEST_TO_AGREE = 10
 """Entries below which the agreement of two orders says nothing."""
+
+RISING = 1.0
+"""Points gained on validation in the last quarter of the budget from which a curve was still rising."""
 
 
 def controls(tables: Tables) -> Iterator[str]:
-    """Who is better and worse than each control, and who could not be tested."""
+    """Who is better and worse than each control, who is close to it, and who could not be tested."""
     for control, own in tables["controls"].groupby("control", sort=False):
         name, tested = name_of(control), own[own["adjusted"].notna()]
         if tested.empty:
             yield said(f"No entry could be tested against {name} over scenarios: {own['note'].iloc[0]}.", "controls")
             continue
-        how = f"signed ranks over scenarios, Holm over {counted(len(tested), 'entry')}, level {1 - LEVEL:.2f}"
+        most = tested["scenarios"].max()
+        how = (
+            f"exact signed ranks, Holm over {counted(len(tested), 'entry')}, level {1 - LEVEL:.2f}; in brackets the "
+            "shift with the 95 % interval of this entry alone, and scenarios ahead and behind"
+        )
         for verdict in ("better", "worse"):
             found = tested[tested["verdict"] == verdict].to_dict("records")
-            who = listed([f"{row['entry']} ({points(row)})" for row in found]) if found else "no entry"
+            who = listed([against(row, most) for row in found], most=len(found)) if found else "no entry"
             be = "is" if len(found) < 2 else "are"
-            where = scenarios(tested["scenarios"].max())
-            yield said(f"Over {where}, {who} {be} {verdict} than {name} ({how}).", "controls")
-        level = int((tested["verdict"] == "not told apart").sum())
+            told = f" ({how})" if verdict == "better" else ""
+            yield said(f"Over these {scenarios(most)}, {who} {be} {verdict} than {name}{told}.", "controls")
+        level = tested[tested["verdict"] == "not told apart"]
+        who = f": {listed(level['entry'], most=len(level))}" if len(level) else ""
         yield said(
-            f"{level} of {counted(len(tested), 'tested entry')} {agreeing(level, 'is', 'are')} not told apart "
-            f"from {name}.",
+            f"{len(level)} of {counted(len(tested), 'tested entry')} {agreeing(len(level), 'is', 'are')} not told "
+            f"apart from {name}{who}.",
             "controls",
         )
+        yield from _otherwise(tested, name)
+        if control == "fedavg_ft":
+            yield from _close(tested, name)
         untested = own[own["adjusted"].isna()]
         if len(untested):
-            yield said(f"Untested against {name}, with too few scenarios: {listed(untested['entry'])}.", "controls")
+            who = listed(untested["entry"], most=len(untested))
+            yield said(f"Untested against {name}, with too few scenarios: {who}.", "controls")
+
+
+def _otherwise(tested: pd.DataFrame, name: str) -> Iterator[str]:
+    """Where a permutation test of the mean says something else than ranks do."""
+    adjusted = np.asarray(holm(tested["sign_flip"].astype(float).tolist()))
+    by_mean = np.where(adjusted > 1 - LEVEL, "not told apart", np.where(tested["mean"] > 0, "better", "worse"))
+    other = tested[by_mean != tested["verdict"]]["entry"]
+    if len(other):
+        yield said(
+            f"Sign flips of the mean difference to {name}, Holm-corrected likewise, say something else than ranks of "
+            f"{listed(other, most=len(other))}.",
+            "controls",
+        )
+
+
+def _close(tested: pd.DataFrame, name: str) -> Iterator[str]:
+    """Who is shown to be no more than a margin better: what "simple baselines come close" would mean."""
+    shown = tested[tested["close"] <= 1 - LEVEL]["entry"]
+    open_ = tested[(tested["close"] > 1 - LEVEL) & (tested["verdict"] != "better")]["entry"]
+    if len(shown):
+        yield said(
+            f"Shown to be less than {MARGIN:g} point better than {name} (one-sided signed ranks, Holm): "
+            f"{listed(shown, most=len(shown))}.",
+            "controls",
+        )
+    if len(open_):
+        yield said(
+            f"Neither better than {name} nor shown to be less than {MARGIN:g} point better: "
+            f"{listed(open_, most=len(open_))}.",
+            "controls",
+        )
 
 
 def standing(tables: Tables) -> Iterator[str]:
@@ -50,30 +96,38 @@ def standing(tables: Tables) -> Iterator[str]:
         return
     first = ranked.iloc[0]
     yield said(
-        f"{first['entry']} has the best mean rank, {first['mean_rank']:.1f} of {len(ranked)}, and wins "
-        f"{first['win_rate']:.0f} % of its pairs.",
+        f"{first['entry']} has the best mean rank, {first['mean_rank']:.1f} of {len(ranked)}, over "
+        f"{scenarios(ranks['count'])}, and wins {first['win_rate']:.0f} % of its pairs.",
         "standing",
     )
-    least = table.sort_values("improvability", kind="stable").iloc[0]
-    if not math.isnan(float(least["improvability"])):
+    most = table["improvability_scenarios"].max()
+    known = table[(table["improvability_scenarios"] == most) & table["improvability"].notna()]
+    if len(known):
+        least = known.sort_values("improvability", kind="stable").iloc[0]
         yield said(
-            f"Nearest to the best of each scenario is {least['entry']}: what it lacks is on average "
-            f"{least['improvability']:.0f} % of the distance from Local to the best.",
+            f"Of the {scenarios(most)} that tell, {least['entry']} is nearest to the best: what it lacks is in the "
+            f"median {least['improvability']:.0f} % of the distance from Local to the best.",
             "standing",
         )
+    if ranks["left_out"]:
+        yield said(f"Ranks leave out: {ranks['left_out']}.", "ranks")
     if pd.isna(ranks["critical_difference"]):
         yield said(f"Mean ranks are not tested: {ranks['note']}.", "ranks")
         return
     difference = float(ranks["critical_difference"])
     near = ranked[ranked["mean_rank"] - first["mean_rank"] <= difference]["entry"].tolist()[1:]
-    told = f"not told apart from {listed(near)}" if near else "told apart from all others"
+    told = f"not told apart from {counted(len(near), 'other')}" if near else "told apart from all others"
     if float(ranks["friedman_p"]) > 1 - LEVEL:
         told = "not told apart from anybody, because Friedman's test finds no difference among them"
-    yield said(f"By Nemenyi's critical difference of {difference:.1f} ranks {first['entry']} is {told}.", "ranks")
+    yield said(
+        f"By Nemenyi's test mean ranks less than {difference:.1f} apart, of {len(ranked)}, are not told apart: "
+        f"{first['entry']} is {told}.",
+        "ranks",
+    )
 
 
 def watched(tables: Tables) -> Iterator[str]:
-    """Where one method stands, under what it does best and worst, and what it costs."""
+    """Where one method stands, under what it does best and worst, whether it was done learning, and what it costs."""
     table = tables["standing"]
     own = table[table["entry"] == WATCHED]
     if own.empty:
@@ -81,21 +135,24 @@ def watched(tables: Tables) -> Iterator[str]:
     if not math.isnan(place := float(own["mean_rank"].iloc[0])):
         ranked = int(table["mean_rank"].notna().sum())
         yield said(f"Its mean rank is {place:.1f} of {counted(ranked, 'entry')}.", "standing")
-    against = tables["controls"]
-    for row in against[against["entry"] == WATCHED].to_dict("records"):
+    against_ = tables["controls"]
+    for row in against_[against_["entry"] == WATCHED].to_dict("records"):
         yield said(
-            f"Against {name_of(row['control'])} its mean difference is {points(row)}, over "
-            f"{scenarios(row['scenarios'])}, ahead in {row['wins']} and behind in {row['losses']}: {row['verdict']}.",
+            f"Against {name_of(row['control'])} its shift is {points(row)}, over {scenarios(row['scenarios'])}, ahead "
+            f"in {row['wins']} and behind in {row['losses']}: {row['verdict']}.",
             "controls",
         )
-    gains = tables["gains"]
-    kinds = gains[gains["entry"] == WATCHED].groupby("kind")["difference"].mean().sort_values(kind="stable")
+    gains = tables["gains"][tables["gains"]["entry"] == WATCHED].sort_values("difference", kind="stable")
+    kinds = gains.groupby("kind")["difference"].mean().sort_values(kind="stable")
     if len(kinds) > 1:
         yield said(
             f"By kind of heterogeneity, its mean difference to FedAvg-FT goes from {kinds.iloc[0]:+.1f} points "
             f"({kinds.index[0]}) to {kinds.iloc[-1]:+.1f} ({kinds.index[-1]}); a description, no test.",
             "gains",
         )
+        ends = [f"{row.scenario} ({row.difference:+.1f})" for row in (*gains.head(2).itertuples(),)]
+        yield said(f"It is furthest behind FedAvg-FT on {listed(ends)}.", "gains")
+    yield from _rising(tables)
     cost = tables["costs"][tables["costs"]["entry"] == WATCHED]
     if len(cost) and not math.isnan(float(cost["bytes"].iloc[0])):
         moved, taken = (float(cost[name].iloc[0]) for name in ("bytes", "gradients"))
@@ -105,22 +162,46 @@ def watched(tables: Tables) -> Iterator[str]:
         )
 
 
+def _rising(tables: Tables) -> Iterator[str]:
+    """Whether its budget was enough for it, beside the others'."""
+    table = tables["plateau"]
+    own = table[table["entry"] == WATCHED]
+    if own.empty:
+        return
+    late = table.groupby("entry")["gained_late"].mean()
+    rising = own[own["gained_late"] >= RISING].sort_values("gained_late", ascending=False, kind="stable")
+    where = [f"{row.scenario} ({row.gained_late:+.1f})" for row in rising.itertuples()]
+    yield said(
+        f"In the last quarter of the budget it gains {late[WATCHED]:.1f} points on validation on average, where the "
+        f"median entry gains {late.median():.1f}; "
+        + (f"it was still rising by {RISING:g} point or more on {listed(where, most=len(where))}" if where else
+           f"it was rising by {RISING:g} point or more nowhere")
+        + ": its place is that at this budget.",
+        "plateau",
+    )  # fmt: skip
+
+
 def held_out(tables: Tables) -> Iterator[str]:
     """Who is ahead where nobody tuned, and whether the order is that of the board."""
     for scenario, own in tables["held_out"].groupby("scenario", sort=False):
-        first = own.iloc[0]
-        above = int((own["low"] > 0).sum())
+        first = own[own["rank"] == 1]
+        others = own[own["entry"] != "fedavg_ft"]
+        above = int((others["low"] > 0).sum())
+        be = agreeing(len(first), "is", "are")
         yield said(
-            f"On {scenario}, which nobody tuned on, {first['entry']} is first with {first['mean']:.1f} %; {above} of "
-            f"{counted(len(own), 'entry')} {agreeing(above, 'is', 'are')} above FedAvg-FT by more than the "
-            f"noise of seeds (uncorrected).",
+            f"On {scenario}, which nobody tuned on, {listed(first['entry'])} {be} first with "
+            f"{first['mean'].iloc[0]:.1f} %; {above} of {counted(len(others), 'entry')} "
+            f"{agreeing(above, 'is', 'are')} above FedAvg-FT by more than the noise of seeds (95 % each, uncorrected: "
+            f"of equal ones {len(others) * (1 - LEVEL) / 2:.1f} would be; the test samples are the same at all seeds).",
             "held_out",
         )
         both = own.dropna(subset=["rank", "mean_rank_on_board"])
         if len(both) >= FEWEST_TO_AGREE:
             alike = float(both["rank"].corr(both["mean_rank_on_board"], method="spearman"))
+            half = 1.96 / math.sqrt(len(both) - 3)
+            low, high = (math.tanh(math.atanh(min(max(alike, -0.999), 0.999)) + sign * half) for sign in (-1, 1))
             yield said(
-                f"Ranks there and mean ranks on the board agree with a Spearman correlation of {alike:.2f} over "
-                f"{counted(len(both), 'entry')}.",
+                f"Ranks there and mean ranks on the board have a Spearman correlation of {alike:.2f} ({low:.2f} to "
+                f"{high:.2f}) over {counted(len(both), 'entry')}.",
                 "held_out",
             )

@@ -4,10 +4,13 @@ import math
 from collections.abc import Iterator
 
 from pfl_bench.results.statistics.best import LEVEL
-from pfl_bench.results.statistics.paired import seeds_needed
+from pfl_bench.results.statistics.scenarios import MARGIN
+from pfl_bench.results.statistics.signed_rank import seeds_needed
 from pfl_bench.text import agreeing, counted
 
+from .basis import LOST
 from .factors import ALL
+from .tables import ASKED
 from .words import Tables, listed, name_of, points, said, scenarios, span
 
 
@@ -22,9 +25,30 @@ def compared(tables: Tables) -> Iterator[str]:
         f"by kind of heterogeneity: {kinds}.",
         "scenarios",
     )
-    if len(gaps):
-        cells = [f"{row.entry} on {row.scenario} ({row.status})" for row in gaps.itertuples()]
-        yield said(f"Cells without all of their results: {listed(cells)}.", "gaps")
+    sources = own["source"].value_counts()
+    shared = [f"{source} {count}" for source, count in sources.sort_index().items() if count > 1]
+    if shared:
+        yield said(
+            f"Their data come from {counted(len(sources), 'source')} ({', '.join(shared)}; the others one each): "
+            "scenarios of one source share its test samples and are no independent repetitions.",
+            "scenarios",
+        )
+    if len(trials := tables["trials"]):
+        fewest, most = int(trials["fewest_points"].min()), int(trials["most_points"].max())
+        yield said(
+            f"Tuned with {fewest if fewest == most else f'{fewest} to {most}'} settings per entry and scenario at "
+            f"{span(sorted(set(trials['seeds'])))} {agreeing(int(trials['seeds'].max()), 'seed', 'seeds')} of their "
+            "own, on validation data; those beyond the fewest lie past the edges of grids.",
+            "trials",
+        )
+    for (status, reason), part in gaps.groupby(["status", "reason"], sort=True):
+        cells = [f"{row.entry} on {row.scenario}" for row in part.itertuples()]
+        why = f" ({reason})" if reason else ""
+        yield said(f"Without all of their results, {status}{why}: {listed(cells, most=len(cells))}.", "gaps")
+    if any(set(str(status).split(", ")) & set(LOST) for status in gaps["status"]):
+        yield said("A run that diverged or failed counts as the last of its scenario and seed.", "gaps")
+    for told in tables["left_out"]["left_out"]:
+        yield said(f"Left out: {told}.", "left_out")
 
 
 def factors(tables: Tables) -> Iterator[str]:
@@ -36,7 +60,7 @@ def factors(tables: Tables) -> Iterator[str]:
     for row in tested[tested["adjusted"] <= 1 - LEVEL].to_dict("records"):
         way = "above" if row["difference"] > 0 else "below"
         yield said(
-            f"The family {row['family']!r} is on average {way} FedAvg-FT ({points(row)}, over "
+            f"The median entry of the family {row['family']!r} is {way} FedAvg-FT ({points(row)} on average, over "
             f"{scenarios(row['scenarios'])}; signed ranks, Holm over families).",
             "factors",
         )
@@ -52,37 +76,62 @@ def factors(tables: Tables) -> Iterator[str]:
         best = part.sort_values("difference", ascending=False, kind="stable").iloc[0]
         name = "no heterogeneity" if kind == "none" else str(kind)
         yield said(
-            f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the family with the highest mean "
-            f"difference to FedAvg-FT is {best['family']!r}, "
+            f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the family whose median entry is "
+            f"highest above FedAvg-FT is {best['family']!r}, "
             f"{best['difference']:+.1f} points; its best entry is {best['best_entry']}, "
             f"{best['best_difference']:+.1f}.",
             "factors",
         )
 
 
+def unhelpful(tables: Tables) -> Iterator[str]:
+    """What personalising costs where all clients are alike: one model for all against it."""
+    gains = tables["gains"]
+    families = tables["standing"].set_index("entry")["family"]
+    for scenario, own in gains[gains["kind"] == "none"].groupby("scenario", sort=True):
+        shared = own[own["entry"] == "fedavg"]
+        personal = own[~own["entry"].map(families).isin(["one model", "one model, fine-tuned", "alone"])]
+        if len(shared) and len(personal):
+            yield said(
+                f"On {scenario}, where all clients are alike, FedAvg is {points(shared.iloc[0].to_dict())} from "
+                f"FedAvg-FT (Student's interval over seeds), and the median of {counted(len(personal), 'entry')} that "
+                f"keep something on clients or serve several models {personal['difference'].median():+.1f} points.",
+                "gains",
+            )
+
+
 def hurt(tables: Tables) -> Iterator[str]:
-    """With whom the fewest and the most clients would be better off alone."""
-    known = tables["hurt"].dropna(subset=["worse_than_local"])
-    if known.empty:
-        return
-    least, most = known.iloc[0], known.iloc[-1]
-    yield said(
-        f"The fewest clients would be better off alone with {least['entry']} ({least['worse_than_local']:.0f} %), the "
-        f"most with {most['entry']} ({most['worse_than_local']:.0f} %): means over scenarios, not tested.",
-        "hurt",
-    )
+    """With whom the fewest and the most clients do worse than alone, and than under one model for all."""
+    table = tables["hurt"]
+    for baseline, name in (("local", "Local"), ("fedavg", "FedAvg")):
+        worse, better = f"worse_than_{baseline}", f"better_than_{baseline}"
+        known = table[table[worse].notna() & (table["scenarios"] == table["scenarios"].max())]
+        if known.empty:
+            continue
+        ordered = known.sort_values(worse, kind="stable")
+        least, most = ordered.iloc[0], ordered.iloc[-1]
+        yield said(
+            f"Clients less accurate on their test samples than under {name}, beside those that are more accurate: "
+            f"fewest with {least['entry']} ({least[worse]:.0f} % and {least[better]:.0f} %), most with {most['entry']} "
+            f"({most[worse]:.0f} % and {most[better]:.0f} %); means over scenarios, not tested.",
+            "hurt",
+        )
 
 
 def costs(tables: Tables) -> Iterator[str]:
     """Who never pays for what it takes, and who is on the front of rank against bytes."""
     own = tables["costs"]
-    never, front = own[own["never_pays"]]["entry"], own[own["on_front"]]["entry"]
-    nowhere = "above it by more than the noise of seeds in no scenario"
-    if len(never):
-        who = listed(never, most=len(never))
-        yield said(f"Dearer than FedAvg-FT in something, and {nowhere}: {who}.", "costs")
-    else:
-        yield said(f"No entry is dearer than FedAvg-FT in something, and {nowhere}.", "costs")
+    front = own[own["on_front"]]["entry"]
+    told = {
+        "pays": "Better than FedAvg-FT over scenarios, or above it in one by more than the noise of seeds (Holm over "
+        "its scenarios)",
+        "never pays": "Dearer than FedAvg-FT in bytes, gradients or forward passes, cheaper in none of them, above it "
+        f"in no scenario, and with an interval over scenarios that ends below {MARGIN:g} point",
+        "cannot tell": "Dearer than FedAvg-FT in something, and it cannot be told whether they pay",
+    }
+    for verdict, words in told.items():
+        who = own[own["verdict"] == verdict]["entry"]
+        yield said(f"{words}: {listed(who, most=len(who)) if len(who) else 'no entry'}.", "costs")
     if len(front):
         yield said(f"No entry that moves no more bytes ranks better than {listed(front, most=len(front))}.", "costs")
 
@@ -104,18 +153,31 @@ def limits(tables: Tables) -> Iterator[str]:
                 f"A test of {counted(entries, 'entry')} against {name} takes {scenarios(needed)} at least.", "power"
             )
             continue
+        asked = ", ".join(f"{row[f'needed_for_{points_:g}']:.0f} for {points_:g}" for points_ in ASKED)
         yield said(
-            f"With {scenarios(row['scenarios'])} and their median spread of {row['median_spread']:.1f} points, a "
-            f"difference to {name} is found with a probability of 80 % if it is {row['smallest_found']:.1f} points or "
-            "more; smaller ones may be there.",
+            f"With {scenarios(row['scenarios'])} and their median spread of {row['median_spread']:.1f} points, a shift "
+            f"from {name} is found with a probability of 80 % if it is {row['smallest_found']:.1f} points or more; "
+            f"smaller ones may be there. Scenarios that it would take, by points of a true shift: {asked}.",
             "power",
         )
-    against = tables["controls"]
-    level = against[(against["verdict"] == "not told apart") & (against["control"] == "fedavg_ft")]
-    if len(finite := level[level["needed"] < math.inf].sort_values("needed", kind="stable")):
-        nearest, needed = finite["entry"].iloc[0], int(finite["needed"].iloc[0])
+        if int(row["sources"]) < int(row["sources_needed"]):
+            yield said(
+                f"With sources of data instead of scenarios as repetitions nothing could be claimed against {name}: a "
+                f"test of {counted(int(row['tested']), 'entry')} takes {row['sources_needed']} of them, and there are "
+                f"{row['sources']}. What is said holds for these scenarios.",
+                "power",
+            )
+    sets = tables["best_sets"]
+    few = sets[sets["seeds"] < sets["seeds_needed"]]
+    if len(few):
         yield said(
-            f"Of those not told apart from FedAvg-FT, {nearest} would need the fewest scenarios for a difference such "
-            f"as was seen to be found, {needed}.",
-            "controls",
+            f"Within a scenario nobody can be left out of those who may be its best with fewer than "
+            f"{few['seeds_needed'].iloc[0]} seeds: {listed(few['scenario'], most=len(few))}.",
+            "best_sets",
+        )
+    for row in sets[sets["seeds"] >= sets["seeds_needed"]].to_dict("records"):
+        yield said(
+            f"On {row['scenario']} {row['may_be_best']} of {counted(row['entries'], 'entry')} may be the best (95 % "
+            f"confidence set over {counted(row['seeds'], 'seed')}).",
+            "best_sets",
         )

@@ -3,33 +3,39 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
+from pfl_bench.results.statistics.best import confidence_set, seeds_to_exclude
 from pfl_bench.results.statistics.common import complete
-from pfl_bench.results.statistics.ranks import Ranking, rank, scenario_means
+from pfl_bench.results.statistics.ranks import Ranking, rank
 from pfl_bench.results.statistics.scenarios import (
     CONTROLS,
+    TELLS,
     differences,
     improvability,
     interval_of,
     seed_tables,
-    smallest_found,
     versus,
     win_rates,
 )
+from pfl_bench.results.statistics.signed_rank import scenarios_needed, seeds_needed, smallest_found
 
 from .basis import Basis
 
-TELLS = 5.0
-"""Points between Local and the best from which a scenario is said to tell entries apart."""
-
 FLOOR, TUNED = "local", "fedavg_ft"
+
+ASKED = (1.0, 2.0, 5.0)
+"""Points of a true difference, for each of which ``power`` says how many scenarios it would take."""
+
+LATE = 0.75
+"""Share of the budget after which a curve should be flat."""
 
 
 def scenarios_table(basis: Basis) -> pd.DataFrame:
-    """A row per scenario: kind of heterogeneity, entries and seeds with a result, Local's, FedAvg-FT's and the best
-    entry's mean, the distance from Local to the best (``spread``), and whether it ``tells``."""
+    """A row per scenario: kind of heterogeneity, source of its data, entries and seeds, Local's, FedAvg-FT's and the
+    best entry's mean, the distance from Local to the best (``spread``), and whether it ``tells``."""
     rows = []
     for scenario, kind in basis.kinds.items():
         table = basis.tables[scenario]
@@ -39,23 +45,23 @@ def scenarios_table(basis: Basis) -> pd.DataFrame:
         spread = float(means[best]) - local
         deviation = float(table.std(ddof=1).median())
         rows.append(
-            (scenario, kind, table.shape[1], len(table), local, tuned, best, float(means[best]), spread,
-             deviation, spread >= TELLS)
+            (scenario, kind, basis.sources[scenario], table.shape[1], len(table), local, tuned, best,
+             float(means[best]), spread, deviation, spread >= TELLS)
         )  # fmt: skip
-    columns = ["scenario", "kind", "entries", "seeds", "local", "fedavg_ft", "best_entry", "best", "spread",
+    columns = ["scenario", "kind", "source", "entries", "seeds", "local", "fedavg_ft", "best_entry", "best", "spread",
                "median_std_over_seeds", "tells"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
 def ranking_of(basis: Basis) -> Ranking:
     """Mean ranks over the scenarios that all ranked entries have in common, and their critical difference."""
-    return rank(scenario_means(basis.runs), "scenarios")
+    return rank(basis.means, "scenarios")
 
 
 def standing_table(basis: Basis, ranking: Ranking) -> pd.DataFrame:
     """A row per entry: mean rank (NaN where it lacks a scenario that the others have), win rate in percent of all
-    pairs, mean improvability in percent and over how many scenarios, and in how many it is first."""
-    means = scenario_means(basis.runs)
+    pairs, median improvability in percent and over how many scenarios, and in how many it is first."""
+    means = basis.means
     wins, behind = win_rates(means), improvability(means)
     firsts = means.eq(means.max(axis=1), axis=0).sum()
     table = pd.DataFrame(
@@ -65,7 +71,7 @@ def standing_table(basis: Basis, ranking: Ranking) -> pd.DataFrame:
             "scenarios": means.notna().sum().to_numpy(),
             "mean_rank": [ranking.mean_ranks.get(str(entry), math.nan) for entry in means.columns],
             "win_rate": [wins[str(entry)] for entry in means.columns],
-            "improvability": behind.mean().to_numpy(),
+            "improvability": behind.median().to_numpy(),
             "improvability_scenarios": behind.notna().sum().to_numpy(),
             "first_in": firsts.to_numpy(),
         }
@@ -86,37 +92,48 @@ def controls_table(basis: Basis) -> pd.DataFrame:
     """A row per control and entry: ``statistics.scenarios.Versus``, the interval as ``low`` and ``high``."""
     rows = []
     for control in CONTROLS:
-        for each in versus(differences(basis.tables, control), control):
+        for each in versus(differences(basis.tables, control), control, basis.sources):
             row = dataclasses.asdict(each)
             low, high = row.pop("interval")
             rows.append(row | {"family": basis.families[each.entry], "low": low, "high": high, "verdict": each.verdict})
-    columns = ["control", "entry", "family", "scenarios", "wins", "losses", "difference", "low", "high", "signed_rank",
-               "sign_flip", "adjusted", "verdict", "needed", "note"]  # fmt: skip
+    columns = ["control", "entry", "family", "scenarios", "wins", "losses", "difference", "low", "high", "mean",
+               "signed_rank", "sign_flip", "by_source", "adjusted", "close", "verdict", "note"]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["control", "difference"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
 def gains_table(basis: Basis) -> pd.DataFrame:
-    """A row per entry and scenario: the mean difference to FedAvg-FT there, and the scenario's kind."""
-    gains = differences(basis.tables, TUNED)
-    gains = gains.drop(columns=TUNED, errors="ignore").rename_axis(index="scenario", columns="entry")
-    table = gains.reset_index().melt(id_vars="scenario", value_name="difference").dropna(subset=["difference"])
-    return table.assign(kind=table["scenario"].map(basis.kinds)).sort_values(["entry", "scenario"], ignore_index=True)
+    """A row per entry and scenario: the mean difference to FedAvg-FT there with Student's interval over seeds, in which
+    test samples and what was tuned are fixed, and the scenario's kind."""
+    rows = []
+    for scenario, table in basis.tables.items():
+        for entry in table.columns if TUNED in table else ():
+            if entry != TUNED and len(gains := (table[entry] - table[TUNED]).dropna()):
+                low, high = interval_of(gains.tolist())
+                rows.append((scenario, str(entry), float(gains.mean()), low, high, basis.kinds[scenario]))
+    columns = ["scenario", "entry", "difference", "low", "high", "kind"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["entry", "scenario"], ignore_index=True)
 
 
 def power_table(controls: pd.DataFrame, basis: Basis) -> pd.DataFrame:
-    """A row per control: over how many scenarios how many entries were tested, the median spread of their differences
-    over scenarios, and the mean difference that a test of them finds with a probability of 80 %."""
+    """A row per control: over how many scenarios, from how many sources, how many entries were tested, the median
+    spread of their differences over scenarios, the mean difference that a test of them finds with a probability of
+    80 %, and how many scenarios a true one of ``ASKED`` points would take; how many sources a test by source takes."""
     rows = []
     for control, own in controls.groupby("control", sort=True):
         tested = own[own["adjusted"].notna()]
         gains = differences(basis.tables, str(control))
+        family = max(1, len(tested))
         spread = float(gains[list(tested["entry"])].std(ddof=1).median()) if len(tested) else math.nan
         count = int(tested["scenarios"].max()) if len(tested) else 0
-        found = smallest_found(spread, count, max(1, len(tested))) if len(tested) else math.inf
-        rows.append((control, len(tested), len(own) - len(tested), count, spread, found))
-    columns = ["control", "tested", "untested", "scenarios", "median_spread", "smallest_found"]
-    return pd.DataFrame(rows, columns=columns)
+        found = smallest_found(spread, count, family) if len(tested) else math.inf
+        needed = [scenarios_needed(points, spread, family) for points in ASKED]
+        sources = len({basis.sources[str(name)] for name in gains.index})
+        rows.append((control, len(tested), len(own) - len(tested), count, sources, spread, found, *needed,
+                     seeds_needed(family)))  # fmt: skip
+    columns = ["control", "tested", "untested", "scenarios", "sources", "median_spread", "smallest_found"]
+    columns += [f"needed_for_{points:g}" for points in ASKED]
+    return pd.DataFrame(rows, columns=[*columns, "sources_needed"])
 
 
 def held_out_table(basis: Basis, standing: pd.DataFrame) -> pd.DataFrame:
@@ -126,8 +143,8 @@ def held_out_table(basis: Basis, standing: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for scenario, table in seed_tables(basis.held_out).items():
         means = table.mean()
-        places = means.rank(ascending=False)
-        for entry in means.sort_values(ascending=False).index:
+        places = means.round(9).rank(ascending=False, method="min")
+        for entry in means.sort_index().sort_values(ascending=False, kind="stable").index:
             gains = (table[entry] - table[TUNED]).dropna() if TUNED in table else pd.Series(dtype=float)
             low, high = interval_of(gains.tolist())
             rows.append(
@@ -142,7 +159,65 @@ def held_out_table(basis: Basis, standing: pd.DataFrame) -> pd.DataFrame:
 
 def means_table(basis: Basis) -> pd.DataFrame:
     """Mean over seeds, a row per entry and a column per scenario; empty cells are in ``gaps``."""
-    means = scenario_means(basis.runs).T
+    means = basis.means.T
     ranked, _ = complete(means.T)
     order = ranked.rank(axis=1, ascending=False).mean()
     return means.loc[sorted(means.index, key=lambda e: (order.get(e, math.inf), str(e)))].rename_axis("entry")
+
+
+def best_sets_table(basis: Basis) -> pd.DataFrame:
+    """A row per scenario: its 95 % confidence set of the best, over seeds (``statistics.best``): how many entries and
+    which, and how many seeds it takes to leave anybody out."""
+    rows = []
+    for scenario, table in basis.tables.items():
+        found = confidence_set(table)
+        kept = sorted(entry for entry, standing in found.items() if not standing.excluded)
+        rows.append((scenario, len(table), seeds_to_exclude(), len(found), len(kept), ", ".join(kept)))
+    columns = ["scenario", "seeds", "seeds_needed", "entries", "may_be_best", "which"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def plateau_table(basis: Basis) -> pd.DataFrame:
+    """A row per entry and scenario: the best accuracy on validation so far, gained in the last quarter of the budget,
+    in points, mean over seeds; what is far above 0 was still rising when the budget ended."""
+    rows = basis.curves[basis.curves["split"] == "validation"]
+    if rows.empty:
+        return pd.DataFrame(columns=["entry", "scenario", "gained_late"])
+    whole = rows["visits"].astype(float) / rows.groupby("scenario")["visits"].transform("max").astype(float)
+    best = rows.groupby("run_id")["accuracy"].max()
+    before = rows[whole <= LATE + 1e-9].groupby("run_id")["accuracy"].max()
+    runs = rows.drop_duplicates("run_id").set_index("run_id")[["entry", "scenario"]]
+    table = runs.assign(gained_late=(best - before).astype(float)).groupby(["entry", "scenario"])["gained_late"].mean()
+    return table.reset_index()
+
+
+TRIALS = "tuning.csv"
+
+
+def trials_of(folder: Path) -> pd.DataFrame | None:
+    """The trials beside a suite's results, None where there are none that can be read."""
+    try:
+        found = pd.read_csv(folder / TRIALS)
+    except (OSError, ValueError):
+        return None
+    return found if {"scenario", "method", "seed", "status", "config"} <= set(found.columns) else None
+
+
+def trials_table(trials: pd.DataFrame | None) -> pd.DataFrame:
+    """A row per method: in how many scenarios it was tuned, the fewest and the most points that it had in one, tuning
+    seeds, and trials that did not finish. More points than others have are beyond the edges of grids."""
+    columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "unfinished"]
+    if trials is None or trials.empty:
+        return pd.DataFrame(columns=columns)
+    points = trials.groupby(["method", "scenario"])["config"].nunique()
+    own = trials.groupby("method")
+    table = pd.DataFrame(
+        {
+            "scenarios": own["scenario"].nunique(),
+            "fewest_points": points.groupby("method").min(),
+            "most_points": points.groupby("method").max(),
+            "seeds": own["seed"].nunique(),
+            "unfinished": own["status"].agg(lambda states: int((states != "finished").sum())),
+        }
+    )
+    return table.reset_index()[columns]

@@ -45,6 +45,13 @@ def listed(names: Iterable[object], most: int = NAMED) -> str:
     return own[0] if len(own) == 1 else f"{', '.join(own[:-1])} and {own[-1]}"
 
 
+def against(row: Mapping[Hashable, Any], most: object) -> str:
+    """An entry, its difference to a control, in how many scenarios it is ahead and behind, and over how many it was
+    tested, where these are not the ``most``."""
+    fewer = "" if row["scenarios"] == most else f", over {row['scenarios']}"
+    return f"{row['entry']} ({points(row)}, {row['wins']}:{row['losses']}{fewer})"
+
+
 def points(row: Mapping[Hashable, Any]) -> str:
     """A difference in points, with its interval where there is one."""
     difference, low, high = (float(str(row[key])) for key in ("difference", "low", "high"))

@@ -37,7 +37,8 @@ def with_accuracy(clients: pd.DataFrame) -> pd.DataFrame:
 def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.DataFrame:
     """Per scenario and entry: quantiles over clients and seeds, ``worst_decile`` (within seeds, then the mean),
     ``jain_index`` (likewise), and ``worse_than_<baseline>``: the share of clients, in percent, that are less accurate
-    than the same clients at the same seed under the baseline. NaN where the baseline has no such runs.
+    than the same clients at the same seed under the baseline, and ``better_than_<baseline>`` that of the more accurate.
+    NaN where the baseline has no such runs.
 
     This is the share of clients *hurt*: by personalisation where the baseline is one global model (FedAvg; Wang et al.
     2019, "Federated evaluation of on-device personalization", count who gains and who loses against it), by taking part
@@ -62,10 +63,14 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
             }
             quantiles = accuracy.quantile(list(QUANTILES)).tolist()
             row |= {f"q{round(100 * q)}": value for q, value in zip(QUANTILES, quantiles, strict=True)}
-            row |= {f"worse_than_{b}": _share_worse(accuracy, tables.get(b)) for b in baselines if b != entry}
+            for b in baselines:
+                if b != entry:
+                    shares = _shares(accuracy, tables.get(b))
+                    row |= {f"worse_than_{b}": shares[0], f"better_than_{b}": shares[1]}
             rows.append(row)
     columns = ["scenario", "entry", "seeds", "clients", "worst_decile", "jain_index"]
-    columns += [f"q{round(100 * q)}" for q in QUANTILES] + [f"worse_than_{b}" for b in baselines]
+    columns += [f"q{round(100 * q)}" for q in QUANTILES]
+    columns += [f"{how}_than_{b}" for b in baselines for how in ("worse", "better")]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -118,8 +123,9 @@ def sampling_errors(clients: pd.DataFrame) -> pd.Series:
     return 100 * np.sqrt(sums["_variance"]) / sums["test_samples"]
 
 
-def _share_worse(accuracy: pd.Series, baseline: pd.Series | None) -> float:
-    if baseline is None:
-        return math.nan
-    mine, theirs = accuracy.align(baseline, join="inner")
-    return float(100.0 * (mine < theirs - 1e-9).mean()) if len(mine) else math.nan
+def _shares(accuracy: pd.Series, baseline: pd.Series | None) -> tuple[float, float]:
+    """Of clients less and more accurate than under the baseline, in percent."""
+    mine, theirs = accuracy.align(accuracy.iloc[:0] if baseline is None else baseline, join="inner")
+    if not len(mine):
+        return math.nan, math.nan
+    return float(100.0 * (mine < theirs - 1e-9).mean()), float(100.0 * (mine > theirs + 1e-9).mean())

@@ -14,7 +14,8 @@ from scipy import stats
 
 from pfl_bench.text import counted
 
-from .best import DIGITS, LEVEL
+from .best import LEVEL
+from .signed_rank import UNKNOWN, Interval, seeds_needed, signed_rank_p
 
 RESAMPLES = 10_000
 BOOTSTRAP_SEEDS = 5
@@ -22,9 +23,6 @@ BOOTSTRAP_SEEDS = 5
 
 REFERENCES = ("local", "fedavg_ft", "fedavg")
 """Whom the others are compared with, named before any result was seen: the first of them that took part."""
-
-Interval = tuple[float, float]
-UNKNOWN: Interval = (math.nan, math.nan)
 
 
 def accuracy_table(runs: pd.DataFrame, scenario: str) -> pd.DataFrame:
@@ -70,11 +68,6 @@ def _cut(means: np.ndarray, count: int, level: float) -> Interval:
     tail = expanded_tail(count, level)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def seeds_needed(comparisons: int, level: float = LEVEL) -> int:
-    """Fewest seeds with which a Holm-corrected two-sided Wilcoxon test of so many comparisons can reject at all."""
-    return math.ceil(math.log2(2 * comparisons / (1 - level)))
 
 
 @dataclass(frozen=True)
@@ -136,28 +129,6 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
         )
         for entry, values in pairs.items()
     ]
-
-
-def signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided Wilcoxon signed-rank p-value, exact with ties and zeros: every assignment of signs to the (mid)ranks
-    of the sizes that are not 0 is equally likely (Pratt and Gibbons 1981, "Concepts of Nonparametric Theory", 3.7).
-
-    1 where nothing differs. scipy's is exact without ties only, or tries all 2^n signs.
-    """
-    moved = np.round(differences, DIGITS)
-    moved = moved[moved != 0]
-    if not len(moved):
-        return 1.0
-    doubled = np.round(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
-    chances = np.ones(1)
-    for rank in doubled:
-        grown = np.zeros(len(chances) + rank)
-        grown[: len(chances)] += chances / 2
-        grown[rank:] += chances / 2
-        chances = grown
-    sums = int(doubled[moved > 0].sum())
-    tail = min(chances[: sums + 1].sum(), chances[sums:].sum())
-    return float(min(1.0, 2 * tail))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from .best import LEVEL
-from .paired import seeds_needed, signed_rank_p, student_interval
+from .paired import student_interval
+from .signed_rank import seeds_needed, signed_rank_p
 
 Outcome = Literal["win", "loss", "tie", "untested"]
 

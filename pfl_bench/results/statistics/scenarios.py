@@ -16,12 +16,17 @@ from scipy import stats
 from pfl_bench.text import counted
 
 from .best import LEVEL
-from .paired import Interval, accuracy_table, holm, seeds_needed, signed_rank_p, student_interval
+from .paired import accuracy_table, holm, student_interval
+from .signed_rank import Interval, below_p, seeds_needed, shift, signed_rank_p
 
 CONTROLS = ("fedavg_ft", "local")
 """Whom every entry is tested against, each a family of its own; named before any result was seen."""
 
-POWER = 0.8
+MARGIN = 1.0
+"""Points by which an entry may be better and is still called close to a control; named before any result was seen."""
+
+TINY = 1e-9
+"""Differences of accuracies below it are rounding."""
 
 EVERY_SIGN = 2**16
 """Assignments of signs up to which all are tried; of more so many are drawn."""
@@ -31,10 +36,12 @@ EVERY_SIGN = 2**16
 class Versus:
     """One entry against a control over scenarios; differences are the entry's mean minus the control's, in points.
 
-    ``signed_rank``, ``sign_flip``: two-sided p-values by themselves; ``adjusted``: the former, Holm-adjusted over all
-    entries that are tested against this control. ``needed``: scenarios with which the corrected test could find a
-    difference of the size that was seen with a probability of 80 %, inf where there is none. NaN and None where there
-    is no test, and ``note`` says why.
+    ``difference``, ``interval``: the shift that the signed-rank test is about, and those that it does not reject at
+    95 % for this entry alone (``signed_rank.shift``); ``mean``: of the differences. ``signed_rank``, ``sign_flip``:
+    two-sided p-values by themselves, the latter of the mean; ``by_source``: of sign flips of whole sources of data,
+    whose scenarios are no independent repetitions; ``adjusted``: the first, Holm-adjusted over all entries that are
+    tested against this control. ``close``: one-sided, Holm-adjusted likewise, that the entry is less than ``MARGIN``
+    points better. NaN and None where there is no test, and ``note`` says why.
     """
 
     control: str
@@ -44,10 +51,12 @@ class Versus:
     losses: int
     difference: float
     interval: Interval
+    mean: float
     signed_rank: float | None
     sign_flip: float | None
+    by_source: float | None
     adjusted: float | None
-    needed: float
+    close: float | None
     note: str
 
     @property
@@ -76,25 +85,45 @@ def differences(tables: SeedTables, control: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def versus(gains: pd.DataFrame, control: str) -> list[Versus]:
-    """Every entry of ``differences`` against its control, tested together: Wilcoxon's signed ranks, exact, Holm."""
+def versus(gains: pd.DataFrame, control: str, sources: Mapping[str, str] | None = None) -> list[Versus]:
+    """Every entry of ``differences`` against its control, tested together: Wilcoxon's signed ranks, exact, Holm.
+
+    An entry is tested where it differs from the control in as many scenarios as a test of so many entries takes.
+    ``sources``: by scenario, where its data come from; without it each is its own.
+    """
     others = [str(entry) for entry in gains.columns if entry != control]
-    values = {entry: gains[entry].dropna().to_numpy(float) for entry in others}
-    family = sum(len(own) >= seeds_needed(1) for own in values.values()) or max(1, len(others))
+    own = {entry: gains[entry].dropna() for entry in others}
+    moved = {entry: int((values.abs() > TINY).sum()) for entry, values in own.items()}
+    family = sum(count >= seeds_needed(1) for count in moved.values()) or max(1, len(others))
     fewest = seeds_needed(family)
-    raw = {entry: signed_rank_p(own) for entry, own in values.items() if len(own) >= fewest}
-    adjusted = dict(zip(raw, holm(list(raw.values())), strict=True))
+    tested = [entry for entry in others if moved[entry] >= fewest]
+    raw = {entry: signed_rank_p(own[entry].to_numpy(float)) for entry in tested}
+    adjusted = dict(zip(tested, holm([raw[entry] for entry in tested]), strict=True))
+    below = [below_p(own[entry].to_numpy(float), MARGIN) for entry in tested]
+    close = dict(zip(tested, holm(below), strict=True))
     return [
-        Versus(
-            control, entry, len(own), int((own > 0).sum()), int((own < 0).sum()),
-            float(own.mean()) if len(own) else math.nan, student_interval(own), raw.get(entry),
-            sign_flip_p(own) if entry in raw else None, adjusted.get(entry),
-            scenarios_needed(own, family),
-            "" if entry in raw else f"{counted(len(own), 'scenario')}; a test of {counted(family, 'entry')} "
-            f"takes {fewest}",
+        _versus(
+            control, entry, own[entry], sources or {}, raw.get(entry), adjusted.get(entry), close.get(entry),
+            "" if entry in raw else f"{counted(moved[entry], 'scenario')} with a difference; a test of "
+            f"{counted(family, 'entry')} takes {fewest}",
         )
-        for entry, own in values.items()
+        for entry in others
     ]  # fmt: skip
+
+
+def _versus(
+    control: str, entry: str, gains: pd.Series, sources: Mapping[str, str], raw: float | None,
+    adjusted: float | None, close: float | None, note: str,
+) -> Versus:  # fmt: skip
+    own = gains.to_numpy(float)
+    difference, interval = shift(own)
+    of_sources = gains.groupby([sources.get(str(name), str(name)) for name in gains.index]).sum().to_numpy(float)
+    return Versus(
+        control, entry, len(own), int((own > TINY).sum()), int((own < -TINY).sum()), difference, interval,
+        float(own.mean()) if len(own) else math.nan, raw,
+        None if raw is None else sign_flip_p(own), None if raw is None else sign_flip_p(of_sources),
+        adjusted, close, note,
+    )  # fmt: skip
 
 
 def sign_flip_p(values: np.ndarray) -> float:
@@ -110,34 +139,6 @@ def sign_flip_p(values: np.ndarray) -> float:
     return float(found.pvalue)
 
 
-def scenarios_needed(values: np.ndarray, comparisons: int, level: float = LEVEL, power: float = POWER) -> float:
-    """Scenarios with which a Holm-corrected signed-rank test would find what ``values`` have as mean and spread.
-
-    For normal differences, by the first step of Holm and the test's asymptotic efficiency of 3 / pi against Student's
-    (Lehmann 1975, "Nonparametrics", 4.2): (z_(1 - a / 2m) + z_power)^2 s^2 / d^2 * pi / 3, and never fewer than those
-    with which the test can reject at all. inf for a mean of 0, NaN for fewer than two values.
-    """
-    if len(values) < 2:
-        return math.nan
-    mean, spread = abs(float(values.mean())), float(values.std(ddof=1))
-    if mean == 0:
-        return math.inf
-    reach = stats.norm.ppf(1 - (1 - level) / (2 * comparisons)) + stats.norm.ppf(power)
-    count = math.ceil((reach * spread / mean) ** 2 * math.pi / 3)
-    return float(max(count, seeds_needed(comparisons, level)))
-
-
-def smallest_found(
-    spread: float, scenarios: int, comparisons: int, level: float = LEVEL, power: float = POWER
-) -> float:
-    """The mean difference, in points, that so many scenarios would show with that probability, as in
-    ``scenarios_needed``; inf where the test cannot reject at all."""
-    if scenarios < seeds_needed(comparisons, level):
-        return math.inf
-    reach = stats.norm.ppf(1 - (1 - level) / (2 * comparisons)) + stats.norm.ppf(power)
-    return float(reach * spread * math.sqrt(math.pi / 3 / scenarios))
-
-
 def win_rates(means: pd.DataFrame) -> pd.Series:
     """Per entry of ``[scenarios, entries]``: how often, in percent, it is above another entry in a scenario; ties count
     half. What has no figure in a scenario takes no part there."""
@@ -151,18 +152,19 @@ def win_rates(means: pd.DataFrame) -> pd.Series:
     return pd.Series(shares, dtype=float)
 
 
-LEAST_SPREAD = 1.0
-"""Points between Local and the best below which a share of that distance says nothing."""
+TELLS = 5.0
+"""Points between Local and the best from which a scenario is said to tell entries apart."""
 
 
 def improvability(means: pd.DataFrame, floor: str = "local") -> pd.DataFrame:
     """How far below the best of its scenario each entry is, in percent of the distance from ``floor`` to the best:
-    0 for the best, 100 for the floor, more for what is worse. NaN in scenarios where that distance is below a point,
-    or without the floor. The best is chosen on the data that it is judged on, so that this is a description, no test.
+    0 for the best, 100 for the floor, more for what is worse. Of scenarios where that distance is ``TELLS`` points and
+    more: a share of less says nothing. The best is chosen on the data that it is judged on, so that this is a
+    description, no test.
     """
     best = means.max(axis=1)
     base = means[floor] if floor in means else pd.Series(math.nan, index=means.index)
-    distance = (best - base).where(best - base >= LEAST_SPREAD)
+    distance = (best - base).where(best - base >= TELLS)
     return means.rsub(best, axis=0).div(distance, axis=0) * 100.0
 
 

@@ -1,4 +1,4 @@
-"""What goes with Wilcoxon's signed-rank test: the shift that it is about, its interval, and how much it can find.
+"""Wilcoxon's signed-rank test, exact; the shift that it is about, its interval, and how much it can find.
 
 The estimate and the interval are of the test itself (Hodges and Lehmann 1963; Lehmann 1975, "Nonparametrics", 4.2 to
 4.4), so that an interval without 0 and a rejection at the same level are one thing, which they are not with a mean and
@@ -6,19 +6,26 @@ Student's interval where differences are skewed.
 """
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import stats
 
 from .best import DIGITS, LEVEL
-from .paired import UNKNOWN, Interval, seeds_needed
+
+Interval = tuple[float, float]
+UNKNOWN: Interval = (math.nan, math.nan)
 
 POWER = 0.8
 
 DRAWS = 4000
 MOST_SIMULATED = 60
-"""Scenarios up to which power is simulated; beyond, the test's normal approximation is close enough: some 0.04 above."""
+"""Scenarios up to which power is simulated; beyond, the test's normal approximation is close enough (0.04 above)."""
+
+
+def seeds_needed(comparisons: int, level: float = LEVEL) -> int:
+    """Fewest seeds with which a Holm-corrected two-sided Wilcoxon test of so many comparisons can reject at all."""
+    return math.ceil(math.log2(2 * comparisons / (1 - level)))
 
 
 def shift(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
@@ -33,18 +40,40 @@ def shift(values: np.ndarray, level: float = LEVEL) -> tuple[float, Interval]:
     return float(np.median(means)), interval
 
 
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Two-sided Wilcoxon signed-rank p-value, exact with ties and zeros: every assignment of signs to the (mid)ranks
+    of the sizes that are not 0 is equally likely (Pratt and Gibbons 1981, "Concepts of Nonparametric Theory", 3.7).
+
+    1 where nothing differs. scipy's is exact without ties only, or tries all 2^n signs.
+    """
+    found = _doubled_ranks(differences)
+    if found is None:
+        return 1.0
+    chances, sums = found
+    return float(min(1.0, 2 * min(chances[: sums + 1].sum(), chances[sums:].sum())))
+
+
 def below_p(values: np.ndarray, margin: float) -> float:
-    """One-sided p-value of the claim that differences are below a margin: exact with ties and zeros, as
-    ``paired.signed_rank_p``. Small where they clearly are."""
-    moved = np.round(margin - values, DIGITS)
+    """One-sided p-value of the claim that differences are below a margin, exact as ``signed_rank_p``: small where they
+    clearly are."""
+    found = _doubled_ranks(margin - values)
+    if found is None:
+        return 1.0
+    chances, sums = found
+    return float(min(1.0, chances[sums:].sum()))
+
+
+def _doubled_ranks(differences: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """How likely each sum of twice the positive ranks is, and the one that was seen; None where nothing differs."""
+    moved = np.round(differences, DIGITS)
     moved = moved[moved != 0]
     if not len(moved):
-        return 1.0
-    doubled = np.round(2 * stats.rankdata(np.abs(moved))).astype(int)
-    return float(min(1.0, _chances(tuple(sorted(doubled)))[int(doubled[moved > 0].sum()) :].sum()))
+        return None
+    doubled = np.round(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
+    return _chances(tuple(sorted(doubled.tolist()))), int(doubled[moved > 0].sum())
 
 
-@cache
+@lru_cache(maxsize=256)
 def _chances(ranks: tuple[int, ...]) -> np.ndarray:
     """How likely each sum of the ranks with a positive sign is, were all signs equally likely."""
     chances = np.ones(1)
@@ -71,8 +100,8 @@ def _standard(count: int) -> np.ndarray:
 
 
 def power(effect: float, count: int, comparisons: int, level: float = LEVEL) -> float:
-    """How often the test finds a mean of ``effect`` standard deviations in ``count`` normal differences, as the first of
-    so many comparisons that Holm's method looks at; up to ``MOST_SIMULATED`` by simulation."""
+    """How often the test finds a mean of ``effect`` standard deviations in ``count`` normal differences, as the first
+    of so many comparisons that Holm's method looks at; up to ``MOST_SIMULATED`` by simulation."""
     size = (1 - level) / comparisons
     if count > MOST_SIMULATED:
         reach = effect * math.sqrt(3 * count / math.pi)

@@ -38,7 +38,8 @@ def board(
                      "config": "{}", "seed": seed, "status": status,
                      "reason": "" if status == "finished" else "no text", "moment": _moment(entry),
                      "accuracy": accuracy if status == "finished" else None, "partition_sha256": f"{scenario}{seed}",
-                     "candidates": 10, "bytes_down": 100.0 * (entry != "local"), "local_steps": 1000.0,
+                     "candidates": 10, "bytes_down": 100.0 * (entry != "local"),
+                     "local_steps": 2000.0 if entry == "ditto" else 1000.0,
                      "bytes_up": (200.0 if entry == "ditto" else 100.0) * (entry != "local"),
                      "adapt_steps": 2000.0 * (entry == "fedavg_ft"), "forward_samples": 0.0,
                      "adapt_forward_samples": 0.0, "state_floats": 7.0 * (entry in ("ditto", "fedper", "local"))}

@@ -23,12 +23,13 @@ def test_every_sentence_names_a_table_that_is_written():
 def test_who_is_better_is_said_with_the_interval():
     text = findings("made-up", tables_of(board(clear, NINE)))
     assert re.search(
-        r"Over 9 scenarios, ditto \(\+[45]\.\d points, \+\d\.\d to \+\d\.\d\) is better than FedAvg-FT \(signed ranks "
-        r"over scenarios, Holm over 5 entries, level 0\.05\)",
+        r"Over these 9 scenarios, ditto \(\+[45]\.\d points, \+\d\.\d to \+\d\.\d, 9:0\) is better than FedAvg-FT "
+        r"\(exact signed ranks, Holm over 5 entries, level 0\.05",
         text,
     )
     assert "ditto has the best mean rank, 1.0 of 6" in text
-    assert "Dearer than FedAvg-FT in something, and above it by more than the noise of seeds in no scenario:" in text
+    assert "(Holm over its scenarios): ditto." in text
+    assert "Shown to be less than 1 point better than FedAvg-FT (one-sided signed ranks, Holm): fedper" in text
 
 
 def test_with_too_few_scenarios_nobody_is_better():
@@ -36,7 +37,8 @@ def test_with_too_few_scenarios_nobody_is_better():
     text = findings("made-up", tables_of(board(clear, few)))
     assert not re.search("(is|are) (better|worse) than", text)
     assert (
-        "No entry could be tested against FedAvg-FT over scenarios: 4 scenarios; a test of 5 entries takes 8." in text
+        "No entry could be tested against FedAvg-FT over scenarios: 4 scenarios with a difference; a test of 5 entries "
+        "takes 8." in text
     )
     assert "A test of 5 entries against Local takes 8 scenarios at least." in text
     assert "Mean ranks are not tested" in text
@@ -46,5 +48,5 @@ def test_where_nothing_differs_nothing_is_claimed():
     text = findings("made-up", tables_of(board(lambda entry, position: 70.0, NINE, noise=2.0)))
     assert "no entry is better than FedAvg-FT" in text and "no entry is worse than FedAvg-FT" in text
     assert "Friedman's test finds no difference among them" in text
-    assert "is found with a probability of 80 % if it is" in text
+    assert "is found with a probability of 80 % if it is" in text and "told apart from FedAvg-FT: ditto" in text
     assert "Local and the best entry lie less than five points apart" in text

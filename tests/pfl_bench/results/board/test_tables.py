@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from pfl_bench.results.analyses.board import tables_of
@@ -65,8 +66,8 @@ def test_costs_are_multiples_of_the_control_s(tables):
     assert own.loc["ditto", "bytes"] == 1.5 and own.loc["local", "bytes"] == 0
     assert own.loc["fedper", "gradients"] == pytest.approx(1000 / 1200), "one adaptation of ten"
     assert own.loc["ditto", "state"] == math.inf and math.isnan(own.loc["ditto", "forward_samples"])
-    assert own.loc["ditto", ["dearer_in", "above", "never_pays"]].tolist() == ["bytes, state", 9, False]
-    assert own["never_pays"].to_dict() == {e: e in ("fedper", "local") for e in own.index}
+    assert own.loc["ditto", ["dearer_in", "above", "verdict"]].tolist() == ["bytes, gradients", 9, "pays"]
+    assert own["verdict"].to_dict() == {e: "pays" if e == "ditto" else "" for e in own.index}, "no other one is dearer"
     assert set(own.index[own["on_front"]]) == {"ditto", "fedavg_ft", "local"}
 
 
@@ -79,12 +80,71 @@ def test_what_is_held_out_is_part_of_no_claim():
     assert own.loc["ditto", "low"] > 0 > own.loc["fedper", "high"]
 
 
+def test_who_is_dearer_and_no_better_never_pays_unless_that_cannot_be_told():
+    def level(entry, position):
+        return 60 + 2 * position - (2 if entry == "ditto" else 0)
+
+    def verdicts(mean, noise):
+        return tables_of(board(mean, NINE, noise=noise))["costs"].set_index("entry")["verdict"]
+
+    def here_and_there(entry, position):
+        return 70 + (entry == "ditto") * 4 * (-1) ** position
+
+    assert verdicts(level, 0.1)["ditto"] == "never pays" and verdicts(here_and_there, 3.0)["ditto"] == "cannot tell"
+
+
+def test_a_run_that_broke_down_is_the_last_of_its_scenario():
+    broken = {("s03", "ditto"): "diverged", ("s04", "ditto"): "failed"}
+    basis = board(clear, NINE, statuses=broken)
+    assert basis.means.loc["s03", "ditto"] == basis.means.loc["s03"].min() < basis.means.loc["s05", "ditto"]
+    own = controls_table(basis).set_index(["control", "entry"]).loc[("fedavg_ft", "ditto")]
+    assert (own["scenarios"], own["wins"], own["losses"]) == (9, 7, 2)
+    assert not basis.runs["run_id"].str.startswith("ditto-s03").any() and len(basis.gaps) == 2
+
+
+def test_the_same_computation_under_two_names_counts_once():
+    basis = board(clear, NINE)
+    twin = basis.runs[basis.runs["entry"] == "fedavg"]
+    twin = twin.assign(run_id="x" + twin["run_id"], method="fedbn", config_hash="fedbn")
+    again = make_basis(pd.concat([basis.runs.drop(columns="entry"), twin]), basis.clients, NINE, ())
+    assert "fedbn" not in again.means and again.left_out == (
+        "fedbn has the figures of fedavg in every run and counts once",
+    )
+
+
+def test_scenarios_of_one_source_are_told():
+    data = {name: {**kind, "dataset": f"sample:mnist?train={k}"} for k, (name, kind) in enumerate(NINE.items())}
+    own = tables_of(board(clear, {**data, "s08": {**IID, "dataset": "ag_news:part=test"}}))
+    assert own["scenarios"]["source"].tolist() == ["mnist"] * 8 + ["ag_news"]
+    assert own["power"]["sources"].tolist() == [2, 2] and (own["controls"]["by_source"] >= 0.5).all()
+
+
+def test_what_was_still_rising_is_seen():
+    basis = board(clear, NINE)
+    rows = [
+        (run.run_id, run.scenario, visits, split, 50 + (visits / 10 if run.entry == "pfedhn" else 0))
+        for run in basis.runs.itertuples()
+        for visits in (25, 50, 75, 100)
+        for split in ("validation", "test")
+    ]
+    curves = pd.DataFrame(rows, columns=["run_id", "scenario", "visits", "split", "accuracy"])
+    own = tables_of(make_basis(basis.runs.drop(columns="entry"), basis.clients, NINE, (), (), curves))["plateau"]
+    late = own.groupby("entry")["gained_late"].mean()
+    assert late["pfedhn"] == 2.5 and late.drop("pfedhn").eq(0).all() and len(own) == 54
+
+
+def test_who_may_be_the_best_takes_six_seeds(tables):
+    assert (tables["best_sets"]["may_be_best"] == 6).all() and (tables["best_sets"]["seeds_needed"] == 6).all()
+    own = tables_of(board(clear, NINE, seeds=7))["best_sets"]
+    assert own["which"].tolist() == ["ditto"] * 9
+
+
 def test_gaps_are_told_and_judged_where_there_are_figures():
-    statuses = {("s03", "pfedhn"): "skipped", ("s04", "pfedhn"): "failed"}
+    statuses = {("s03", "pfedhn"): "skipped", ("s04", "pfedhn"): "skipped"}
     basis = board(clear, NINE, statuses=statuses)
     gaps = basis.gaps
     assert gaps[["scenario", "entry", "status", "seeds"]].to_numpy().tolist() == [
-        ["s03", "pfedhn", "skipped", 0], ["s04", "pfedhn", "failed", 0],
+        ["s03", "pfedhn", "skipped", 0], ["s04", "pfedhn", "skipped", 0],
     ]  # fmt: skip
     assert set(gaps["reason"]) == {"no text"}
     own = controls_table(basis).set_index(["control", "entry"])
@@ -100,3 +160,13 @@ def test_a_cell_that_nobody_ran_is_a_gap_too():
     runs = basis.runs[~((basis.runs["scenario"] == "s05") & (basis.runs["entry"] == "ditto"))]
     (row,) = make_basis(runs, basis.clients, NINE, ()).gaps.to_numpy().tolist()
     assert row == ["s05", "ditto", "not run", "", 0, 3]
+
+
+def test_how_many_settings_each_was_tuned_with_is_told():
+    rows = [("a", "ditto", k, seed, "finished") for k in range(8) for seed in (1000, 1001)]
+    rows += [("b", "ditto", k, seed, "finished") for k in range(10) for seed in (1000, 1001)]
+    rows += [("a", "local", k, 1000, "diverged" if k else "finished") for k in range(8)]
+    trials = pd.DataFrame(rows, columns=["scenario", "method", "config", "seed", "status"])
+    own = tables_of(board(clear, NINE), trials)["trials"].set_index("method")
+    assert own.loc["ditto"].tolist() == [2, 8, 10, 2, 0] and own.loc["local"].tolist() == [1, 8, 8, 1, 7]
+    assert tables_of(board(clear, NINE))["trials"].empty

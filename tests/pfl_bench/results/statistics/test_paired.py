@@ -16,10 +16,9 @@ from pfl_bench.results.statistics.paired import (
     expanded_tail,
     holm,
     reference_of,
-    seeds_needed,
-    signed_rank_p,
     student_interval,
 )
+from pfl_bench.results.statistics.signed_rank import seeds_needed, signed_rank_p
 
 accuracies = st.floats(0, 100).map(lambda value: round(value, 3))
 

@@ -9,18 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pfl_bench.results.statistics.paired import holm, seeds_needed
+from pfl_bench.results.statistics.paired import holm
 from pfl_bench.results.statistics.scenarios import (
     SeedTables,
     differences,
     improvability,
-    scenarios_needed,
     seed_tables,
     sign_flip_p,
-    smallest_found,
     versus,
     win_rates,
 )
+from pfl_bench.results.statistics.signed_rank import seeds_needed
 
 
 def runs_of(table: np.ndarray, seeds: int = 2, noise: float = 0.0) -> pd.DataFrame:
@@ -61,9 +60,9 @@ def test_nothing_is_claimed_where_no_test_can_reach_its_level():
     assert seeds_needed(12) == 9
     for each in found:
         assert each.verdict == "untested" and each.adjusted is None and each.sign_flip is None
-        assert each.note == "7 scenarios; a test of 12 entries takes 9" and each.difference > 0
+        assert each.note == "7 scenarios with a difference; a test of 12 entries takes 9" and each.difference > 0
     one = versus(differences(tables_of(table[:1, :2]), "control"), "control")[0]
-    assert one.note == "1 scenario; a test of 1 entry takes 6" and math.isnan(one.interval[0])
+    assert one.note == "1 scenario with a difference; a test of 1 entry takes 6" and math.isnan(one.interval[0])
 
 
 def test_an_entry_with_too_few_scenarios_is_left_out_of_the_family():
@@ -71,7 +70,9 @@ def test_an_entry_with_too_few_scenarios_is_left_out_of_the_family():
     runs = runs_of(table)
     runs = runs[~((runs["entry"] == "e3") & (runs["scenario"] > "s03"))]
     found = {each.entry: each for each in versus(differences(seed_tables(runs), "control"), "control")}
-    assert found["e3"].note == "4 scenarios; a test of 2 entries takes 7" and found["e3"].scenarios == 4
+    assert (
+        found["e3"].note == "4 scenarios with a difference; a test of 2 entries takes 7" and found["e3"].scenarios == 4
+    )
     assert found["e1"].adjusted == pytest.approx(2 * 2 / 2**8) and found["e1"].verdict == "better"
 
 
@@ -103,23 +104,30 @@ def test_sign_flips_of_many_scenarios_are_drawn_and_always_the_same():
     assert sign_flip_p(np.zeros(5)) == 1.0
 
 
-def test_as_many_scenarios_as_are_said_to_be_needed_find_it_four_times_in_five():
-    """Simulated: with normal differences the signed-rank test rejects in about 80 %."""
-    seen = np.array([-1.0, 3.0])  # mean 1, standard deviation 2 sqrt(2)
-    needed = int(scenarios_needed(seen, 1))
-    rng = np.random.default_rng(3)
-    draws = rng.normal(1.0, seen.std(ddof=1), (400, needed))
-    share = np.mean([stats.wilcoxon(own).pvalue <= 0.05 for own in draws])
-    assert 0.73 <= share <= 0.87
-    assert smallest_found(float(seen.std(ddof=1)), needed, 1) == pytest.approx(1.0, rel=0.02)
+def test_scenarios_of_one_source_are_no_repetitions():
+    table = np.full((12, 2), 50.0) + np.arange(2) + np.random.default_rng(1).uniform(0, 0.5, (12, 2)) * [[0, 1]]
+    gains = differences(tables_of(table), "control")
+    (alone,) = versus(gains, "control")
+    (shared,) = versus(gains, "control", {name: name[-1] for name in gains.index})
+    assert alone.by_source == alone.sign_flip == pytest.approx(2 / 2**12)
+    assert shared.by_source == pytest.approx(2 / 2 ** len({name[-1] for name in gains.index}))
+    assert shared.adjusted == alone.adjusted
 
 
-def test_what_is_needed_grows_with_comparisons_and_shrinks_with_the_difference():
-    seen = np.array([0.5, 1.5, 1.0, 2.0])
-    assert scenarios_needed(seen, 50) >= scenarios_needed(seen, 1) >= seeds_needed(1)
-    assert scenarios_needed(seen + 100, 50) == seeds_needed(50) == 11, "never fewer than a test can reject with"
-    assert scenarios_needed(seen - seen.mean(), 5) == math.inf and math.isnan(scenarios_needed(seen[:1], 5))
-    assert smallest_found(2.0, 10, 50) == math.inf and smallest_found(2.0, 12, 50) > smallest_found(2.0, 48, 50)
+def test_zeros_are_no_scenarios_to_be_tested_with():
+    table = np.full((12, 2), 50.0)
+    table[:5, 1] += np.arange(1, 6)
+    (each,) = versus(differences(tables_of(table), "control"), "control")
+    assert each.verdict == "untested" and each.note.startswith("5 scenarios with a difference")
+
+
+def test_who_is_close_is_shown_and_not_taken_for_granted():
+    rng = np.random.default_rng(4)
+    level = rng.normal(70, 5, (12, 1))
+    table = np.hstack([level, level + rng.normal(0, 0.2, (12, 1)), level + rng.normal(0, 4, (12, 1))])
+    found = {each.entry: each for each in versus(differences(tables_of(table), "control"), "control")}
+    assert found["e1"].verdict == found["e2"].verdict == "not told apart"
+    assert found["e1"].close < 0.05 < found["e2"].close
 
 
 def test_win_rates_count_ties_half_and_gaps_not():
@@ -130,9 +138,9 @@ def test_win_rates_count_ties_half_and_gaps_not():
 
 
 def test_improvability_is_the_share_of_the_way_to_the_best_that_is_missing():
-    means = pd.DataFrame({"local": [60.0, 80.0, 50.0], "x": [80.0, 79.5, 70.0], "y": [70.0, 80.2, 40.0]})
+    means = pd.DataFrame({"local": [60.0, 76.0, 50.0], "x": [80.0, 79.5, 70.0], "y": [70.0, 80.2, 40.0]})
     found = improvability(means)
     assert found.loc[0].tolist() == [100.0, 0.0, 50.0]
-    assert found.loc[1].isna().all(), "Local is within a point of the best"
+    assert found.loc[1].isna().all(), "Local is within five points of the best: a share of that says nothing"
     assert found.loc[2].tolist() == [100.0, 0.0, 150.0]
     assert improvability(means.drop(columns="local")).isna().all(axis=None)
