@@ -51,7 +51,7 @@ def _compute(console: Console, prepared: Prepared) -> int:
 
 
 def _report(console: Console, done: Done) -> int:
-    """The table, then what went wrong. 0 if everything that was asked for is there, else 1."""
+    """The table, then what went wrong. 0 if all that was asked for is there, or with another driver, else 1."""
     from pfl_bench.results.notes import left_out  # here, and not above: pandas would keep the first step waiting
 
     from .board import print_leaderboard
