@@ -123,6 +123,7 @@ def tune(
     lockstep: int | None = None,
     data_dir: Folder | None = None,
     plugins: Sequence[Folder] = (),
+    known: Folder | None = None,
     progress: bool = True,
 ) -> "Tuning":
     """Tune every method with the same number of trials, on validation data at seeds that the suite does not publish.
@@ -136,6 +137,7 @@ def tune(
         as_suites(suite), as_names(methods), as_names(scenarios), trials, as_seeds(seeds) or "", expanded(out),
         float(budget_scale), precision, executor, workers, address, device, lockstep,
         None if data_dir is None else expanded(data_dir), tuple(map(expanded, plugins)),
+        None if known is None else expanded(known),
     )  # fmt: skip
     wanted, loaded = resolve_tuning(request)
     from .actions.tune import joined, prepare_tuning, run_tuning

@@ -18,7 +18,16 @@ from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
 from pfl_bench.running.tuning.choice import Choice
 from pfl_bench.running.tuning.grid import at_edge
-from pfl_bench.running.tuning.trials import TRIALS_FILE, Means, Trials, Tuned, plan_trials, tune, tuning_ledger
+from pfl_bench.running.tuning.trials import (
+    TRIALS_FILE,
+    Means,
+    Trials,
+    Tuned,
+    known_trials,
+    plan_trials,
+    tune,
+    tuning_ledger,
+)
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import check_hyperparameters
@@ -39,6 +48,7 @@ class TuningPrepared:
     executor: Executor
     means: Means
     notes: Sequence[str] = ()
+    known: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +86,17 @@ def prepare_tuning(
     options = Options(device=device, lockstep=request.lockstep)
     means = Means(options, request.data_dir or default_data_dir(), plugins)
     notes = [f"Note: {note}" for note in executor_notes(request.executor, request.address)]
+    known = None if request.known is None else known_trials(request.known)
     return [
         TuningPrepared(
-            wanted, _planned(wanted, request.trials), tuning_ledger(wanted.suite, request.out), executor, means, notes
-        )
+            wanted,
+            _planned(wanted, request.trials),
+            tuning_ledger(wanted.suite, request.out),
+            executor,
+            means,
+            notes,
+            known,
+        )  # fmt: skip
         for wanted in suites
     ]
 
@@ -97,7 +114,7 @@ def _planned(wanted: Tunable, trials: int) -> list[Trials]:
 def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
     """Run the trials that the ledger does not have, choose, and write the choices beside them."""
     wanted, ledger = prepared.wanted, prepared.ledger
-    tuned = tune(prepared.trials, ledger, prepared.executor, watch, prepared.means)
+    tuned = tune(prepared.trials, ledger, prepared.executor, watch, prepared.means, prepared.known)
     text = fragment(prepared, tuned)
     place = write_text(ledger.folder / CHOICES_FILE, text)
     rows = [

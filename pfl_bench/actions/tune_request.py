@@ -33,6 +33,7 @@ class TuneRequest:
     lockstep: int | None = None
     data_dir: Path | None = None
     plugins: tuple[Path, ...] = ()
+    known: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -144,13 +144,17 @@ def tune(
     lockstep: o.Lockstep = None,
     data_dir: o.DataDir = None,
     plugin: o.Plugins = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(parser=expanded, metavar="FILE", help="A tuning.csv: trials that others ran are not run again."),
+    ] = None,
 ) -> int:
     """Tune every method of one or more suites with the same number of trials; prints and keeps the choices as TOML."""
     from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 
     request = TuneRequest(
         tuple(suite), methods, scenarios, trials, seeds, out, budget_scale, precision, executor, workers, address,
-        device, lockstep, data_dir, tuple(plugin or ()),
+        device, lockstep, data_dir, tuple(plugin or ()), known,
     )  # fmt: skip
     wanted, plugins = resolve_tuning(request)
     from .tune import tune_request  # loads torch

@@ -15,6 +15,7 @@ from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.primary import by_primary
+from pfl_bench.results.record import FINAL
 from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.reuse import review
@@ -29,6 +30,8 @@ from .choice import Choice, choose
 from .grid import Grid, Point, draw_points, refined, widened
 
 TRIALS_FILE = "tuning.csv"
+COLUMNS = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
+"""Of that file."""
 
 WIDENINGS = 3
 """How often a grid is widened for a choice at its edge."""
@@ -134,14 +137,16 @@ def plan_trials(
 
 
 def tune(
-    planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch = unwatched, means: Means | None = None
-) -> Tuned:
+    planned: Sequence[Trials], ledger: Ledger, executor: Executor, watch: Watch = unwatched, means: Means | None = None,
+    known: pd.DataFrame | None = None,
+) -> Tuned:  # fmt: skip
     """Run the trials that the ledger does not have, widen grids, write ``tuning.csv``, and choose, per scenario and
-    method. ``watch`` is told what happens.
+    method. ``watch`` is told what happens. ``known``: trials that others ran, as ``known_trials`` reads them.
     """
     trials, tuned, means = list(planned), Tuned(), means or Means()
+    known = pd.DataFrame(columns=COLUMNS) if known is None else known
     for widening in range(WIDENINGS + 1):
-        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, means)
+        frame = _run([run for each in trials for run in each.runs], ledger, executor, watch, tuned, means, known)
         done = frame[frame["status"] == "finished"]  # one that diverged has the best score of the time before
         reached = dict(zip(done["run_id"], done["validation_accuracy"].astype(float), strict=True))
         chosen = [each.choice(reached) for each in trials]
@@ -156,10 +161,12 @@ def tune(
 
 
 def _run(
-    wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch, tuned: Tuned, means: Means
-) -> pd.DataFrame:
-    """All runs in the ledger, those that were wanted among them; they are written down as ``tuning.csv``."""
-    runs = list({run.id: run for run in wanted}.values())
+    wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch, tuned: Tuned, means: Means,
+    known: pd.DataFrame,
+) -> pd.DataFrame:  # fmt: skip
+    """All runs in the ledger and those that are known, what was wanted among them; written down as ``tuning.csv``."""
+    others = set(known["run_id"])
+    runs = list({run.id: run for run in wanted if run.id not in others}.values())
     plan = make_plan(ledger.folder.name, runs, means.data_dir, means.options, means.plugins)
     with ledger.lock(PATIENCE):
         standing = review(plan.runs, plan.bases, ledger)
@@ -167,7 +174,19 @@ def _run(
         tuned.failed = execute(plan, ledger, executor, watcher.listen, standing).failed
     with ledger.lock(PATIENCE):
         tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
-        frame = by_primary(read_runs(ledger.folder))
-        columns = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
-        write_text(ledger.folder / TRIALS_FILE, frame[columns].to_csv(index=False, lineterminator="\n"))
+        frame = by_primary(read_runs(ledger.folder))[COLUMNS]
+        theirs = known[~known["run_id"].isin(frame["run_id"])]
+        frame = frame if theirs.empty else pd.concat([frame, theirs], ignore_index=True)
+        write_text(ledger.folder / TRIALS_FILE, frame.to_csv(index=False, lineterminator="\n"))
     return frame
+
+
+def known_trials(place: Path) -> pd.DataFrame:
+    """The trials of a ``tuning.csv`` that have ended. RequestError where it is none."""
+    try:
+        found = pd.read_csv(place)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--known: {place} is not readable; 'tune' writes {TRIALS_FILE}") from error
+    if missing := [column for column in COLUMNS if column not in found]:
+        raise RequestError(f"--known: {place} lacks the column {missing[0]}; 'tune' writes {TRIALS_FILE}")
+    return found[COLUMNS][found["status"].isin(FINAL)].drop_duplicates("run_id")

@@ -117,6 +117,31 @@ def test_a_run_that_diverged_is_not_chosen_for_what_it_was_before(tmp_path, monk
     assert choice.validation_accuracy < frame.loc[best, "validation_accuracy"]
 
 
+def test_trials_that_are_known_are_not_run_again(tmp_path, monkeypatch):
+    (tmp_path / "s.toml").write_text(SUITE)
+    asked = ["tune", str(tmp_path / "s.toml"), "--methods", "fedavg", "--seeds", "1000", "--executor", "serial"]
+    assert run_command_line([*asked, "--out", str(tmp_path / "a")]) == 0
+    first, own = (tmp_path / name / "tiny-tuning" for name in ("a", "b"))
+    rows = (first / TRIALS_FILE).read_text().splitlines()
+    (tmp_path / "part.csv").write_text("\n".join(rows[:-1]) + "\n")
+    assert run_command_line([*asked, "--out", str(tmp_path / "b"), "--known", str(tmp_path / "part.csv")]) == 0
+    assert [path.name for path in (own / "runs").iterdir()] == [rows[-1].partition(",")[0]]
+    assert sorted((own / TRIALS_FILE).read_text().splitlines()) == sorted(rows)
+    assert (own / "tuned.toml").read_text() == (first / "tuned.toml").read_text()
+    known = str(first / TRIALS_FILE)
+    assert run_command_line([*asked, "--out", str(tmp_path / "c"), "--known", known]) == 0
+    assert not list((tmp_path / "c" / "tiny-tuning").glob("runs/*"))
+
+
+@pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n", "lacks the column run_id")])
+def test_a_table_of_trials_that_is_none(tmp_path, text, said, capsys):
+    if text is not None:
+        (tmp_path / "t.csv").write_text(text)
+    (tmp_path / "s.toml").write_text(SUITE)
+    asked = ["tune", str(tmp_path / "s.toml"), "--out", str(tmp_path), "--known", str(tmp_path / "t.csv")]
+    assert run_command_line(asked) == 2 and said in capsys.readouterr().err
+
+
 def test_a_value_beyond_what_a_field_allows_is_not_tried():
     """Ditto's share of the personal model must be below 1, and so nothing follows 0.9."""
     suite = parse_suite(SUITE.replace("fedavg = { lr = [1e-9, 0.1] }", "ditto = { personal_share = [0.5, 0.9] }"), "s")
