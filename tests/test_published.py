@@ -9,11 +9,16 @@ import pandas as pd
 import pytest
 
 from pfl_bench.registry import METHODS
-from pfl_bench.results.analyses import claims, communication, embeddings, novel
+from pfl_bench.results.analyses import board, claims, communication, embeddings, novel
+from pfl_bench.results.board.basis import basis_of
+from pfl_bench.results.board.tables import trials_of as trials_table_of
 from pfl_bench.results.cross_checks import contradictions
 from pfl_bench.results.cross_checks.across import disagreements
 from pfl_bench.results.frame import finished_runs, scan_runs
 from pfl_bench.results.leaderboard import leaderboard
+from pfl_bench.results.pack import other_scores
+from pfl_bench.results.packed import packed_in
+from pfl_bench.results.places import is_suite_folder
 from pfl_bench.results.publish import Tables
 from pfl_bench.results.record import read_record
 from pfl_bench.results.render import to_csv
@@ -24,7 +29,9 @@ from pfl_bench.spec.scenario import at_edition
 from pfl_bench.spec.suite import load_suite, select_scenarios
 
 RESULTS = Path(__file__).parents[1] / "results"
-SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if (folder / "runs").is_dir())
+SUITES = sorted(folder for folder in (RESULTS / "published").iterdir() if is_suite_folder(folder))
+PACKED = [folder for folder in SUITES if packed_in(folder) is not None]
+"""Whose runs have no folders, for there are thousands of them."""
 PAGES = [RESULTS / "README.md", RESULTS.parent / "README.md"]
 
 
@@ -167,14 +174,30 @@ def test_the_columns_on_the_page_are_those_of_the_runs():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_the_pages_name_runs_and_files_that_exist(page):
     text = page.read_text(encoding="utf-8")
-    published = {run.name for folder in SUITES for run in (folder / "runs").iterdir()}
+    published = {run.name for folder in SUITES for run in folder.glob("runs/*")}
+    published |= {run for folder in PACKED for run in packed_in(folder)["runs"]["run_id"]}
     named = set(re.findall(r"\b[a-z_]+-s\d+-[0-9a-f]{12}\b", text))
     assert named <= published
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert links and all((page.parent / link).exists() for link in links)
 
 
-@pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", PACKED, ids=lambda folder: folder.name)
+def test_packed_runs_have_the_scores_of_their_clients(folder):
+    assert other_scores(folder, packed_in(folder)["runs"]) == []
+
+
+BOARDS = [folder for folder in SUITES if (folder / "board").is_dir()]
+
+
+@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
+def test_what_a_board_found_is_what_its_runs_give(folder):
+    trials = trials_table_of(folder.with_name(f"{folder.name}-tuning"))
+    found = board.files(basis_of(folder), folder.name, trials)
+    assert {path.name: path.read_text(encoding="utf-8") for path in (folder / "board").iterdir()} == found
+
+
+@pytest.mark.parametrize("folder", [f for f in SUITES if f not in PACKED], ids=lambda folder: folder.name)
 def test_every_cell_agrees_with_those_that_decide_it(folder):
     """Of the large suites in some 60 runs; ``results validate`` looks at all."""
     records = [read_record(folder / "runs" / run_id) for run_id in scan_runs(folder)[0]["run_id"]]
