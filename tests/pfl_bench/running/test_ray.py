@@ -52,6 +52,9 @@ class Mortal(Method):
         return state.server
 '''
 
+KINDS = {"table": "mlp", "series": "mlp", "tokens": "text-mean"}
+"""Shipped client models: what a test registers, Ray's workers would not know."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_ray():
@@ -112,6 +115,23 @@ def test_shifts_and_absent_clients_are_the_same_wherever_a_run_is():
     resumed, _ = outcomes(SerialExecutor(), [jobs[0].going_on_from(halfway)], setup)
     assert fingerprint(serial[0]) == fingerprint(ray[0]) == fingerprint(resumed[0])
     assert serial[0].tables == ray[0].tables == resumed[0].tables and "clusters" in serial[0].tables
+
+
+def test_every_kind_of_input_gives_the_same_numbers_wherever_a_run_is():
+    """Serial, Ray, and a run that is resumed; images are the input of this file's other tests."""
+    setups = [tiny_setup(f"synthetic:kind={kind},classes=3,n=180", model) for kind, model in KINDS.items()]
+    assert [setup.dataset.input.kind for setup in setups] == list(KINDS)
+    datasets = {setup.scenario.dataset: setup.dataset for setup in setups}
+    options = Options(checkpoint_seconds=0)
+    jobs = [make_job(setup.spec("fedper"), setup.partition, options) for setup in setups]
+    ray = {p: event for p, event in RayExecutor(workers=1).execute(jobs, datasets) if isinstance(event, RunResult)}
+    assert set(ray) == set(range(len(jobs)))
+    for position, (job, setup) in enumerate(zip(jobs, setups, strict=True)):
+        serial, updates = outcomes(SerialExecutor(), [job], setup)
+        halfway = next(event.data for _, event in updates if isinstance(event, Checkpoint))
+        resumed, _ = outcomes(SerialExecutor(), [job.going_on_from(halfway)], setup)
+        assert fingerprint(serial[0]) == fingerprint(ray[position]) == fingerprint(resumed[0])
+        assert serial[0].tables == ray[position].tables == resumed[0].tables
 
 
 def test_ray_refuses_a_gpu_that_it_does_not_see():
