@@ -21,6 +21,7 @@ from pfl_bench.api import (
     RequestError,
     hold_out,
     make_dataset,
+    one_line,
     read_argument,
     register_dataset,
     shown,
@@ -65,15 +66,20 @@ def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Map
     made: Any = torchvision_class(name)
     if not isinstance(made, type):
         raise RequestError(f"torchvision.datasets.{name} is no data set")
-    takes = inspect.signature(made).parameters
+    takes, needed = parameters_of(made)
+    missing = sorted(needed - {"root", "train", "split"})
+    if missing:
+        raise RequestError(f"torchvision.datasets.{name} needs {', '.join(missing)}, for which there is no option")
     if variant is not None and not {"train", "split"} <= set(takes):
         raise RequestError(f"split={shown(variant)} has no meaning: torchvision.datasets.{name} has no variants")
     base: dict[str, Any] = {"root": str(folder)} if "root" in takes else {}
     if "download" in takes:
         base["download"] = True
     if "train" in takes:
+        if variant is None and "split" in needed:
+            raise RequestError(f"torchvision.datasets.{name} has variants{_listed(made)}; add ?split=VARIANT")
         base |= {} if variant is None else {"split": variant}
-        return _joined({"train": made(**base, train=True), "test": made(**base, train=False)}, size)
+        return _joined({"train": _variant(made, base, True), "test": _variant(made, base, False)}, size)
     if "split" not in takes:
         images, labels = stacked_pictures({"": made(**base)}, size)[""]
         return {"images": images, "labels": labels}
@@ -87,6 +93,37 @@ def fetch(name: str, folder: Path, variant: str | None, size: int | None) -> Map
     if not {"train", "test"} <= parts.keys():
         raise RequestError(f"torchvision.datasets.{name} has no parts train and test")
     return _joined(parts, size)
+
+
+def parameters_of(made: type) -> tuple[set[str], set[str]]:
+    """What a class takes, by name, and what of it has no default; also of the classes to which it hands on the rest."""
+    takes, needed = set[str](), set[str]()
+    for cls in made.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        own = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+        named = [each for each in own if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+        needed |= {each.name for each in named if each.default is each.empty} - takes
+        takes |= {each.name for each in named}
+        if all(each.kind != each.VAR_KEYWORD for each in own):
+            break
+    return takes, needed
+
+
+def _variant(made: Any, base: Mapping[str, Any], train: bool) -> Any:
+    """A part of a set that may have variants; RequestError for one that it has not."""
+    try:
+        return made(**base, train=train)
+    except ValueError as error:  # torchvision's check of its arguments
+        if "split" in base and "split" in str(error):
+            raise RequestError(f"split={shown(base['split'])} is no variant: {one_line(error)}") from error
+        raise
+
+
+def _listed(made: Any) -> str:
+    """The variants of a set, where it says which there are."""
+    found = getattr(made, "splits", ())
+    return f": {', '.join(map(str, found))}" if isinstance(found, tuple | list) and found else ""
 
 
 def _split(made: Any, base: Mapping[str, Any], word: str) -> Any:
