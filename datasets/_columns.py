@@ -15,6 +15,8 @@ MOST_CATEGORIES = 32
 UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)?(_level_\d+)?|__index_level_\d+__)?")
 """What columns without a name are called, by pandas and where it wrote its row numbers to a file."""
 
+NO_SINGLE_VALUE = (bytes, list, tuple, dict, set, np.ndarray)
+
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 Place = Callable[[int], str]
@@ -45,14 +47,21 @@ def refuse_two_roles(name: str, roles: Iterable[tuple[str, str]]) -> None:
         taken[column] = key
 
 
-def named_values(name: str, column: Any, place: Place) -> np.ndarray:
-    """Classes, groups or parts ``[N]``: numbers, or texts. RequestError for entries that are missing."""
+def refuse_gaps(name: str, column: Any, place: Place) -> None:
+    """RequestError for a column of classes, groups, parts or an order in which an entry is missing, or is no single
+    value."""
     missing = column.isna()
     if missing.any():
         raise RequestError(
             f"{name}: column {shown(column.name)}: entries missing: {int(missing.sum())}, the first in "
             f"{_first(missing, place)}; take those out"
         )
+    _refuse_nested(name, column, place)
+
+
+def named_values(name: str, column: Any, place: Place) -> np.ndarray:
+    """Classes, groups or parts ``[N]``: numbers, or texts. RequestError for entries that are missing."""
+    refuse_gaps(name, column, place)
     if column.dtype.kind in "iub":
         return np.asarray(column.to_numpy())
     if column.dtype.kind == "f":
@@ -88,10 +97,16 @@ def features(name: str, frame: Any, columns: list[str], place: Place) -> tuple[n
     found, notes = [], list[str]()
     for column in columns:
         own = frame[column]
+        if len(own) and own.isna().all():
+            raise RequestError(
+                f"{name}: column {shown(column)} has missing values only, and no other; leave it out with "
+                f"drop={column[:40]}"
+            )
         if own.dtype.kind in "iufb":
             _refuse_infinite(name, own, place)
             found.append(own.to_numpy(dtype=np.float64)[:, None])
             continue
+        _refuse_nested(name, own, place)
         _refuse_texts_among_numbers(name, own, place)
         texts = sorted({str(text) for text in own.dropna().unique()})
         if len(texts) > MOST_CATEGORIES:
@@ -124,6 +139,20 @@ def _refuse_infinite(name: str, column: Any, place: Place) -> None:
         raise RequestError(
             f"{name}: column {shown(column.name)}, {place(int(column.index[infinite.argmax()]))}: the value is "
             "infinite; leave it empty where it is missing"
+        )
+
+
+def _refuse_nested(name: str, column: Any, place: Place) -> None:
+    """RequestError for a column of lists, of named values or of bytes, which files that are no text may have."""
+    if column.dtype.kind != "O":
+        return
+    odd = column.map(lambda entry: isinstance(entry, NO_SINGLE_VALUE)).astype(bool)
+    if odd.any():
+        value = column[odd].iloc[0]
+        kind = "bytes" if isinstance(value, bytes) else "several values"
+        raise RequestError(
+            f"{name}: column {shown(column.name)}, {_first(odd, place)}: the entry is {kind}, {shown(value, 40)}; a "
+            "column has a number or a text in every row: write others as columns of such, or leave this one out"
         )
 
 

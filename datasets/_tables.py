@@ -13,6 +13,7 @@ from ._columns import (
     feature_columns,
     features,
     named_values,
+    refuse_gaps,
     refuse_missing,
     refuse_two_roles,
 )
@@ -56,6 +57,7 @@ def dataset_of_table(
     special = {key: column_of(name, frame, key, options[key]) for key in ("label", "group", "split", "order")
                if key in options}  # fmt: skip
     if "order" in options:
+        refuse_gaps(name, special["order"], place)
         frame = frame.sort_values(options["order"], kind="stable")
         special = {key: frame[options[key]] for key in special}
     wanted = feature_columns(name, frame, options)

@@ -1,12 +1,14 @@
 """``parquet:PATH?label=COLUMN&group=COLUMN&split=COLUMN``: a table of yours; options as those of ``csv``.
 
-Needs pyarrow (``pip install 'pfl-bench[parquet]'``).
+Needs pyarrow (``pip install 'pfl-bench[parquet]'``). Decimals are read as numbers; lists and other entries of several
+values are no features. Where the file has checksums of its pages, they are compared.
 """
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
-from pfl_bench.api import ArrayDataset, DataRequest, RequestError, one_line, read_argument, register_dataset
+from pfl_bench.api import ArrayDataset, DataRequest, RequestError, one_line, read_argument, register_dataset, shown
 
 from ._tables import OPTIONS, dataset_of_table, file_of
 
@@ -18,14 +20,28 @@ def load(request: DataRequest) -> ArrayDataset:
     path = file_of("parquet", place, options)
     if importlib.util.find_spec("pyarrow") is None:
         raise RequestError("parquet: reading needs pyarrow; pip install 'pfl-bench[parquet]'")
-    import pandas as pd
-
     try:
-        frame = pd.read_parquet(path, engine="pyarrow")
-        frame, notes = with_index(frame)
+        frame, notes = with_index(_read(path))
+    except RequestError:
+        raise
     except Exception as error:  # pyarrow's errors have no common base
         raise RequestError(f"parquet: {path} is not readable: {one_line(error)}") from error
     return dataset_of_table(f"parquet:{path}", frame, options, notes=notes)
+
+
+def _read(path: Path) -> Any:
+    """The table as a pandas frame, decimals as float64."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    doubled = next((column for column in schema.names if schema.names.count(column) > 1), None)
+    if doubled is not None:
+        raise RequestError(f"parquet:{path}: two columns are called {shown(doubled)}")
+    frame = pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+    decimals = [field.name for field in schema if pa.types.is_decimal(field.type) and field.name in frame]
+    return frame.astype(dict.fromkeys(decimals, "float64"))
 
 
 def with_index(frame: Any) -> tuple[Any, list[str]]:
