@@ -120,4 +120,15 @@ def cli(capsys, tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture
+def first_checks_only(monkeypatch):
+    """The kits are tested elsewhere, and examples in tests/examples."""
+    import pfl_bench.testing
+    from pfl_bench.testing import submission
+
+    monkeypatch.setattr(pfl_bench.testing, "CHECKS", pfl_bench.testing.CHECKS[:1])
+    monkeypatch.setattr(pfl_bench.testing, "MODEL_CHECKS", pfl_bench.testing.MODEL_CHECKS[:1])
+    monkeypatch.setattr(submission, "CHECKS", submission.CHECKS[:1])
+
+
 PLUGINS = Path(__file__).parent / "plugins"

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import pfl_bench.testing
 from pfl_bench import __version__
 from pfl_bench.running import keeping
 from pfl_bench.running.provenance import Commit
-from pfl_bench.testing import submission
 from pfl_bench.website.documents import read_documents
 
 from .ledgers import full_folder
@@ -43,14 +41,6 @@ def shorter(text: str) -> str:
     for whole, short in SHORTER.items():
         text = text.replace(whole, short)
     return text
-
-
-@pytest.fixture
-def first_checks_only(monkeypatch):
-    """The kits are tested elsewhere, and examples in tests/examples."""
-    monkeypatch.setattr(pfl_bench.testing, "CHECKS", pfl_bench.testing.CHECKS[:1])
-    monkeypatch.setattr(pfl_bench.testing, "MODEL_CHECKS", pfl_bench.testing.MODEL_CHECKS[:1])
-    monkeypatch.setattr(submission, "CHECKS", submission.CHECKS[:1])
 
 
 @pytest.mark.parametrize("page", SAYS)
