@@ -104,6 +104,7 @@ ONLY_PARSED = {
         "needs a GPU, and CIFAR-10",
     "pfl-bench pages docs/methods --suite-reference docs/suite_reference.md":
         "reads the project's root; tests/pfl_bench/testing/test_method_pages.py holds the pages to what it writes",
+    "pfl-bench data prepare cifar10": "needs CIFAR-10, which the network has",
     "pfl-bench site": "makes a page of every shipped suite; .ci/run makes that of results/published",
 }  # fmt: skip
 """Lines of ``commands.md`` that are not run here, and why."""
@@ -134,6 +135,7 @@ SAYS = [
     ("results merge", "(?s)machine-a/merged: 1 run copied.*machine-b/merged: 1 run copied"),
     ("results validate", "nothing is wrong"),
     ("results pack", "6 runs"),
+    ("data verify", "600 train"),
     ("site results/published", "Written"),
 ]
 """The commands of ``commands.md`` that are run, in the order of the page, and what each must say."""
