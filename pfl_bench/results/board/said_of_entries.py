@@ -105,8 +105,8 @@ def standing(tables: Tables) -> Iterator[str]:
     if len(known):
         least = known.sort_values("improvability", kind="stable").iloc[0]
         yield said(
-            f"Of the {scenarios(most)} that tell, {least['entry']} is nearest to the best: what it lacks is in the "
-            f"median {least['improvability']:.0f} % of the distance from Local to the best.",
+            f"Where Local and the best lie five points apart or more ({scenarios(most)}), {least['entry']} is nearest "
+            f"to the best: what it lacks is in the median {least['improvability']:.0f} % of that distance.",
             "standing",
         )
     if ranks["left_out"]:
@@ -150,14 +150,16 @@ def watched(tables: Tables) -> Iterator[str]:
             f"({kinds.index[0]}) to {kinds.iloc[-1]:+.1f} ({kinds.index[-1]}); a description, no test.",
             "gains",
         )
-        ends = [f"{row.scenario} ({row.difference:+.1f})" for row in (*gains.head(2).itertuples(),)]
-        yield said(f"It is furthest behind FedAvg-FT on {listed(ends)}.", "gains")
+        behind = gains[gains["difference"] < 0].head(2)
+        ends = [f"{row.scenario} ({row.difference:+.1f})" for row in behind.itertuples()]
+        if ends:
+            yield said(f"It is furthest behind FedAvg-FT on {listed(ends)}.", "gains")
     yield from _rising(tables)
     cost = tables["costs"][tables["costs"]["entry"] == WATCHED]
     if len(cost) and not math.isnan(float(cost["bytes"].iloc[0])):
         moved, taken = (float(cost[name].iloc[0]) for name in ("bytes", "gradients"))
         yield said(
-            f"It moves {moved:.2g} times FedAvg-FT's bytes, with {taken:.2g} times its gradients.",
+            f"Its bytes are {moved:.2g} of FedAvg-FT's, its gradients {taken:.2g}.",
             "costs",
         )
 
