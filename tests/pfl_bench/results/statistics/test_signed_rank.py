@@ -8,8 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pfl_bench.results.statistics.paired import seeds_needed, signed_rank_p
-from pfl_bench.results.statistics.signed_rank import below_p, power, scenarios_needed, shift, smallest_found
+from pfl_bench.results.statistics.signed_rank import (
+    below_p,
+    power,
+    scenarios_needed,
+    seeds_needed,
+    shift,
+    signed_rank_p,
+    smallest_found,
+)
 
 VALUES = st.lists(st.floats(-20, 20).map(lambda v: round(v, 3)), min_size=6, max_size=14, unique=True)
 
