@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from pfl_bench.errors import RequestError
+from pfl_bench.results.board.tables import TRIALS
 from pfl_bench.results.files import write_text
 from pfl_bench.results.statistics.transfer import Transferred, transferred
 from pfl_bench.text import counted
 
-TRIALS = "tuning.csv"
 COLUMNS = {"scenario", "method", "seed", "status", "validation_accuracy", "config"}
 
 
