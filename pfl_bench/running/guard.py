@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pfl_bench.engine.events import Event, Failure, RunResult
 from pfl_bench.engine.places import Company
 from pfl_bench.errors import RequestError, one_line
 from pfl_bench.global_state import State
+from pfl_bench.registry import Plugin
 
 from .job import Job, as_a_worker, failure, run_job
 from .sources import Sources
@@ -108,11 +110,17 @@ def _first(*problems: str) -> str:
 
 def _edited(job: Job) -> str:
     """Which files are not what they were when the run was planned, where they can be seen from here; "" if none."""
-    found = Sources(job.plugins).of(job.spec) if job.sources else {}
+    found = _sources(job.plugins).read_again().of(job.spec) if job.sources else {}
     files = [key for key, sha256 in job.sources.items() if found.get(key, "") not in ("", sha256)]
     if not files:
         return ""
     return f"{', '.join(files)} changed since the run was planned; the same command runs it as it is now"
+
+
+@lru_cache(maxsize=8)
+def _sources(plugins: tuple[Plugin, ...]) -> Sources:
+    """One for all runs of a process: finding what imports what takes longer than a small run."""
+    return Sources(plugins)
 
 
 def _hashes(dataset: ArrayDataset, partition: Partition) -> dict[str, str]:

@@ -54,13 +54,18 @@ class Sources:
     """Finds the sources of runs, each file read once. Plug-ins count as they were loaded, not as they are on disk."""
 
     def __init__(self, plugins: Sequence[Plugin] = ()) -> None:
-        self._texts = {Path(plugin.path).resolve(): plugin.source.encode() for plugin in plugins}
-        self._modules: dict[str, list[ModuleType]] = {}
-        for module in list(sys.modules.values()):
-            file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
-            if isinstance(file, str):
-                self._modules.setdefault(os.path.basename(file), []).append(module)  # noqa: PTH119 (thousands of files)
+        self._plugins = {Path(plugin.path).resolve(): plugin.source.encode() for plugin in plugins}
+        self._files: dict[tuple[str, str, str], dict[str, Path]] = {}
+        self._seen = 0
+        self.read_again()
+
+    def read_again(self) -> "Sources":
+        """Forget the texts, but not which files belong to what: an import of another file changes one that is known."""
+        self._texts = dict(self._plugins)
         self._found: dict[tuple[str, str], dict[str, str]] = {}
+        if self._seen != len(sys.modules):
+            self._seen, self._modules = len(sys.modules), _modules_by_file_name()
+        return self
 
     def of(self, run: RunSpec) -> dict[str, str]:
         """SHA-256 per file under ``role:file``, such as ``method helper:methods/_hypernetwork.py``."""
@@ -80,13 +85,19 @@ class Sources:
 
     def _sources(self, role: str, name: str) -> dict[str, str]:
         if (role, name) not in self._found:
-            entry = REGISTRIES[role].entry(name)
-            path = Path(entry.origin).resolve()
-            own = {f"{role}:{label(path)}": self.sha256(path)}
-            for helper in self.helpers(path, *_bases(entry.value)):
-                own[f"{role} helper:{label(helper, path.parent)}"] = self.sha256(helper)
-            self._found[role, name] = own
+            files = self._files_of(role, name)
+            self._found[role, name] = {key: self.sha256(path) for key, path in files.items()}
         return self._found[role, name]
+
+    def _files_of(self, role: str, name: str) -> dict[str, Path]:
+        entry = REGISTRIES[role].entry(name)
+        place = role, name, str(entry.origin)
+        if place not in self._files:
+            path = Path(entry.origin).resolve()
+            helpers = self.helpers(path, *_bases(entry.value))
+            of_helpers = {f"{role} helper:{label(helper, path.parent)}": helper for helper in helpers}
+            self._files[place] = {f"{role}:{label(path)}": path, **of_helpers}
+        return self._files[place]
 
     def sha256(self, path: Path) -> str:
         """SHA-256 of a file's text; "" if it cannot be read."""
@@ -130,6 +141,15 @@ class Sources:
             if Path(module.__file__ or "").resolve() == path:
                 for name in vars(module).get(LOADED_BY_PLUGIN, ()):
                     yield from _own_file(name)
+
+
+def _modules_by_file_name() -> dict[str, list[ModuleType]]:
+    found: dict[str, list[ModuleType]] = {}
+    for module in list(sys.modules.values()):
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if isinstance(file, str):
+            found.setdefault(os.path.basename(file), []).append(module)  # noqa: PTH119 (thousands of files)
+    return found
 
 
 @cache

@@ -1,6 +1,7 @@
 import hashlib
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def test_helpers_are_followed_through_siblings_in_any_folder(tmp_path):
     before = reader.sha256(tmp_path / "_hypernetwork.py")
     (tmp_path / "_hypernetwork.py").write_text("# edited")
     assert Sources().sha256(tmp_path / "_hypernetwork.py") != before
+
+
+def test_read_again_sees_an_edit_and_looks_for_no_imports(tmp_path, monkeypatch):
+    write(tmp_path, own="import helper", helper="x = 1")
+    reader = Sources()
+    local = replace(METHODS.entry("local"), origin=str(tmp_path / "own.py"))
+    monkeypatch.setitem(METHODS._entries, "local", local)
+    (run,) = plan_runs(["local"], QUICK.scenarios[:1], [0], QUICK, {})
+    before = reader.of(run)
+    assert before["method helper:helper.py"] == hashlib.sha256(b"x = 1").hexdigest()
+    write(tmp_path, helper="x = 2")
+    assert reader.of(run) == before, "a text counts as it was first read"
+    monkeypatch.setattr(Sources, "helpers", None)
+    assert reader.read_again().of(run) == {**before, "method helper:helper.py": hashlib.sha256(b"x = 2").hexdigest()}
 
 
 def write(folder: Path, **files: str) -> None:
