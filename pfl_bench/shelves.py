@@ -5,6 +5,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from .parameters import Parameter, of_class
@@ -40,19 +41,33 @@ def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
     if importlib.metadata.entry_points(group=group):
         return None
     spec = importlib.util.find_spec(package)
-    found: dict[str, Offer] = {}
+    files: list[tuple[Path, int, int]] = []
     for place in (spec.submodule_search_locations or ()) if spec else ():
         if any(path.is_dir() and (path / "__init__.py").exists() for path in Path(place).glob("[!_]*")):
             return None
         for path in sorted(Path(place).glob("*.py")):
             try:
-                read = _in_file(path, decorator)
-            except (OSError, SyntaxError, ValueError):
+                stat = path.stat()
+            except OSError:
                 return None
-            if bool(read) == path.name.startswith("_") or not found.keys().isdisjoint(read):
-                return None  # registered by a helper, or somewhere else, or twice; importing says what there is
-            found |= read
-    return [found[name] for name in sorted(found)]
+            files.append((path, stat.st_mtime_ns, stat.st_size))
+    found = _in_files(tuple(files), decorator)
+    return None if found is None else list(found)
+
+
+@lru_cache(maxsize=32)
+def _in_files(files: tuple[tuple[Path, int, int], ...], decorator: str) -> tuple[Offer, ...] | None:
+    """The registrations in files that were last written then and are that large: a command asks several times."""
+    found: dict[str, Offer] = {}
+    for path, _, _ in files:
+        try:
+            read = _in_file(path, decorator)
+        except (OSError, SyntaxError, ValueError):
+            return None
+        if bool(read) == path.name.startswith("_") or not found.keys().isdisjoint(read):
+            return None  # registered by a helper, or somewhere else, or twice; importing says what there is
+        found |= read
+    return tuple(found[name] for name in sorted(found))
 
 
 def _in_file(path: Path, decorator: str) -> dict[str, Offer]:

@@ -5,7 +5,6 @@ The engine is not among them: it is the package's, and a run records its commit.
 or reads from its environment, is not seen.
 """
 
-import ast
 import hashlib
 import importlib
 import os
@@ -30,6 +29,8 @@ from pfl_bench.registry import (
     base_name,
 )  # fmt: skip
 from pfl_bench.spec.run import RunSpec
+
+from .imported import imports_of
 
 SHELVES = {f"pfl_bench.{shelf}": shelf for shelf in ("methods", "models", "partitions", "datasets", "shifts")}
 """Packages whose files ``lineage.toml`` speaks of, and what they are called there."""
@@ -134,7 +135,7 @@ class Sources:
         return sorted(found)
 
     def _imported(self, path: Path) -> Iterator[Path]:
-        for parts, level in _imports(self.text(path) or b""):
+        for parts, level in imports_of(self.text(path) or b""):
             yield from _files(list(parts), path, level)
             yield from _loaded(list(parts)) if not level else ()
         for module in self._modules.get(path.name, []):
@@ -150,37 +151,6 @@ def _modules_by_file_name() -> dict[str, list[ModuleType]]:
         if isinstance(file, str):
             found.setdefault(os.path.basename(file), []).append(module)  # noqa: PTH119 (thousands of files)
     return found
-
-
-@cache
-def _imports(text: bytes) -> tuple[tuple[tuple[str, ...], int], ...]:
-    """What a source imports, as ``a.b.c`` in parts and the number of dots in front; nothing where it is no Python.
-
-    Kept by text: every run of a suite asks for the same few files, before and after.
-    """
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return ()
-    found: list[tuple[tuple[str, ...], int]] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [(tuple(alias.name.split(".")), 0) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            module = tuple(node.module.split(".")) if node.module else ()
-            found += [((*module, alias.name), node.level) for alias in node.names]
-        elif isinstance(node, ast.Call) and (name := _named_in_a_call(node)):
-            bare = name.lstrip(".")
-            found.append((tuple(bare.split(".")), len(name) - len(bare)))
-    return tuple(found)
-
-
-def _named_in_a_call(call: ast.Call) -> str:
-    """The module in ``import_module("a.b")`` or ``__import__("a.b")``; "" if it is another call."""
-    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    first = call.args[0] if call.args else None
-    text = first.value if isinstance(first, ast.Constant) else None
-    return text if function in ("import_module", "__import__") and isinstance(text, str) else ""
 
 
 def _files(parts: list[str], path: Path, level: int = 0) -> Iterator[Path]:
