@@ -61,11 +61,15 @@ def analyse_board(
         Path | None,
         typer.Option(parser=expanded, metavar="PATH", help="Where it goes. Default: the folder board in FOLDER."),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The suite's .toml, where it is your own and holds scenarios out."),
+    ] = None,
 ) -> int:
     """Who is ahead over many scenarios, when, for whom, at what cost: tables, and findings in words."""
     from .analyse import analyse_folder
 
-    return analyse_folder("board", folder, out=out)
+    return analyse_folder("board", folder, out=out, suite=suite)
 
 
 @results_app.command()

@@ -64,10 +64,10 @@ def files(basis: Basis, title: str, trials: pd.DataFrame | None = None) -> dict[
     return {**written, FINDINGS: findings(title, tables)}
 
 
-def main(folder: Path, out: Path | None = None) -> list[Path]:
-    """Write them into ``out``, by default ``board`` in the suite's folder; where."""
+def main(folder: Path, out: Path | None = None, suite: str | None = None) -> list[Path]:
+    """Write them into ``out``, by default ``board`` in the suite's folder; where. ``suite``: see ``basis_of``."""
     place = folder / "board" if out is None else out
     own = folder.resolve()
-    texts = files(basis_of(folder), own.name, trials_of(own.with_name(f"{own.name}-tuning")))
+    texts = files(basis_of(folder, suite), own.name, trials_of(own.with_name(f"{own.name}-tuning")))
     place.mkdir(parents=True, exist_ok=True)
     return [write_text(place / name, text) for name, text in texts.items()]

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.results.asked import asked_for
 from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.loaded import load
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.statistics.common import one_edition_each, split_edition
 from pfl_bench.results.statistics.scenarios import SeedTables, seed_tables
-from pfl_bench.spec.suite import builtin_suites
+from pfl_bench.spec.suite import builtin_suites, load_suite
 
 from .factors import family_of, kind_of
 
@@ -49,14 +49,20 @@ class Basis:
         return pd.DataFrame({name: table.mean() for name, table in self.tables.items()}).T
 
 
-def basis_of(folder: Path) -> Basis:
-    """From a suite's results folder. RequestError where it has no finished run."""
+def basis_of(folder: Path, suite: str | None = None) -> Basis:
+    """From a suite's results folder. ``suite``: its .toml, where it does not ship; it says what is held out.
+
+    RequestError where there is no finished run, and where the suite is another one.
+    """
     results = load(folder)
     if not (results.runs["status"] == "finished").any():
         raise RequestError(f"there is no finished run in {folder}")
-    suite = builtin_suites().get(str(results.runs["suite"].iloc[0]))
+    name = str(results.runs["suite"].iloc[0])
+    own = builtin_suites().get(name) if suite is None else load_suite(suite)
+    if own is not None and suite is not None and own.name != name:
+        raise RequestError(f"--suite: {suite} is the suite {shown(own.name)}, and the runs are of {shown(name)}")
+    held_out = own.held_out if own else ()
     definitions = asked_for(results.runs, results.folder)
-    held_out = suite.held_out if suite else ()
     return make_basis(results.runs, results.clients, definitions, held_out, tuple(results.notes), results.curves)
 
 

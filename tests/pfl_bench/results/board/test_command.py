@@ -29,6 +29,30 @@ def test_a_board_s_files_go_where_they_are_asked(folder, tmp_path, cli):
     assert status == 0 and (folder / "board" / "findings.md").is_file(), error
 
 
+def test_a_suite_of_one_s_own_says_what_is_held_out(tmp_path, cli):
+    ledger = Ledger(tmp_path / "own")
+    with ledger.lock():
+        for scenario in ("seen-v1", "kept-v1"):
+            for entry, accuracy in (("local", 50.0), ("fedavg_ft", 60.0), ("fedavg", 55.0)):
+                for seed in (0, 1):
+                    save(ledger, record(method=entry, scenario=scenario, seed=seed, accuracy=accuracy + seed))
+    file = tmp_path / "own.toml"
+    lines = (
+        'dataset = "digits"\nclients = 5\nmodel = "mlp"\npartition = { rule = "iid" }\n'
+        "visits = 10\nlocal_steps = 1\nbatch_size = 8\neval_every = 10\n"
+    )
+    own = [f'[[scenario]]\nid = "{name}"\n{lines}' for name in ("seen-v1", "kept-v1")]
+    file.write_text('name = "s"\nheld_out = ["kept-v1"]\n' + "".join(own))
+    status, _, error = cli("analyse", "board", str(tmp_path / "own"), "--suite", str(file))
+    assert status == 0, error
+    written = tmp_path / "own" / "board"
+    assert pd.read_csv(written / "scenarios.csv")["scenario"].tolist() == ["seen-v1"]
+    assert set(pd.read_csv(written / "held_out.csv")["scenario"]) == {"kept-v1"}
+    file.write_text('name = "another"\nheld_out = ["kept-v1"]\n' + "".join(own))
+    status, _, error = cli("analyse", "board", str(tmp_path / "own"), "--suite", str(file))
+    assert status == 2 and "is the suite 'another'" in error and error.count("\n") == 1
+
+
 def test_a_folder_without_results_is_refused(tmp_path, cli):
     ledger = Ledger(tmp_path / "own")
     with ledger.lock():
