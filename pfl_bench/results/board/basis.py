@@ -58,8 +58,8 @@ def basis_of(folder: Path, suite: str | None = None) -> Basis:
     if not (results.runs["status"] == "finished").any():
         raise RequestError(f"there is no finished run in {folder}")
     name = str(results.runs["suite"].iloc[0])
-    own = builtin_suites().get(name)
-    if suite is not None and (own := load_suite(suite)).name != name:
+    own = load_suite(suite) if suite is not None else builtin_suites().get(name)
+    if own is not None and own.name != name:
         raise RequestError(f"--suite: {suite} is the suite {shown(own.name)}, and the runs are of {shown(name)}")
     held_out = own.held_out if own else ()
     definitions = asked_for(results.runs, results.folder)
