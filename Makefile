@@ -1,4 +1,4 @@
-# make run    environment, then the quick suite with every method
+# make run    environment, then the quick suite with every method; make run ARGS='--workers 1' hands it options
 # make test   environment, then the tests, in three processes, some of which wait (one: .venv/bin/python -m pytest)
 # make smoke  the tests that take two minutes: units, one round of every method, the conformance kit on two of them
 # make lint   ruff and mypy
@@ -13,12 +13,13 @@ BIN := $(VENV)/bin
 .PHONY: run test smoke lint bench speed site docs format clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "Making the environment in $(VENV): some minutes, and up to 7 GB where torch comes with CUDA"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 run: $(VENV)/.ready
-	$(BIN)/python -m pfl_bench run --methods all
+	$(BIN)/python -m pfl_bench run --methods all $(ARGS)
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n 3 --dist loadfile

@@ -15,11 +15,23 @@ def main() -> None:
     from pfl_bench.cli import signals
 
     def program() -> int:
-        from pfl_bench.cli.app import run_command_line
-
+        try:
+            from pfl_bench.cli.app import run_command_line
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "pfl_bench":
+                raise
+            print(_not_installed(error.name), file=sys.stderr)
+            return 2
         return run_command_line(sys.argv[1:])
 
     signals.run_to_the_end(program)
+
+
+def _not_installed(module: str) -> str:
+    return (
+        f"error: {module} is not installed for {sys.executable}: `make run` makes an environment in .venv "
+        "(source .venv/bin/activate), and pip install -e . in the project's folder installs what is needed"
+    )
 
 
 if __name__ == "__main__":

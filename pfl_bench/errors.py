@@ -51,16 +51,21 @@ def no_file(path: Path) -> str:
 MOST_CHOICES = 20
 
 
-def unknown(kind: str, name: str, known: Iterable[str], meant: str = "") -> RequestError:
-    """Build the error for a name that does not exist: what is ``meant``, or the nearest name, first; then all of them,
-    or some of many."""
+PLUG_IN = "; one of your own comes with --plugin FILE"
+"""What to say of the unknown name of something that a plug-in may bring."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], meant: str = "", also: str = "") -> RequestError:
+    """Build the error for a name that does not exist: what is ``meant``, or the nearest names, first; then all of them,
+    or some of many. ``also``: what else to say, last."""
     names = sorted(known)
     near = [meant] if meant else nearest(name, names)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    likely = near[:1] + [other for other in near[1:] if _likeness(name, other) == _likeness(name, near[0])]
+    hint = f"did you mean {' or '.join(map(repr, likely))}? " if near else ""
     near = [] if meant else near
     listed = names if len(names) <= MOST_CHOICES else [*near, *(n for n in names if n not in near)][:MOST_CHOICES]
     rest = f", ... ({len(names)} in all)" if len(listed) < len(names) else ""
-    return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}")
+    return RequestError(f"unknown {kind} {shown(name)}: {hint}choose from {', '.join(listed) or '(none)'}{rest}{also}")
 
 
 def registers_nothing(path: str) -> RequestError:
@@ -75,6 +80,11 @@ def registers_nothing(path: str) -> RequestError:
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The names that are most like a misspelt one."""
     return difflib.get_close_matches(name[:100], list(known), n=most, cutoff=0.5)
+
+
+def _likeness(name: str, other: str) -> float:
+    """As ``nearest`` counts it."""
+    return difflib.SequenceMatcher(None, other, name[:100]).ratio()
 
 
 LONGEST = 300

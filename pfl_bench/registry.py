@@ -21,7 +21,7 @@ from traceback import walk_stack
 from typing import Any, Generic, TypeVar
 
 from . import global_state, patches, trial
-from .errors import RequestError, one_line, registers_nothing, shown, unknown
+from .errors import PLUG_IN, RequestError, one_line, registers_nothing, shown, unknown
 from .files import check_name, read_text
 from .shelves import Offer, offers
 
@@ -114,7 +114,7 @@ class Registry(Generic[T]):
         """The error for a name that does not exist; a file is not mistaken for a misspelt name."""
         file = name.partition("?")[0].lower()
         taker = next((entry for ending, entry in self._of_files.items() if file.endswith(ending)), "")
-        return unknown(self.kind, name, known, f"{taker}:{name[:200]}" if taker else "")
+        return unknown(self.kind, name, known, f"{taker}:{name[:200]}" if taker else "", PLUG_IN)
 
     def get(self, name: str) -> T:
         """The object registered as ``name``."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, about, shown, unknown
+from pfl_bench.errors import PLUG_IN, RequestError, about, shown, unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, base_name, load_plugins
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
@@ -110,7 +110,7 @@ def read_request(request: RunRequest) -> Wanted:
     methods = parse_names(asked, known, "method", where)
     seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds, "--seeds")
     for name in sorted(suite.methods_named() - set(known)):
-        raise unknown("method", name, known)
+        raise unknown(f"method in the tables of suite {suite.name}", name, known, also=PLUG_IN)
     overrides = read_settings(request.settings, methods, known)
     chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pfl_bench.errors import RequestError, shown, unknown
+from pfl_bench.errors import PLUG_IN, RequestError, shown, unknown
 from pfl_bench.spec.scenario import Scenario
 
 
@@ -23,9 +23,11 @@ def read_settings(settings: Sequence[str], methods: Sequence[str], known: Sequen
     for setting in settings:
         method, field, value = _split(setting)
         if method not in known:
-            raise unknown("method", method, known)
+            raise unknown("method", method, known, also=PLUG_IN)
         if method not in methods:
-            raise RequestError(f"--set: {shown(setting)} is for a method that does not take part: {', '.join(methods)}")
+            raise RequestError(
+                f"--set: {shown(setting)} is for a method that does not take part (those that do: {', '.join(methods)})"
+            )
         try:
             parsed = json.loads(value)
         except (ValueError, RecursionError):

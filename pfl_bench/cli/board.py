@@ -40,7 +40,7 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
             if note:
                 say(console, f"  {note}")
     if absent:
-        note = f"Columns for which there is no room here: {', '.join(absent)}. The written files have all."
+        note = f"Columns for which there is no room here: {'; '.join(absent)}. The written files have all."
         console.print(note, markup=False, highlight=False)
     for note in of_scenarios(table):
         say(console, note)

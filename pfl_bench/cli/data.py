@@ -35,7 +35,7 @@ def _held(dataset: ArrayDataset) -> str:
     """The validation part and the natural groups, where there are any."""
     said = "" if dataset.validation is None else f"{int(dataset.validation.sum())} of the train samples to validate, "
     if dataset.train_groups is None:
-        return said
+        return f"{said}no groups, "
     sizes = np.bincount(dataset.train_groups)
     sizes = sizes[sizes > 0]
     return f"{said}{counted(len(sizes), 'group')} of {sizes.min()} to {sizes.max()} train samples, "

@@ -198,9 +198,10 @@ def make_partition(
     rule: Rule = PARTITIONS.get(rule_name)
     config = read_fields(rule.config, parameters, f"partition rule {rule_name}: ")
     if clients > (most := min(len(dataset.test_labels), len(dataset.train_labels) // 2)):
+        there = f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
         raise RequestError(
-            f"clients={clients}: use fewer clients, at most {most}: each needs two training and one test sample, and "
-            f"{dataset.name} has {len(dataset.train_labels)} and {len(dataset.test_labels)}"
+            f"clients={clients}: use fewer clients, at most {most} even where all get equally many: each needs two "
+            f"training and one test sample, and {there}"
         )
     strata = strata_of(rule.strata, dataset, config.least)
     rng = numpy_generator(seed, "partition", rule_name)

@@ -70,13 +70,20 @@ def refuse_too_small(parts: Parts, can_leave_out: bool, dataset: ArrayDataset, s
         if own < 2 or not test:
             tests = np.bincount(strata.test[strata.test >= 0], minlength=len(strata.numbers))
             small = strata.numbers[(strata.counts < 2) | (tests < 1)]
-            leave = "leave such groups out with min_samples = 2, or " if len(small) and can_leave_out else ""
-            called = f" (they are {dataset.groups_called(small)})" if len(small) else ""
             raise RequestError(
                 f"client {client} of {clients} would get {own} training and {test} test samples of {dataset.name} and "
-                f"needs 2 and 1; {len(small)} of {len(strata.numbers)} groups have fewer: {leave}use fewer clients"
-                f"{called}"
+                f"needs 2 and 1; {_what_helps(small, can_leave_out, dataset, strata)}"
             )
+
+
+def _what_helps(small: np.ndarray, can_leave_out: bool, dataset: ArrayDataset, strata: Strata) -> str:
+    """``small``: the groups of which no client can be made."""
+    groups = len(strata.numbers)
+    if not len(small):
+        return f"use fewer clients: there are {counted(groups, 'group')}, and as many clients have one each"
+    leave = "leave such groups out with min_samples = 2, or " if can_leave_out else ""
+    called = dataset.groups_called(small)
+    return f"{len(small)} of {groups} groups have fewer: {leave}use fewer clients (they are {called})"
 
 
 def advice(config: object, law: object) -> list[str]:

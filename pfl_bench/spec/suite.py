@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from pfl_bench.errors import RequestError, one_line, shown, unknown
+from pfl_bench.errors import PLUG_IN, RequestError, one_line, shown, unknown
 from pfl_bench.files import check_name, expanded, read_text
 
 from .scenario import Scenario, read_scenario
@@ -138,6 +138,8 @@ def select_scenarios(scenarios: Sequence[Scenario], patterns: str | None, where:
     chosen: list[Scenario] = []
     for pattern in _items(patterns, where):
         matching = [s for s in scenarios if fnmatch.fnmatchcase(s.id, pattern)]
+        if not matching and pattern.endswith(".toml"):
+            raise RequestError(f"{where}: {shown(pattern)} is a suite's file: --suite {pattern} runs its scenarios")
         if not matching:
             raise unknown("scenario", pattern, [s.id for s in scenarios])
         chosen += [s for s in matching if s not in chosen]
@@ -154,7 +156,7 @@ def parse_names(text: str, known: Sequence[str], kind: str, where: str | None = 
     names = list(known) if means_all(text) else _items(text, where or f"{kind}s")
     for name in names:
         if name not in known:
-            raise unknown(kind, name, known)
+            raise unknown(kind, name, known, also=PLUG_IN)
     return list(dict.fromkeys(names))
 
 

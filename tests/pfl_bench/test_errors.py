@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pfl_bench.errors import LONGEST, no_file, one_line, placed, shown, unknown
+from pfl_bench.errors import LONGEST, PLUG_IN, no_file, one_line, placed, shown, unknown
 
 MINE = """
 class Mine:
@@ -75,6 +75,10 @@ def test_an_unknown_name_brings_the_nearest_and_all_there_are():
         "unknown fruit 'aple': did you mean 'apple'? choose from apple, pear"
     )
     assert str(unknown("fruit", "kiwi", [])) == "unknown fruit 'kiwi': choose from (none)"
+    near = str(unknown("method", "pfedhm", ["pfedme", "pfedhn", "fedem"], also=PLUG_IN))
+    assert "did you mean 'pfedhn' or 'pfedme'? choose" in near or "did you mean 'pfedme' or 'pfedhn'? choose" in near
+    far = str(unknown("method", "mine", ["fedavg"], also=PLUG_IN))
+    assert far == "unknown method 'mine': choose from fedavg; one of your own comes with --plugin FILE"
 
 
 def test_of_a_path_that_is_not_there_it_is_said_where_it_was_looked_for(tmp_path, monkeypatch):

@@ -100,7 +100,8 @@ def test_refusals(arguments, said, tmp_path):
         ('"classes"', '"class"', "unknown partition rule 'class': did you mean 'classes'?"),
         ('"mlp"', '"mpl"', "unknown client model 'mpl': did you mean 'mlp'?"),
         ('"all"', '"fedavg,fedprx"', "unknown method 'fedprx': did you mean 'fedprox'?"),
-        ("fedavg =", "fedavgg =", "unknown method 'fedavgg': did you mean 'fedavg'?"),
+        ("fedavg =", "fedavgg =", "unknown method in the tables of suite s 'fedavgg': did you mean 'fedavg'?"),
+        ("fedavg =", "mine =", "(51 in all); one of your own comes with --plugin FILE"),
     ],
 )
 def test_refusals_of_what_a_suite_names(old, new, said, tmp_path):
@@ -109,6 +110,16 @@ def test_refusals_of_what_a_suite_names(old, new, said, tmp_path):
     loaded, text = command("run", "--suite", "s.toml", folder=tmp_path)
     assert loaded == ["2"] and said in text
     assert list(tmp_path.iterdir()) == [suite]
+
+
+def test_a_python_without_the_packages_is_told_where_there_is_one_with_them():
+    program = "import sys; sys.modules['typer'] = None\nfrom pfl_bench.__main__ import main\nmain()"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(
+        f"error: typer is not installed for {sys.executable}: `make run` makes an environment"
+    )
+    assert ended.stderr.count("\n") == 1
 
 
 def test_names_that_are_known_without_torch_are_all_there_are():

@@ -53,6 +53,8 @@ def test_writers_too_small_are_refused_with_advice_or_left_out_and_counted():
         make_partition("natural", {}, dataset, 23, 0)
     with pytest.raises(RequestError, match=r"use fewer clients \(they are 20, 21, 22\)$"):
         make_partition("natural", {}, dataset, 23, 0)
+    with pytest.raises(RequestError, match="use fewer clients: there are 4 groups, and as many clients have one each$"):
+        make_partition("natural", {}, writers([30] * 4, [1, 1, 1, 9]), 8, 0)
     partition = make_partition("natural", {"min_samples": 2}, dataset, 20, 0)
     assert partition.clients == 20 and sum(map(len, partition.train + partition.validation)) == 600
     assert partition.notes[0] == (

@@ -124,6 +124,8 @@ def test_selection_by_glob():
     assert len(select_scenarios(scenarios, "cifar10-*,*n50*")) == 5
     with pytest.raises(RequestError, match="unknown scenario 'cifar11-classes2-n50-v1': did you mean 'cifar1"):
         select_scenarios(scenarios, "cifar11-classes2-n50-v1")
+    with pytest.raises(RequestError, match=r"^--scenarios: 'mine.toml' is a suite's file: --suite mine.toml runs its"):
+        select_scenarios(scenarios, "mine.toml", "--scenarios")
 
 
 def test_names():
