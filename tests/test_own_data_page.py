@@ -22,9 +22,10 @@ def test_the_commands_of_the_page_work_in_their_order(cli, tmp_path, monkeypatch
             (tmp_path / named[1]).write_text(text, encoding="utf-8")
             continue
         said += run_shell(text, cli, tmp_path)
-    described, table, _, own = said
+    described, table, _, pile, own = said
     assert "table rows of shape (4), 3 classes, 12 groups" in described and "20% of every group" in described
     assert "fedper" in table and (tmp_path / "results" / "steps" / "leaderboard.md").exists()
+    assert "400 train and 100 test samples, images of shape (1, 12, 12), 4 classes, no groups" in pile
     assert "series of shape (2, 32), 3 classes, 5 groups" in own
 
 
