@@ -13,6 +13,7 @@ from pfl_bench.registry import Plugin
 from pfl_bench.running.reuse import Standing
 from pfl_bench.running.watching import Watch
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.text import counted
 
 from .progress import RunProgress
 from .signals import named, patiently
@@ -48,9 +49,15 @@ def tune_request(request: TuneRequest, wanted: Sequence[Tunable], plugins: tuple
 
 
 def _watch(console: Console, prepared: TuningPrepared, notes: list[str]) -> Watch:
+    asked: set[str] = set()
+
     def watch(runs: Sequence[RunSpec], standing: Standing) -> RunProgress:
         while notes:  # here: a folder that cannot be written has been refused by now
             say(console, notes.pop(0))
+        more = {run.id for run in runs} - asked
+        if asked and more:
+            say(console, f"Best at the edge of a grid, which is widened: {counted(len(more), 'more run')}.")
+        asked.update(more)
         say_standing(console, standing, prepared.ledger)
         return RunProgress(console, runs, set(standing.reused))
 

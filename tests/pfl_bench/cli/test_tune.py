@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from pfl_bench.cli.app import run_command_line
@@ -42,6 +43,14 @@ def test_the_choices_are_printed_as_toml(suite, capsys):
     folder = suite.parent / "tiny-tuning"
     pasted = parse_suite(SUITE + (folder / "tuned.toml").read_text(), "pasted")
     assert pasted.hyperparameters["fedavg"].keys() == {"lr"} and (folder / "tuning.csv").is_file()
+
+
+def test_a_grid_that_is_widened_is_said_with_its_runs(suite, capsys):
+    """In four visits a rate of 1e-9 learns nothing, so the other end of the grid is the best."""
+    assert run_command_line(tune(suite, "--trials", "3")) == 0
+    trials = pd.read_csv(suite.parent / "tiny-tuning" / "tuning.csv")
+    said = capsys.readouterr().out
+    assert len(trials) == 4 and said.count("Best at the edge of a grid, which is widened: 1 more run.") == 1
 
 
 def test_scenarios_for_which_nothing_was_chosen_are_named(suite, capsys):
