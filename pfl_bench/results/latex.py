@@ -129,14 +129,20 @@ def _comments(notes: Iterable[str]) -> list[str]:
 
 
 def _tables(first: _Column, rest: Sequence[_Column]) -> list[str]:
-    """As many tables as it takes, ``first`` in front of each."""
+    """As many tables as it takes, ``first`` in front of each, which has half of the room at most."""
     groups: list[list[_Column]] = [[]]
-    room = max(COLUMN - first.width, COLUMN / 2)  # beside very long names nothing would fit
-    for column in (replace(each, width=room, wraps=True) if each.width > room else each for each in rest):
+    first = _within(first, COLUMN / 2)
+    room = COLUMN - first.width
+    for column in (_within(each, room) for each in rest):
         if groups[-1] and sum(each.width for each in groups[-1]) + column.width > room:
             groups.append([])
         groups[-1].append(column)
     return [line for group in groups for line in _tabular([first, *group])]
+
+
+def _within(column: _Column, most: float) -> _Column:
+    """Broken into lines where it is wider."""
+    return replace(column, width=most, wraps=True) if column.width > most else column
 
 
 def _tabular(columns: Sequence[_Column]) -> list[str]:

@@ -60,6 +60,18 @@ def test_columns_without_anything_to_say_are_left_out(tmp_path):
     assert "interval" in to_latex(table)
 
 
+def test_long_names_of_methods_are_broken_into_lines_and_leave_half_of_the_room(tmp_path):
+    """They were set beside, over the next column of the page: TeX said overfull by up to 58 points."""
+    table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
+    long = table.assign(variant="inner_steps=5, personal_lr=0.01, momentum=0.9")
+    latex = to_latex(long)
+    begins = re.findall(r"begin\{tabular\}\{@\{\}(.*)@\{\}\}", latex)
+    assert begins and all(letters.startswith(f"p{{{COLUMN / 2 - 5:.0f}pt}}") for letters in begins)
+    for rows in tabulars(latex):
+        widths = [max(map(points, cells)) for cells in zip(*rows, strict=True)]
+        assert sum(widths[1:]) + 5.0 * (len(widths) - 1) <= COLUMN / 2
+
+
 def test_a_text_that_is_too_long_is_broken_into_lines(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"))))
     latex = to_latex(table.assign(imported="88.12 by somebody else; " * 9, imported_alone=None))
