@@ -66,8 +66,8 @@ TUNED = sorted(folder for folder in (RESULTS / "published").iterdir() if folder.
 
 
 def trials_of(folder):
-    """The suite, and per scenario and method its trials: what the suite says there, and the runs, whose frame may be
-    too large to be published besides what it led to."""
+    """The suite, and per scenario and method that can take part in it its trials: what the suite says there, and the
+    runs, whose frame may be too large to be published besides what it led to."""
     suite = load_suite(folder.name.removesuffix("-tuning"))
     runs = pd.read_csv(folder / TRIALS_FILE, dtype={"seed": str})
     if (folder / "runs.csv").exists():
@@ -75,10 +75,13 @@ def trials_of(folder):
         own = [frame.set_index("run_id")["validation_accuracy"].to_dict() for frame in (whole, runs)]
         assert own[0] == pytest.approx(own[1], rel=1e-5, nan_ok=True)
         assert not whole["git_commit"].str.endswith("+dirty").any()
-    assert set(runs["status"]) <= {"finished", "diverged"}
+    assert set(runs["status"]) <= {"finished", "diverged", "skipped"}
     for (edition, method), part in runs.groupby(["scenario", "method"]):
         plain, scale, precision = re.fullmatch(r"([^@+]*)(?:@([0-9.]+)x)?(?:\+(bf16))?", edition).groups()
         (scenario,) = at_edition(select_scenarios(suite.scenarios, plain), float(scale or 1), precision or "fp32")
+        if "skipped" in set(part["status"]):  # nothing can be chosen
+            assert set(part["status"]) == {"skipped"} and method not in suite.hyperparameters_at[f"{plain}*"]
+            continue
         own, variants = suite.hyperparameters_of(method, scenario.id), suite.variants.get(method, [{}])
         yield suite, scenario, method, [{**own, **variant} for variant in variants], part
 
