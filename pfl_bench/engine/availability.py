@@ -42,7 +42,10 @@ class Availability:
         return clients[np.asarray(there, dtype=bool)]
 
     def shares(self, clients: Sequence[int], round: int) -> np.ndarray | None:
-        """What share of their steps these clients do in a round, ``[c]``; None where all do all of them."""
+        """What share of their steps these clients do in a round, ``[c]``; None where nobody ever does less than all.
+
+        Not where nobody does in this round: requests of one kind can be one computation over several runs.
+        """
         if self.spec.stragglers == 0:
             return None
         found = np.ones(len(clients))
@@ -50,4 +53,4 @@ class Availability:
             rng = numpy_generator(self.seed, "availability", "work", client, round)
             if rng.random() < self.spec.stragglers:
                 found[position] = rng.uniform(self.spec.least_work, 1)
-        return found if (found < 1).any() else None
+        return found

@@ -65,9 +65,9 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
             Params(cut(dict(found.params), rows)),
             Params(cut(dict(found.momentum), rows)),
             cut(found.carry, rows),
-            found.losses[rows].clone(),
+            found.losses[rows, : plan.steps].clone(),
         )
-        for rows in rows_of(plans)
+        for plan, rows in zip(plans, rows_of(plans), strict=True)
     ]
 
 

@@ -31,17 +31,26 @@ class Together:
 
 
 def joined_plan(plans: Sequence[BatchPlan]) -> BatchPlan:
-    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples."""
-    taken = None
-    if any(plan.taken is not None for plan in plans):
+    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples and as many steps as the
+    longest plan has: whose own is shorter has ``taken`` all that it takes by then, and repeats its last batch idly."""
+    steps, taken = max(plan.steps for plan in plans), None
+    if any(plan.taken is not None or plan.steps < steps for plan in plans):
         taken = np.concatenate([np.full(p.clients, p.steps) if p.taken is None else p.taken for p in plans])
     noise = (
         None
         if plans[0].noise is None
-        else _widened(torch.cat([plan.noise for plan in plans if plan.noise is not None]))
+        else _widened(torch.cat([_lengthened(plan.noise, steps) for plan in plans if plan.noise is not None]))
     )
-    sizes = np.concatenate([plan.sizes for plan in plans])
-    return BatchPlan(_widened(torch.cat([plan.indices for plan in plans])), sizes, noise, taken)
+    sizes = np.concatenate(
+        [np.concatenate([plan.sizes, np.repeat(plan.sizes[:, -1:], steps - plan.steps, axis=1)], 1) for plan in plans]
+    )
+    return BatchPlan(_widened(torch.cat([_lengthened(plan.indices, steps) for plan in plans])), sizes, noise, taken)
+
+
+def _lengthened(indices: Tensor, steps: int) -> Tensor:
+    """``[c, s, ...]`` with ``steps`` instead of s, by repeating the last."""
+    missing = steps - indices.shape[1]
+    return torch.cat([indices, indices[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else indices
 
 
 def _widened(indices: Tensor) -> Tensor:

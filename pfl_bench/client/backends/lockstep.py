@@ -48,10 +48,24 @@ def independent(model: ClientModel) -> bool:
 
 
 def training_key(model: ClientModel, request: TrainRequest) -> Hashable:
-    """Requests with equal keys can be executed together; figures of SGD, data, and steps taken may differ."""
+    """Requests with equal keys can be executed together; figures of SGD, data, and steps taken may differ.
+
+    Where clients take steps of their own, so may the most that one takes: rounds with stragglers end at any step, and
+    runs that were joined at equal lengths alone would hardly ever be.
+    """
     kinds = [_kinds(tree) for tree in (request.params, request.momentum, request.aux, request.carry)]
-    seeds = request.plan.noise is None
-    return (model, request.loss, request.rule, _layout(request), *kinds, request.plan.indices.shape[1:], seeds)
+    plan = request.plan
+    steps = plan.steps if plan.taken is None else None
+    return (
+        model,
+        request.loss,
+        request.rule,
+        _layout(request),
+        *kinds,
+        steps,
+        plan.indices.shape[2:],
+        plan.noise is None,
+    )
 
 
 def computing_key(model: ClientModel, request: ComputeRequest) -> Hashable:
@@ -95,7 +109,7 @@ def train_together(model: ClientModel, parts: Sequence[tuple[Pool, TrainRequest]
             Params({name: own_rows(moved[name], own) for name in request.params}),
             Params({name: own_rows(kept[name], own) for name in request.momentum}),
             cut(carry, own),
-            lost[own].clone(),
+            lost[own, : request.plan.steps].clone(),
         )
         for request, own in zip(requests, rows, strict=True)
     ]

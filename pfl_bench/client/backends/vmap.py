@@ -5,6 +5,7 @@ SGD take a handful of calls per step instead of a handful per parameter, and a s
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -63,17 +64,31 @@ def advance_(
 ) -> tuple[Any, dict[str, Tensor], Tensor]:  # fmt: skip
     """Take a step in place; the new carry, fixed tensors and losses ``[c]``. ``active``: who takes it, None: all."""
     gradients, carried, losses, buffers = found
-    kept = None if active is None else [tensor.clone() for tensor in (*flats, *momentum)]
-    move(gradients)
-    if active is not None and kept is not None:
-        for tensor, before in zip((*flats, *momentum), kept, strict=True):
+    if active is None:
+        move(gradients)
+        return carried, {**fixed, **buffers}, losses
+    with _resting(active, (*flats, *momentum)):
+        move(gradients)
+    if carry is not None:
+        carried = pytree.tree_map(lambda new, old: _where(active, new, old), carried, carry)
+    buffers = {name: _where(active, tensor, fixed[name]) for name, tensor in buffers.items()}
+    return carried, {**fixed, **buffers}, torch.where(active, losses, torch.nan)
+
+
+@contextmanager
+def _resting(active: Tensor, tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Rows of clients that are not ``active`` are afterwards what they were before."""
+    if active.device.type == "cpu":  # few rest in most steps: only their rows are copied
+        idle = (~active).nonzero().flatten()
+        kept = [tensor[idle] for tensor in tensors]
+        yield
+        for tensor, before in zip(tensors, kept, strict=True):
+            tensor.index_copy_(0, idle, before)
+    else:  # shapes that depend on values would wait for the device, and cannot be captured
+        kept = [tensor.clone() for tensor in tensors]
+        yield
+        for tensor, before in zip(tensors, kept, strict=True):
             tensor.copy_(_where(active, tensor, before))
-        carried = (
-            pytree.tree_map(lambda new, old: _where(active, new, old), carried, carry) if carry is not None else None
-        )
-        buffers = {name: _where(active, tensor, fixed[name]) for name, tensor in buffers.items()}
-        losses = torch.where(active, losses, torch.nan)
-    return carried, {**fixed, **buffers}, losses
 
 
 def _where(active: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -59,6 +59,14 @@ def test_presence_is_by_client_and_round_alone():
     ) is None
 
 
+def test_a_round_without_stragglers_is_as_one_with():
+    """A plan that says who takes how many steps in some rounds only would be another computation in these."""
+    availability = Availability(AvailabilitySpec(stragglers=0.5), 0)
+    shares = [availability.shares([0, 1], round) for round in range(20)]
+    assert all(each is not None for each in shares)
+    assert any((each == 1).all() for each in shares) and any((each < 1).any() for each in shares)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(0.01, 1)), min_size=1))
 def test_a_straggler_does_a_share_and_at_least_one_step_of_what_was_asked(pairs):

@@ -26,6 +26,7 @@ from .cases import (
     each_loss,
     pool,
     request,
+    train,
 )
 
 SHAPES = [((1, 4, 4), 3), ((1, 7, 7), 10), ((3, 5, 3), 62)]
@@ -43,6 +44,8 @@ def varied(asked, seed):
 def test_training_is_the_same_alone_and_in_company(name):
     one = case(MODEL, name)
     few = alone(case(MODEL, name), 1, one.plan.steps)  # a single client that takes all steps
+    if one.plan.taken is not None:
+        few = of_own_steps(few, one.plan.steps)
     asked = [
         one,
         few,
@@ -53,6 +56,24 @@ def test_training_is_the_same_alone_and_in_company(name):
     assert len({lockstep.training_key(MODEL, each) for each in asked}) == 1
     for found, each in zip(lockstep.train_together(MODEL, parts), asked, strict=True):
         assert_close(found, lockstep.train(MODEL, pool(), each), exact=True)
+
+
+def of_own_steps(asked, taken):
+    """A request whose clients take steps of their own, as the plan of a round with stragglers says."""
+    return replace(asked, plan=replace(asked.plan, taken=np.full(asked.plan.clients, taken)))
+
+
+@pytest.mark.parametrize("name", ["uneven steps", "uneven rule"])
+def test_rounds_that_end_at_other_steps_are_one_computation(name):
+    one = case(MODEL, name)
+    asked = [of_own_steps(alone(varied(one, k), k, steps), steps) for k, steps in enumerate((3, 1, 2))]
+    asked.insert(1, one)
+    parts = [(pool(), each) for each in asked]
+    assert len({lockstep.training_key(MODEL, each) for each in asked}) == 1
+    for found, each in zip(lockstep.train_together(MODEL, parts), asked, strict=True):
+        assert found.losses.shape == (each.plan.clients, each.plan.steps)
+        assert_close(found, lockstep.train(MODEL, pool(), each), exact=True)
+        assert_close(found, train("loop", each))
 
 
 @pytest.mark.parametrize(("shape", "classes"), SHAPES)
