@@ -42,9 +42,9 @@ class Availability:
         return clients[np.asarray(there, dtype=bool)]
 
     def shares(self, clients: Sequence[int], round: int) -> np.ndarray | None:
-        """What share of their steps these clients do in a round, ``[c]``; None where nobody ever does less than all.
+        """What share of their steps these clients do in a round, ``[c]``; None where the scenario has no stragglers.
 
-        Not where nobody does in this round: requests of one kind can be one computation over several runs.
+        Ones, not None, in a round in which all happen to do all: so the rounds of several runs are one computation.
         """
         if self.spec.stragglers == 0:
             return None

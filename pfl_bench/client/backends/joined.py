@@ -31,33 +31,26 @@ class Together:
 
 
 def joined_plan(plans: Sequence[BatchPlan]) -> BatchPlan:
-    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples and as many steps as the
-    longest plan has: whose own is shorter has ``taken`` all that it takes by then, and repeats its last batch idly."""
+    """The plans' clients behind one another, in batches of a multiple of ``UNIT`` samples and with the steps of the
+    longest plan. Others repeat their last batch idly: plans of different lengths have ``taken``."""
     steps, taken = max(plan.steps for plan in plans), None
-    if any(plan.taken is not None or plan.steps < steps for plan in plans):
+    if any(plan.taken is not None for plan in plans):
         taken = np.concatenate([np.full(p.clients, p.steps) if p.taken is None else p.taken for p in plans])
-    noise = (
-        None
-        if plans[0].noise is None
-        else _widened(torch.cat([_lengthened(plan.noise, steps) for plan in plans if plan.noise is not None]))
-    )
-    sizes = np.concatenate(
-        [np.concatenate([plan.sizes, np.repeat(plan.sizes[:, -1:], steps - plan.steps, axis=1)], 1) for plan in plans]
-    )
-    return BatchPlan(_widened(torch.cat([_lengthened(plan.indices, steps) for plan in plans])), sizes, noise, taken)
+    indices = _joined_indices([plan.indices for plan in plans], steps)
+    noises = [plan.noise for plan in plans if plan.noise is not None]
+    sizes = [np.pad(plan.sizes, ((0, 0), (0, steps - plan.steps), (0, 0)), mode="edge") for plan in plans]
+    return BatchPlan(indices, np.concatenate(sizes), _joined_indices(noises, steps) if noises else None, taken)
 
 
-def _lengthened(indices: Tensor, steps: int) -> Tensor:
-    """``[c, s, ...]`` with ``steps`` instead of s, by repeating the last."""
-    missing = steps - indices.shape[1]
-    return torch.cat([indices, indices[:, -1:].expand(-1, missing, -1, -1)], dim=1) if missing else indices
+def _joined_indices(parts: Sequence[Tensor], steps: int) -> Tensor:
+    """``[c, s, draws, B]`` behind one another, longer and wider by repeating the last, as ``plan_batches`` does."""
+    whole = torch.cat([_longer(part, 1, steps - part.shape[1]) for part in parts])
+    return _longer(whole, -1, -whole.shape[-1] % UNIT)
 
 
-def _widened(indices: Tensor) -> Tensor:
-    """``[..., B]`` padded by repeating the last, as ``plan_batches`` does."""
-    missing = -indices.shape[-1] % UNIT
-    last = indices[..., -1:].expand(*indices.shape[:-1], missing)
-    return torch.cat([indices, last], dim=-1) if missing else indices
+def _longer(tensor: Tensor, dim: int, by: int) -> Tensor:
+    last = tensor.narrow(dim, tensor.shape[dim] - 1, 1)
+    return torch.cat([tensor, last.repeat_interleave(by, dim)], dim) if by else tensor
 
 
 def rows_of(plans: Sequence[BatchPlan]) -> list[slice]:

@@ -50,22 +50,12 @@ def independent(model: ClientModel) -> bool:
 def training_key(model: ClientModel, request: TrainRequest) -> Hashable:
     """Requests with equal keys can be executed together; figures of SGD, data, and steps taken may differ.
 
-    Where clients take steps of their own, so may the most that one takes: rounds with stragglers end at any step, and
-    runs that were joined at equal lengths alone would hardly ever be.
+    Where clients take steps of their own (``taken``), so may the plans' lengths: stragglers end a round at any step.
     """
     kinds = [_kinds(tree) for tree in (request.params, request.momentum, request.aux, request.carry)]
     plan = request.plan
-    steps = plan.steps if plan.taken is None else None
-    return (
-        model,
-        request.loss,
-        request.rule,
-        _layout(request),
-        *kinds,
-        steps,
-        plan.indices.shape[2:],
-        plan.noise is None,
-    )
+    shape = (plan.steps if plan.taken is None else None, *plan.indices.shape[2:])
+    return (model, request.loss, request.rule, _layout(request), *kinds, shape, plan.noise is None)
 
 
 def computing_key(model: ClientModel, request: ComputeRequest) -> Hashable:

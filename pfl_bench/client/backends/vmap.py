@@ -67,7 +67,8 @@ def advance_(
     if active is None:
         move(gradients)
         return carried, {**fixed, **buffers}, losses
-    with _resting(active, (*flats, *momentum)):
+    unmoved = idle_rows_unmoved if active.device.type == "cpu" else masked_unmoved
+    with unmoved(active, (*flats, *momentum)):
         move(gradients)
     if carry is not None:
         carried = pytree.tree_map(lambda new, old: _where(active, new, old), carried, carry)
@@ -76,19 +77,22 @@ def advance_(
 
 
 @contextmanager
-def _resting(active: Tensor, tensors: Sequence[Tensor]) -> Iterator[None]:
-    """Rows of clients that are not ``active`` are afterwards what they were before."""
-    if active.device.type == "cpu":  # few rest in most steps: only their rows are copied
-        idle = (~active).nonzero().flatten()
-        kept = [tensor[idle] for tensor in tensors]
-        yield
-        for tensor, before in zip(tensors, kept, strict=True):
-            tensor.index_copy_(0, idle, before)
-    else:  # shapes that depend on values would wait for the device, and cannot be captured
-        kept = [tensor.clone() for tensor in tensors]
-        yield
-        for tensor, before in zip(tensors, kept, strict=True):
-            tensor.copy_(_where(active, tensor, before))
+def idle_rows_unmoved(active: Tensor, tensors: Sequence[Tensor]) -> Iterator[None]:
+    """Rows of clients that are not ``active`` are afterwards what they were: these rows alone are copied."""
+    idle = (~active).nonzero().flatten()
+    kept = [tensor[idle] for tensor in tensors]
+    yield
+    for tensor, before in zip(tensors, kept, strict=True):
+        tensor.index_copy_(0, idle, before)
+
+
+@contextmanager
+def masked_unmoved(active: Tensor, tensors: Sequence[Tensor]) -> Iterator[None]:
+    """As ``idle_rows_unmoved``, for a GPU: shapes that depend on values wait for it, and cannot be captured."""
+    kept = [tensor.clone() for tensor in tensors]
+    yield
+    for tensor, before in zip(tensors, kept, strict=True):
+        tensor.copy_(_where(active, tensor, before))
 
 
 def _where(active: Tensor, new: Tensor, old: Tensor) -> Tensor:

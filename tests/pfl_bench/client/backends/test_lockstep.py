@@ -40,6 +40,11 @@ def varied(asked, seed):
     return replace(asked, params=params, plan=replace(asked.plan, indices=indices))
 
 
+def of_own_steps(asked, taken):
+    """A request whose clients take steps of their own, as the plan of a round with stragglers says."""
+    return replace(asked, plan=replace(asked.plan, taken=np.full(asked.plan.clients, taken)))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_training_is_the_same_alone_and_in_company(name):
     one = case(MODEL, name)
@@ -56,11 +61,6 @@ def test_training_is_the_same_alone_and_in_company(name):
     assert len({lockstep.training_key(MODEL, each) for each in asked}) == 1
     for found, each in zip(lockstep.train_together(MODEL, parts), asked, strict=True):
         assert_close(found, lockstep.train(MODEL, pool(), each), exact=True)
-
-
-def of_own_steps(asked, taken):
-    """A request whose clients take steps of their own, as the plan of a round with stragglers says."""
-    return replace(asked, plan=replace(asked.plan, taken=np.full(asked.plan.clients, taken)))
 
 
 @pytest.mark.parametrize("name", ["uneven steps", "uneven rule"])
