@@ -3,14 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from pfl_bench.client.build import make_model
 from pfl_bench.engine.events import Progress, RunResult
 from pfl_bench.engine.process import peak_memory_bytes
-from pfl_bench.errors import one_line
+from pfl_bench.errors import RequestError, one_line
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.executors.choice import resolve_executor
@@ -18,12 +18,16 @@ from pfl_bench.running.job import make_job, run_job
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import Plan, resolve_device
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.spec.scenario import Scenario
 
 from .request import RunRequest, Wanted
 from .run import plan_request
 
 SECONDS, TOGETHER = 3.0, 120.0
 """How long a kind of run is measured, and all of them together at most, before each gets its share of it."""
+
+FEW, TRAINING = (1, 3), 3
+"""Local steps of the rounds from which slow ones are extrapolated; forward passes that training on a sample costs."""
 
 HISTORY_BYTES, CLIENT_BYTES, RECORD_BYTES = 280, 70, 4000
 """What a row of ``history.csv`` and of ``clients.csv`` takes on a disk, and ``run.json``: of the published runs."""
@@ -81,7 +85,8 @@ def estimate(
 ) -> Estimate:
     """Measure one run of every method and scenario for a moment, in this process. Nothing is written.
 
-    ``tell`` is told, before, how many kinds of runs are measured and for how many seconds at most.
+    ``tell`` is told, before, how many kinds of runs are measured and for how many seconds; a kind whose rounds or
+    evaluations are long takes some four times its share.
     """
     device = resolve_device(request.device)
     plan = plan_request(request, wanted, plugins, device)
@@ -117,33 +122,86 @@ def _measured(plan: Plan, runs: Sequence[RunSpec], seconds: float) -> Kind:
 
 
 def _seconds(plan: Plan, run: RunSpec, seconds: float) -> float:
-    """Of one run: what it needs before its first visit, its training and its evaluations, the first of which are left
-    out where there are more, because they record what later ones replay."""
-    dataset = plan.datasets[run.scenario.dataset]
+    """Of one run: what it needs before its first visit, its training and its evaluations.
+
+    A run whose round alone takes longer than ``seconds`` is not waited for: its visits are extrapolated from rounds of
+    one and of three local steps, in which they are linear, and its evaluations from the same pace. (A method that takes
+    some of its steps for something else is not quite linear: it is an estimate.)
+    """
+    scenario, cohort = run.scenario, run.config.cohort
+    if scenario.local_steps <= FEW[1]:
+        return _pace(plan, run, seconds).of(scenario)
+    try:
+        one = _pace(plan, _with_steps(run, FEW[0]), 0)
+        if one.visit * cohort * scenario.local_steps <= seconds:
+            return _pace(plan, run, seconds).of(scenario)
+        three = _pace(plan, _with_steps(run, FEW[1]), 0)
+    except (RequestError, RuntimeError):  # a method that divides its steps may need more of them
+        return _pace(plan, run, seconds).of(scenario)
+    step = max(0.0, three.visit - one.visit) / (FEW[1] - FEW[0])
+    visit = one.visit + step * (scenario.local_steps - FEW[0])
+    evaluation = _scored(plan, run) * step / scenario.batch_size / TRAINING
+    if METHODS.get(run.method).moment == "adapted":
+        steps = scenario.local_steps if scenario.adapt_steps is None else scenario.adapt_steps
+        share = scenario.eval_every / (scenario.adapt_every or scenario.eval_every)
+        evaluation += scenario.clients * steps * step * share
+    return _Pace(three.setup, visit, evaluation).of(scenario)
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Seconds before the first visit, of a visit and of an evaluation."""
+
+    setup: float
+    visit: float
+    evaluation: float
+
+    def of(self, scenario: Scenario) -> float:
+        """Seconds of a whole run."""
+        return self.setup + scenario.visits * (self.visit + self.evaluation / scenario.eval_every)
+
+
+def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
+    """What a run shows in so many seconds, with an evaluation if there is one in four times as many; 0: in two.
+
+    Of more rounds than one the first is left out, because it records what later ones replay.
+    """
     job = make_job(run, plan.partition(run), plan.options_of(run), plan.plugins)
-    began = time.monotonic()
+    began, most = time.monotonic(), 4 * seconds or 2.0
     seen: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
-    evaluations = 0
-    for event in run_job(job, dataset):
-        if isinstance(event, RunResult):
-            return time.monotonic() - began
+    evaluations, ended = 0, False
+    for event in run_job(job, plan.datasets[run.scenario.dataset]):
+        ended = isinstance(event, RunResult)
+        if ended:
+            break
         if not isinstance(event, Progress):
             reason = getattr(event, "reason", "")
             if reason:
                 raise RuntimeError(reason)
             continue
-        costs = event.costs
-        seen.append((event.visits, costs["train_seconds"], costs["eval_seconds"]))
+        seen.append((event.visits, event.costs["train_seconds"], event.costs["eval_seconds"]))
         evaluations += event.accuracy is not None
         spent = time.monotonic() - began
-        if (len(seen) > 2 and evaluations and spent > seconds) or spent > 4 * seconds:
+        if (len(seen) > 2 and (evaluations or not seconds) and spent > seconds) or spent > most:
             break
-    first, last = seen[min(1, len(seen) - 2)], seen[-1]
-    per_visit = (last[1] - first[1]) / max(1, last[0] - first[0]) if len(seen) > 2 else last[1] / max(1, last[0])
-    per_evaluation = last[2] / max(1, evaluations)
-    setup = time.monotonic() - began - last[1] - last[2]
-    scenario = run.scenario
-    return setup + scenario.visits * per_visit + scenario.visits / scenario.eval_every * per_evaluation
+    spent = time.monotonic() - began
+    first, last = seen[0 if ended else min(1, len(seen) - 2)], seen[-1]
+    visit = (last[1] - first[1]) / max(1, last[0] - first[0])
+    evaluation = last[2] / max(1, evaluations)
+    setup = spent - last[0] * visit - evaluations * evaluation if ended else spent - last[1] - last[2]
+    return _Pace(setup, visit, evaluation)
+
+
+def _with_steps(run: RunSpec, steps: int) -> RunSpec:
+    """The run with visits of so many steps, and with no evaluation before its last round."""
+    never = {"eval_every": run.scenario.visits, "adapt_every": run.scenario.visits}
+    return replace(run, scenario=run.scenario.model_copy(update={"local_steps": steps, **never}))
+
+
+def _scored(plan: Plan, run: RunSpec) -> int:
+    """Samples that an evaluation scores at most: of validation, and of test where that improved."""
+    partition = plan.partition(run)
+    return sum(len(own) for split in (partition.validation, partition.test) for own in split)
 
 
 def _disk(plan: Plan, run: RunSpec) -> float:

@@ -16,7 +16,7 @@ def estimate_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin,
     console = make_console()
 
     def tell(kinds: int, seconds: float) -> None:
-        say(console, f"Measuring {counted(kinds, 'kind')} of runs, about {duration(seconds)} at most.")
+        say(console, f"Measuring {counted(kinds, 'kind')} of runs, {duration(seconds)} or, where rounds are long, some {duration(4 * seconds)}.")
 
     found = estimate(request, wanted, plugins, tell)
     if found.runs:
