@@ -22,6 +22,7 @@ from pfl_bench.results.places import is_suite_folder
 from pfl_bench.results.publish import Tables
 from pfl_bench.results.record import read_record
 from pfl_bench.results.render import to_csv
+from pfl_bench.results.statistics.transfer import transferred
 from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials
 from pfl_bench.spec.identity import BEFORE
 from pfl_bench.spec.run import plan_runs
@@ -189,6 +190,15 @@ def test_the_pages_name_runs_and_files_that_exist(page):
 @pytest.mark.parametrize("folder", PACKED, ids=lambda folder: folder.name)
 def test_packed_runs_have_the_scores_of_their_clients(folder):
     assert other_scores(folder, packed_in(folder)["runs"]) == []
+
+
+def test_the_held_out_scenario_has_the_settings_that_were_best_elsewhere():
+    trials = pd.read_csv(RESULTS / "published" / "board-v1-tuning" / TRIALS_FILE)
+    suite = load_suite("board-v1")
+    for held_out in suite.held_out:
+        assert not trials["scenario"].str.startswith(held_out).any()
+        given = suite.hyperparameters_at[f"{held_out}*"]
+        assert given == {found.method: found.values for found in transferred(trials)}
 
 
 BOARDS = [folder for folder in SUITES if (folder / "board").is_dir()]
