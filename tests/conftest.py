@@ -1,6 +1,5 @@
 """Shared fixtures. Tests never need the network, a GPU or a prepared data folder."""
 
-import gc
 import importlib
 import os
 from pathlib import Path
@@ -57,12 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
         if {str(path), path.parts[0]} & SLOW:
             item.add_marker(pytest.mark.slow)
-
-
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays: collecting garbage, as statsmodels does at every correction, need not look at it."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ CHILD = """
 import importlib, json, sys
 platform, lacks, arguments = json.loads(sys.argv[1])
 for library in ("torch", "numpy", "pandas", "scipy.stats", "pydantic", "typer", "rich.progress",
-                "filelock", "platformdirs", "PIL.Image", "safetensors.torch", "statsmodels.api", "jinja2", "subprocess",
+                "filelock", "platformdirs", "PIL.Image", "safetensors.torch", "jinja2", "subprocess",
                 "plotly", "multiprocessing.connection"):
     importlib.import_module(library)
 for place, names in lacks.items():

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -113,14 +114,21 @@ def test_a_suite_has_what_its_trials_led_to(folder, monkeypatch):
         assert any(trials.choice(reached).values.items() <= values.items() for values in chosen), method
 
 
+@cache
+def runs_and_leaderboard(folder):
+    """The same of all tables of a folder; the largest takes seconds."""
+    runs = scan_runs(folder)[0]
+    return runs, leaderboard(runs)
+
+
 @pytest.mark.parametrize(
     "table",
     [path for folder in SUITES for name in ("csv", "md", "tex") if (path := folder / f"leaderboard.{name}").exists()],
     ids=lambda path: f"{path.parent.name}.{path.suffix[1:]}",
 )
 def test_tables_are_what_the_runs_give(table):
-    runs = scan_runs(table.parent)[0]
-    assert table.read_text(encoding="utf-8") == Tables(table.parent, runs, leaderboard(runs)).text(table.suffix[1:])
+    runs, board = runs_and_leaderboard(table.parent)
+    assert table.read_text(encoding="utf-8") == Tables(table.parent, runs, board).text(table.suffix[1:])
     assert (table.parent / "runs.csv").read_text(encoding="utf-8") == to_csv(runs)
 
 

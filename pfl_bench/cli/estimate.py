@@ -16,7 +16,9 @@ def estimate_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin,
     console = make_console()
 
     def tell(kinds: int, seconds: float) -> None:
-        say(console, f"Measuring {counted(kinds, 'kind')} of runs, {duration(seconds)} or, where rounds are long, some {duration(4 * seconds)}.")
+        most = duration(4 * seconds)
+        runs = counted(kinds, "kind")
+        say(console, f"Measuring {runs} of runs, {duration(seconds)} or, where rounds are long, some {most}.")
 
     found = estimate(request, wanted, plugins, tell)
     if found.runs:

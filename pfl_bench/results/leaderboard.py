@@ -1,5 +1,6 @@
 """The leaderboard: runs aggregated over seeds, one row per scenario, method and configuration."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     runs = by_primary(runs).assign(variant=variants(runs))
     averaged = keys_of(over_seeds("mean"))
     runs = runs.assign(**{name: pd.to_numeric(runs[name], errors="coerce") for name in averaged})
-    rows = [_aggregate(group) for _, group in runs.groupby(KEYS, sort=False)]
+    means = runs[runs["status"] == "finished"].groupby(KEYS)[averaged].mean().to_dict("index")
+    rows = [_aggregate(group) | _told(means.get(key, {}), averaged) for key, group in runs.groupby(KEYS, sort=False)]
     table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
@@ -127,8 +129,9 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     accuracy = done["accuracy"].to_numpy(dtype=float)
     low, high = confidence_interval(accuracy)
     first = (done if len(done) else group).iloc[0]
-    row: dict[str, Any] = {
-        **{name: first[name] for name in (*keys_of(over_seeds("first")), "code", "variant")},
+    statuses = group["status"].tolist()
+    return {
+        **{str(name): value for name, value in first[[*keys_of(over_seeds("first")), "code", "variant"]].items()},
         "seeds": len(done),
         "accuracy_mean": accuracy.mean() if len(done) else None,
         "accuracy_std": accuracy.std(ddof=1) if len(done) > 1 else None,
@@ -137,8 +140,10 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
         "reason": "; ".join(dict.fromkeys(str(r) for r in group["reason"] if r)),
         "runs": " ".join(group["run_id"]),
         MIXED: mixture(done),
-        **{status: int((group["status"] == status).sum()) for status in TROUBLES},
+        **{status: statuses.count(status) for status in TROUBLES},
     }
-    averaged = keys_of(over_seeds("mean"))
-    means = done[averaged].mean()
-    return row | {name: None if pd.isna(means[name]) else float(means[name]) for name in averaged}
+
+
+def _told(means: Mapping[Hashable, Any], averaged: Sequence[str]) -> dict[str, float | None]:
+    """Means over the finished runs of a row, None where they have none."""
+    return {name: None if pd.isna(means.get(name)) else float(means[name]) for name in averaged}

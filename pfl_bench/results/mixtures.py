@@ -35,7 +35,8 @@ def mixture(runs: pd.DataFrame) -> str:
     begun = runs["begun_under"].dropna() if "begun_under" in runs else ()
     pieces = [piece for of_run in begun for piece in json.loads(of_run)]
     for column, what in KINDS.items():
-        values = [str(value) for value in runs[column].dropna() if value] if column in runs else []
+        recorded = runs[column].tolist() if column in runs else ()
+        values = [str(value) for value in recorded if not pd.isna(value) and value]
         values += [str(piece[column]) for piece in pieces if piece.get(column)]
         distinct = sorted({_named(column, value) for value in values})
         if len(distinct) > 1 or (column == "git_commit" and len(values) > 1 and distinct[0].endswith(DIRTY)):

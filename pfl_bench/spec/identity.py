@@ -76,8 +76,9 @@ def identifying(model: BaseModel, always: Container[str], before: Mapping[str, A
     def counts(name: str) -> bool:
         if name in always or name not in fields or fields[name].is_required():
             return True
-        default = usual[name] if name in usual else fields[name].get_default(call_default_factory=True)
-        return bool(getattr(model, name) != default)
+        field = fields[name]
+        plain = field.default if field.default_factory is None else field.get_default(call_default_factory=True)
+        return bool(getattr(model, name) != usual.get(name, plain))
 
     return {name: value for name, value in model.model_dump(mode="json").items() if counts(name)}
 

@@ -135,11 +135,12 @@ def _twins(tables: SeedTables) -> dict[str, str]:
 
 def _gaps(runs: pd.DataFrame) -> pd.DataFrame:
     """Cells of scenarios x entries in which a seed has no result, that others of the scenario have."""
-    rows = []
+    rows, entries = [], sorted(runs["entry"].unique())
     for scenario, part in runs.groupby("scenario", sort=False):
         seeds = part["seed"].nunique()
-        for entry in sorted(runs["entry"].unique()):
-            own = part[part["entry"] == entry]
+        by_entry = dict(list(part.groupby("entry")))
+        for entry in entries:
+            own = by_entry.get(entry, part.iloc[:0])
             done = own[(own["status"] == "finished") & own["accuracy"].notna()]
             if done["seed"].nunique() == seeds:
                 continue

@@ -20,13 +20,15 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
 
     This is the Mann-Whitney U statistic divided by the number of pairs. NaN if they have no scenario in common.
     """
-    done = runs[runs["accuracy"].notna()]
-    shares = []
-    for _, part in done.groupby("scenario", sort=True):
-        x, y = (part.loc[part["entry"] == e, "accuracy"].to_numpy(dtype=float) for e in (entry, reference))
-        if len(x) and len(y):
-            shares.append(stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)))
+    mine, theirs = _by_scenario(runs, entry), _by_scenario(runs, reference)
+    pairs = [(own, theirs[scenario]) for scenario, own in mine.items() if scenario in theirs]
+    shares = [stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in pairs]
     return float(np.mean(shares)) if shares else float("nan")
+
+
+def _by_scenario(runs: pd.DataFrame, entry: str) -> dict[str, np.ndarray]:
+    done = runs[(runs["entry"] == entry) & runs["accuracy"].notna()]
+    return {str(scenario): own.to_numpy(float) for scenario, own in done.groupby("scenario", sort=True)["accuracy"]}
 
 
 def aggregate(runs: pd.DataFrame, reference: str, averaged: Collection[str] | None = None) -> pd.DataFrame:

@@ -47,10 +47,8 @@ def for_whom(clients: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.
     """
     rows, clients = [], with_accuracy(clients)
     for scenario, part in clients.groupby("scenario", sort=False):
-        tables = {
-            str(entry): own.pivot_table(index=["seed", "client"], values="accuracy", aggfunc="mean")["accuracy"]
-            for entry, own in part.groupby("entry", sort=True)
-        }
+        cells = part.groupby(["entry", "seed", "client"])["accuracy"].mean()
+        tables = {str(entry): own.droplevel("entry") for entry, own in cells.groupby(level="entry", sort=True)}
         for entry, accuracy in tables.items():
             within = [each.to_numpy() for _, each in accuracy.groupby("seed")]
             row = {

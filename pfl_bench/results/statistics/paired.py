@@ -132,12 +132,18 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down adjustment (statsmodels)."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests
+    """Holm's step-down adjustment, in the order given: the k-th smallest of n times n - k + 1, and none falls below a
+    smaller one's.
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+    Not that of statsmodels, to which a test holds it: theirs collects all garbage of the process at every call, 0.1 to
+    0.4 s where a board's frames are loaded, and a board takes some sixty.
+    """
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1.0)
+    adjusted = np.empty_like(values)
+    adjusted[order] = stepped
+    return adjusted.tolist()
 
 
 def best_entry(table: pd.DataFrame) -> str | None:

@@ -86,10 +86,11 @@ def ranking(runs: pd.DataFrame, shared: Common | None = None) -> Ranking:
 
 def longest_runs(ordered: list[str], alike: pd.DataFrame) -> list[list[str]]:
     """Maximal stretches of two and more neighbours in ``ordered`` that are all alike pairwise (bars of a diagram)."""
+    close = alike.loc[ordered, ordered].to_numpy(dtype=bool)
     reach = []
     for first in range(len(ordered)):
         last = first
-        while last + 1 < len(ordered) and all(alike.loc[ordered[last + 1], e] for e in ordered[first : last + 1]):
+        while last + 1 < len(ordered) and close[last + 1, first : last + 1].all():
             last += 1
         reach.append(last)
     starts = [0, *(k + 1 for k, (a, b) in enumerate(pairwise(reach)) if b > a)]

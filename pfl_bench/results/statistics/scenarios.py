@@ -142,13 +142,13 @@ def sign_flip_p(values: np.ndarray) -> float:
 def win_rates(means: pd.DataFrame) -> pd.Series:
     """Per entry of ``[scenarios, entries]``: how often, in percent, it is above another entry in a scenario; ties count
     half. What has no figure in a scenario takes no part there."""
+    values = means.to_numpy(dtype=float)
     shares = {}
-    for entry in means.columns:
-        others = means.drop(columns=entry)
-        own = means[entry]
-        there = others.notna() & own.notna().to_numpy()[:, None]
-        above = others.lt(own, axis=0) + 0.5 * others.eq(own, axis=0)
-        shares[str(entry)] = 100.0 * float(above.where(there).sum().sum()) / max(1, int(there.sum().sum()))
+    for column, entry in enumerate(means.columns):
+        own, others = values[:, [column]], np.delete(values, column, axis=1)
+        pairs = int((~np.isnan(own) & ~np.isnan(others)).sum())
+        wins, ties = int((own > others).sum()), int((own == others).sum())
+        shares[str(entry)] = 100.0 * (wins + 0.5 * ties) / max(1, pairs)
     return pd.Series(shares, dtype=float)
 
 

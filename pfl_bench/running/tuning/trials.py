@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,19 @@ class Trials:
         config = make_config(self.method, {**self.fixed, **point}, "search space")
         return [RunSpec(self.method, config, self.scenario, seed) for seed in self.seeds]
 
+    @cached_property
+    def runs_by_point(self) -> list[list[RunSpec]]:
+        """All of them, as ``points`` are ordered: they compute their ids once."""
+        return [self.runs_at(point) for point in self.points]
+
     @property
     def runs(self) -> list[RunSpec]:
         """All of them."""
-        return [run for point in self.points for run in self.runs_at(point)]
+        return [run for of_point in self.runs_by_point for run in of_point]
 
     def choice(self, reached: Mapping[str, float]) -> Choice | None:
         """What is chosen so far; ``reached``: percent on validation per run id, NaN or absent where it failed."""
-        scores = [[reached.get(run.id, math.nan) for run in self.runs_at(point)] for point in self.points]
+        scores = [[reached.get(run.id, math.nan) for run in of_point] for of_point in self.runs_by_point]
         return choose(self.points, scores, self.grid)
 
     def widened(self, at: Point) -> "Trials":

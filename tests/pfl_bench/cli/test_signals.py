@@ -28,6 +28,7 @@ try:
     wait(1)
 except stop.Stopped as error:
     os.kill(os.getpid(), signal.SIGHUP)  # an echo
+    signals.ignore()  # as run_to_the_end does: an interpreter that is slow to leave would be ended by the alarm
     sys.exit(stop.exit_status(error))
 """, 129, ""),
     "asked, in time": ("""
@@ -47,6 +48,7 @@ with signals.patiently("stopping", "leaving"):
     try:
         wait(5)
     except KeyboardInterrupt as error:
+        signals.ignore()
         sys.exit(stop.exit_status(error))
 """, 143, "stopping"),
     "asked, and deaf": ("""
@@ -71,6 +73,7 @@ with signals.patiently("stopping", "leaving"):
     "another's exception": ("""
 with signals.patiently("stopping", "leaving"):
     os.kill(os.getpid(), signal.SIGTERM)
+    signals.ignore()
     sys.exit(stop.exit_status(signals.named(KeyboardInterrupt())))
 """, 143, "stopping"),
     "a fork": ("""

@@ -126,9 +126,8 @@ def test_a_scenario_that_was_edited_without_a_new_version_is_another_cell(tmp_pa
     assert all(scenario.startswith("sc-v1 [") for scenario, _ in found)
 
 
-def test_false_alarms_are_rare(tmp_path, monkeypatch):
+def test_false_alarms_are_rare(tmp_path):
     """Without a true difference a table of four methods may raise an alarm in 5 % of the comparisons."""
-    monkeypatch.setattr("gc.collect", lambda *_: 0)  # statsmodels does at every correction: half of the time
     rng, alarms, base = np.random.default_rng(0), [], None
     rows = [record(f"m{k}", seed, 50.0) for k in range(4) for seed in range(4)]
     base = read_runs(folder_with(tmp_path, *rows))

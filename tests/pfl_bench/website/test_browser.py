@@ -32,7 +32,7 @@ def test_a_page_opens_from_disk_without_a_complaint_narrow_and_wide_light_and_da
     for width, scheme, back in ((390, "light", "rgb(255, 255, 255)"), (1400, "dark", "rgb(22, 22, 26)")):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is wider than its window"
+        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # figures follow the window
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == back
     assert opened.errors == [] and all(address.startswith(site.as_uri()) for address in opened.requests)
     page.close()

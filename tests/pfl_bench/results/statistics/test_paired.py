@@ -185,6 +185,12 @@ def test_holm_on_a_textbook_case():
     assert holm([]) == []
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_holm_is_that_of_statsmodels(p_values):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(p_values) == multitest.multipletests(p_values, method="holm")[1].tolist()
+
+
 def test_best_entry():
     assert best_entry(accuracy_table(frame(b=[60.0, 50.0], a=[50.0, 60.0]), "s")) == "a", "ties go to the first name"
     assert best_entry(pd.DataFrame()) is None
