@@ -26,7 +26,7 @@ from .run import plan_request
 SECONDS, TOGETHER = 3.0, 120.0
 """How long a kind of run is measured, and all of them together at most, before each gets its share of it."""
 
-FEW, TRAINING = (1, 3), 3
+FEW, TRAINING = (2, 4), 3
 """Local steps of the rounds from which slow ones are extrapolated; forward passes that training on a sample costs."""
 
 HISTORY_BYTES, CLIENT_BYTES, RECORD_BYTES = 280, 70, 4000
@@ -125,27 +125,27 @@ def _seconds(plan: Plan, run: RunSpec, seconds: float) -> float:
     """Of one run: what it needs before its first visit, its training and its evaluations.
 
     A run whose round alone takes longer than ``seconds`` is not waited for: its visits are extrapolated from rounds of
-    one and of three local steps, in which they are linear, and its evaluations from the same pace. (A method that takes
+    two and of four local steps, in which they are linear, and its evaluations from the same pace. (A method that takes
     some of its steps for something else is not quite linear: it is an estimate.)
     """
     scenario, cohort = run.scenario, run.config.cohort
     if scenario.local_steps <= FEW[1]:
         return _pace(plan, run, seconds).of(scenario)
     try:
-        one = _pace(plan, _with_steps(run, FEW[0]), 0)
-        if one.visit * cohort * scenario.local_steps <= seconds:
+        less = _pace(plan, _with_steps(run, FEW[0]), 0)
+        if less.visit * cohort * scenario.local_steps / FEW[0] <= seconds:
             return _pace(plan, run, seconds).of(scenario)
-        three = _pace(plan, _with_steps(run, FEW[1]), 0)
+        more = _pace(plan, _with_steps(run, FEW[1]), 0)
     except (RequestError, RuntimeError):  # a method that divides its steps may need more of them
         return _pace(plan, run, seconds).of(scenario)
-    step = max(0.0, three.visit - one.visit) / (FEW[1] - FEW[0])
-    visit = one.visit + step * (scenario.local_steps - FEW[0])
+    step = max(0.0, more.visit - less.visit) / (FEW[1] - FEW[0])
+    visit = less.visit + step * (scenario.local_steps - FEW[0])
     evaluation = _scored(plan, run) * step / scenario.batch_size / TRAINING
     if METHODS.get(run.method).moment == "adapted":
         steps = scenario.local_steps if scenario.adapt_steps is None else scenario.adapt_steps
         share = scenario.eval_every / (scenario.adapt_every or scenario.eval_every)
         evaluation += scenario.clients * steps * step * share
-    return _Pace(three.setup, visit, evaluation).of(scenario)
+    return _Pace(more.setup, visit, evaluation).of(scenario)
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,12 @@ class _Pace:
 
 
 def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
-    """What a run shows in so many seconds, with an evaluation if there is one in four times as many; 0: in two.
+    """What a run shows in so many seconds, with an evaluation if there is one in four times as many; 0: at once.
 
-    Of more rounds than one the first is left out, because it records what later ones replay.
+    What it shows first is left out, unless that is all, because it records what later rounds replay.
     """
     job = make_job(run, plan.partition(run), plan.options_of(run), plan.plugins)
-    began, most = time.monotonic(), 4 * seconds or 2.0
+    began, most = time.monotonic(), 4 * seconds
     seen: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
     evaluations, ended = 0, False
     for event in run_job(job, plan.datasets[run.scenario.dataset]):
@@ -182,7 +182,7 @@ def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
         seen.append((event.visits, event.costs["train_seconds"], event.costs["eval_seconds"]))
         evaluations += event.accuracy is not None
         spent = time.monotonic() - began
-        if (len(seen) > 2 and (evaluations or not seconds) and spent > seconds) or spent > most:
+        if len(seen) > 2 and (spent > most or (spent > seconds and evaluations) or not seconds):
             break
     spent = time.monotonic() - began
     first, last = seen[0 if ended else min(1, len(seen) - 2)], seen[-1]
