@@ -1,6 +1,6 @@
 """The leaderboard: runs aggregated over seeds, one row per scenario, method and configuration."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,14 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     """
     if runs.empty:
         return pd.DataFrame(columns=[*table_columns(), *REFERENCE_COLUMNS])
-    runs = by_primary(runs).assign(variant=variants(runs))
+    runs = by_primary(runs).assign(variant=variants(runs)).reset_index(drop=True)
     averaged = keys_of(over_seeds("mean"))
     runs = runs.assign(**{name: pd.to_numeric(runs[name], errors="coerce") for name in averaged})
-    means = runs[runs["status"] == "finished"].groupby(KEYS)[averaged].mean().to_dict("index")
-    rows = [_aggregate(group) | _told(means.get(key, {}), averaged) for key, group in runs.groupby(KEYS, sort=False)]
+    figures = runs[averaged].where(runs["status"] == "finished").to_numpy(dtype=float)
+    rows = [
+        _aggregate(group) | _means(averaged, figures[group.index.to_numpy()])
+        for _, group in runs.groupby(KEYS, sort=False)
+    ]
     table = pd.DataFrame(rows).join(versus_best(runs), on=KEYS)
     rounded = table["accuracy_mean"].astype(float).round(2)
     ranks = rounded.groupby([table["scenario"], table["scenario_hash"]]).rank(method="min", ascending=False)
@@ -144,6 +147,8 @@ def _aggregate(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _told(means: Mapping[Hashable, Any], averaged: Sequence[str]) -> dict[str, float | None]:
-    """Means over the finished runs of a row, None where they have none."""
-    return {name: None if pd.isna(means.get(name)) else float(means[name]) for name in averaged}
+def _means(names: Sequence[str], figures: np.ndarray) -> dict[str, float | None]:
+    """Over the runs of a row, ``figures`` ``[runs, names]``, NaN where a run has none; None where none has."""
+    there = ~np.isnan(figures)
+    counts, sums = there.sum(axis=0), np.where(there, figures, 0.0).sum(axis=0)
+    return {name: float(total / n) if n else None for name, total, n in zip(names, sums, counts, strict=True)}
