@@ -1,5 +1,6 @@
 """Mean and standard deviation per feature or channel, measured on the training samples; and what is missing there."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -25,11 +26,17 @@ def statistics(inputs: np.ndarray) -> tuple[Figures, Figures]:
 
 
 def _pixel_statistics(images: np.ndarray) -> tuple[Figures, Figures]:
-    counts = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
-    values = np.arange(256) / 255
-    mean = [float(count @ values / count.sum()) for count in counts]
-    var = [float(count @ (values - m) ** 2 / count.sum()) for count, m in zip(counts, mean, strict=True)]
-    return tuple(mean), tuple(v**0.5 if v > 0 else 1.0 for v in var)
+    """From exact sums, so that they are the same on every processor."""
+    counts = [np.bincount(images[..., c].ravel(), minlength=256).tolist() for c in range(images.shape[-1])]
+    mean, std = [], []
+    for count in counts:
+        pixels = sum(count)
+        first = sum(value * n for value, n in enumerate(count))
+        second = sum(value * value * n for value, n in enumerate(count))
+        mean.append(first / (255 * pixels))
+        variance = (pixels * second - first * first) / (255 * pixels) ** 2
+        std.append(math.sqrt(variance) if variance > 0 else 1.0)
+    return tuple(mean), tuple(std)
 
 
 def filled(

@@ -7,6 +7,7 @@ from typing import Any
 from pfl_bench.engine.run_state import doubt
 from pfl_bench.engine.selection import is_selectable
 from pfl_bench.registry import METHODS
+from pfl_bench.results.facts import facts_text
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences
 from pfl_bench.results.record import Record
@@ -103,7 +104,7 @@ def mismatch(record: Record, basis: Basis) -> str:
     parts = []
     if record.data_sha256 != basis.data:
         parts.append("the data")
-    elif record.data_facts and record.data_facts != dict(basis.facts):
+    elif record.data_facts and facts_text(record.data_facts) != facts_text(basis.facts):
         parts.append("what the data source says of the data")
     if record.partition_sha256 != basis.partition:
         parts.append("the split")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pfl_bench.results.facts import facts_text
 from pfl_bench.results.files import Unreadable
 from pfl_bench.results.record import Record
 from pfl_bench.text import shortened
@@ -18,7 +19,7 @@ FEWEST = 3
 
 def disagreements(folder: Path, records: Sequence[Record]) -> Iterator[str]:
     """Runs that say something else of what others speak of too, a line each."""
-    facts = {record.id: _text(record.data_facts) for record in records if record.data_facts}
+    facts = {record.id: facts_text(record.data_facts) for record in records if record.data_facts}
     yield from _outvoted("data_facts", facts, {record.id: str(record.data_sha256) for record in records})
     sizes = {record.id: _text(record.client_model_size) for record in records if record.client_model_size is not None}
     yield from _outvoted("client_model_size", sizes, {record.id: record.scenario_hash for record in records})

@@ -1,4 +1,6 @@
+import math
 import os
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from pfl_bench.data.dataset import content_hash
 from pfl_bench.data.held_out import hold_out
 from pfl_bench.data.making import make_dataset
 from pfl_bench.data.prepared import stored_arrays
+from pfl_bench.data.standardise import statistics
 from pfl_bench.data.store import DataRequest, load_dataset, read_npz, register_dataset, write_npz
 from pfl_bench.errors import RequestError
 
@@ -29,6 +32,19 @@ def test_grey_images_get_a_channel_and_statistics_are_measured():
     pixels = dataset.train_inputs / 255
     assert dataset.mean == pytest.approx((pixels.mean(),))
     assert dataset.std == pytest.approx((pixels.std(),))
+
+
+def test_statistics_of_pixels_are_exact_whatever_the_processor():
+    rng = np.random.default_rng(0)
+    for images in (rng.integers(0, 256, (50, 9, 9, 3), dtype=np.uint8), rng.integers(7, 9, (50, 9, 9, 1), np.uint8)):
+        mean, std = statistics(images)
+        for channel in range(images.shape[-1]):
+            own = [Fraction(int(value), 255) for value in images[..., channel].ravel()]
+            middle = sum(own) / len(own)
+            assert mean[channel] == float(middle)
+            spread = sum((value - middle) ** 2 for value in own) / len(own)
+            assert std[channel] == pytest.approx(math.sqrt(spread), rel=1e-15)
+    assert statistics(np.full((3, 2, 2, 1), 9, np.uint8)) == ((9 / 255,), (1.0,))
 
 
 @pytest.mark.parametrize(

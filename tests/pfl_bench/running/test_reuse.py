@@ -339,6 +339,16 @@ def test_a_run_whose_selected_evaluation_was_of_a_warm_start():
         assert selection_of(Record.parse("id", {"schema": 1, **written}), run) == why, (cohort, warm_start, best)
 
 
+@pytest.mark.parametrize(
+    ("mean", "why"), [(0.3048547052687557, ""), (0.304854706, "what the data source says of the data")]
+)
+def test_the_last_bits_of_a_mean_are_the_processor_s_and_no_other_data(mean, why):
+    """Published on a machine with AVX-512, resumed or computed again on one without."""
+    basis = Basis("d", "p", {}, {"classes": 10, "mean": [0.3048547052687556]})
+    found = {"data_sha256": "d", "partition_sha256": "p", "sources": {}, "data_facts": {"classes": 10, "mean": [mean]}}
+    assert mismatch(Record.parse("id", {"schema": 1, **ledgers.record(**found)}), basis) == why
+
+
 def test_what_differs_is_said_in_words():
     basis = Basis("d", "p", {"method:mine.py": "a", "model:net.py": "b"})
 
