@@ -2,7 +2,9 @@
 
 import csv
 import io
+import math
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,19 @@ from .provenance import versions
 from .reuse import mismatch
 from .runner import execute, make_plan, resolve_device
 
+ROUNDING = 1e-4
+"""Difference of a loss or a percentage, relative or absolute, that another processor may make: errors of
+calibration jump where a sample changes its bin. Counts are exact, so that no prediction may be another."""
+
 
 @dataclass(frozen=True)
 class Again:
-    """``same``: whether every figure is equal to the last digit; else ``why`` it is not, or could not be computed."""
+    """``same``: whether every figure is equal, to the last digit or but for ``rounding`` (the first such difference);
+    if not, ``why`` it is not, or could not be computed."""
 
     same: bool
     why: str
+    rounding: str = ""
 
 
 def request_of(record: Record) -> RunSpec:
@@ -73,42 +81,59 @@ def _compared(record: Record, recorded: Path, ledger: Ledger) -> Again:
     found = ledger.record(record.id)
     if found is None:
         return Again(False, "its result could not be read")
-    other = _scores(record, found) or _clients(recorded / "clients.csv", ledger.runs / record.id / "clients.csv")
+    differing = [*_scores(record, found), *_clients(recorded / "clients.csv", ledger.runs / record.id / "clients.csv")]
+    other = next((each.said for each in differing if not each.rounding), "")
     if found.status != record.status:
         other = f"it is {found.status}, recorded is {record.status}"
     if not other:
-        return Again(True, "")
+        return Again(True, "", differing[0].said if differing else "")
     libraries = [f"torch {one}" for one in (record.versions.get("torch"), versions().get("torch"))]
     hint = "" if libraries[0] == libraries[1] else f" ({libraries[1]}; it was {libraries[0]})"
     return Again(False, other + hint)
 
 
-def _scores(record: Record, found: Record) -> str:
-    """The first score that differs, in words; "" if none does."""
+@dataclass(frozen=True)
+class _Difference:
+    said: str
+    rounding: bool
+
+
+def _scores(record: Record, found: Record) -> Iterator[_Difference]:
+    """The scores that differ."""
     for moment, picked in record.summary.items():
         for selection in ("best", "last"):
             then, now = getattr(picked, selection), getattr(found.at(moment), selection)
             for key, value in then.items():
                 if value != now.get(key):
-                    where = f"{moment}.{selection}.{key}"
-                    return f"{where} is {_figure(now.get(key))}, recorded is {_figure(value)}"
-    return ""
+                    said = f"{_figure(now.get(key))}, recorded is {_figure(value)}"
+                    yield _Difference(f"{moment}.{selection}.{key} is {said}", _is_close(value, now.get(key)))
 
 
-def _clients(recorded: Path, again: Path) -> str:
-    """The first row of a client that differs, in words; "" if none does."""
+def _clients(recorded: Path, again: Path) -> Iterator[_Difference]:
+    """The cells of clients that differ."""
     tables = []
     for path in (recorded, again):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         tables.append(list(csv.DictReader(io.StringIO(text))))
     then, now = tables
     if len(then) != len(now):
-        return f"clients.csv has {counted(len(now), 'row')}, recorded are {len(then)}"
+        yield _Difference(f"clients.csv has {counted(len(now), 'row')}, recorded are {len(then)}", False)
+        return
     for old, new in zip(then, now, strict=True):
         for column, value in old.items():
             if value != new.get(column):
-                return f"{column} of client {old.get('client')} is {new.get(column)}, recorded is {value}"
-    return ""
+                said = f"{column} of client {old.get('client')} is {new.get(column)}, recorded is {value}"
+                yield _Difference(said, _is_close(value, new.get(column)))
+
+
+def _is_close(then: object, now: object) -> bool:
+    """Whether two figures, or cells, differ as rounding may have it; counts may not."""
+    if str(then).isdecimal():
+        return False
+    try:
+        return math.isclose(float(str(then)), float(str(now)), rel_tol=ROUNDING, abs_tol=ROUNDING)
+    except ValueError:
+        return False
 
 
 def _figure(value: object) -> str:

@@ -78,6 +78,8 @@ def hardware() -> dict[str, Any]:
     """Processor, cores, platform and, once torch is loaded, the GPU."""
     facts: dict[str, Any] = {"cpu": _cpu_name(), "cores": os.cpu_count(), "platform": platform.platform()}
     torch = sys.modules.get("torch")
+    if torch is not None:
+        facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()  # such as AVX2: it decides the last bits
     if torch is not None and torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
     return facts

@@ -69,7 +69,8 @@ def examine_results(
     yield from _conformance(records, plugins)
     for record in _shortest(records, recompute):
         again = compute_again(record, folder, data_dir, plugins)
-        yield Finding(f"{record.id}, computed again, has the same numbers", again.why)
+        rounded = f"but for rounding, as another processor does it: {again.rounding}" if again.rounding else ""
+        yield Finding(f"{record.id}, computed again, has the same numbers", again.why, rounded)
 
 
 def over_budget(records: Sequence[Record]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_a_run_that_is_wrong_throughout_is_found_by_computing_again(folder):
     (place / "clients.csv").write_text(text.replace("global,last,0", "global,last,1", 1))
     again = compute_again(record, folder, folder, ())
     assert not again.same and again.why == "client of client 1 is 0, recorded is 1"
+
+
+@pytest.mark.parametrize(("times", "same"), [(1 + 1e-6, True), (1 + 1e-3, False)])
+def test_a_loss_that_another_processor_rounds_otherwise_is_the_same_and_said(folder, times, same):
+    record = record_of(folder, "fedavg")
+    best = dict(record.summary["global"].best)
+    there = replace(record.summary["global"], best={**best, "loss": best["loss"] * times})
+    again = compute_again(replace(record, summary={"global": there}), folder, folder, ())
+    said = "global.best.loss is "
+    assert (again.same, said in again.rounding, said in again.why) == (same, same, not same)
 
 
 def test_other_data_or_code_is_no_repetition(folder):
