@@ -24,7 +24,8 @@ from .request import RunRequest, Wanted
 from .run import plan_request
 
 SECONDS, TOGETHER = 3.0, 120.0
-"""How long a kind of run is measured, and all of them together at most, before each gets its share of it."""
+"""How long a kind of run is measured, and all of them together, before each gets its share of it; what has long rounds
+takes some four times as long."""
 
 FEW, TRAINING = (2, 4), 3
 """Local steps of the rounds from which slow ones are extrapolated; forward passes that training on a sample costs."""
