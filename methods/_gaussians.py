@@ -1,9 +1,9 @@
 """Class Gaussians of one covariance: their Bayes classifier, and how much of a client's own estimate to trust."""
 
 import numpy as np
+import scipy  # loads optimize when it is asked for, half a second that runs of other methods need not wait
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize
 from torch import Tensor
 
 SMOOTHING = 1e-4
@@ -60,7 +60,8 @@ def fitted_shares(z: Tensor, y: Tensor, shared: tuple[Tensor, Tensor], prior: Te
         found = [_loss_and_slope(at, *each, prior.log()) for each in held]
         return sum(value for value, _ in found), sum((slope for _, slope in found), np.zeros(2))
 
-    found = minimize(loss, np.full(2, 0.5), jac=True, method="L-BFGS-B", bounds=[(0, 1)] * 2, options={"maxiter": 10})
+    box, most = [(0, 1)] * 2, {"maxiter": 10}
+    found = scipy.optimize.minimize(loss, np.full(2, 0.5), jac=True, method="L-BFGS-B", bounds=box, options=most)
     return torch.from_numpy(found.x)
 
 

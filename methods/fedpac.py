@@ -1,10 +1,9 @@
 """FedPAC: features aligned with shared class prototypes, and heads combined by a quadratic programme."""
 
 import numpy as np
+import scipy  # loads optimize when it is asked for, half a second that runs of other methods need not wait
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
-from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
 from torch import Tensor
 
 from pfl_bench.api import (
@@ -36,8 +35,8 @@ def head_weights(h: Tensor, variance: Tensor) -> Tensor:
         apart = own - features
         q = np.diag(noise) + apart @ apart.T
         q = q / max(np.trace(q), 1e-30) + 1e-9 * np.eye(len(q))  # a client with one sample has no variance
-        root, ones = cholesky(q, lower=True), np.ones(len(q))
-        a, _ = nnls(root.T, solve_triangular(root, ones, lower=True))
+        root, ones = scipy.linalg.cholesky(q, lower=True), np.ones(len(q))
+        a, _ = scipy.optimize.nnls(root.T, scipy.linalg.solve_triangular(root, ones, lower=True))
         a = np.where(a < LEAST_WEIGHT * a.sum(), 0.0, a)
         rows.append(a / a.sum())
     return torch.from_numpy(np.stack(rows)).to(h)

@@ -10,6 +10,7 @@ from hypothesis import settings
 settings.register_profile("same-every-time", derandomize=True)  # a suite that fails once in a while is not believed
 settings.load_profile("same-every-time")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as a worker computes; tiny tensors on many threads wait for each other
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets its workers starve beside the other tests
 os.environ["PFL_BENCH_DATA"] = "/nonexistent/pfl-bench-tests"  # nothing may be read from the user's data
 
 

@@ -1,24 +1,21 @@
 """What a request would take: how many runs, hours and gigabytes, from a short measurement of each kind of run."""
 
 import os
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from pfl_bench.client.build import make_model
-from pfl_bench.engine.events import Progress, RunResult
 from pfl_bench.engine.process import peak_memory_bytes
-from pfl_bench.errors import RequestError, one_line
+from pfl_bench.errors import one_line
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.executors.choice import resolve_executor
-from pfl_bench.running.job import make_job, run_job
+from pfl_bench.running.pace import seconds_of
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import Plan, resolve_device
 from pfl_bench.spec.run import RunSpec
-from pfl_bench.spec.scenario import Scenario
 
 from .request import RunRequest, Wanted
 from .run import plan_request
@@ -26,9 +23,6 @@ from .run import plan_request
 SECONDS, TOGETHER = 3.0, 120.0
 """How long a kind of run is measured, and all of them together, before each gets its share of it; what has long rounds
 takes some four times as long."""
-
-FEW, TRAINING = (2, 4), 3
-"""Local steps of the rounds from which slow ones are extrapolated; forward passes that training on a sample costs."""
 
 HISTORY_BYTES, CLIENT_BYTES, RECORD_BYTES = 280, 70, 4000
 """What a row of ``history.csv`` and of ``clients.csv`` takes on a disk, and ``run.json``: of the published runs."""
@@ -115,94 +109,11 @@ def _measured(plan: Plan, runs: Sequence[RunSpec], seconds: float) -> Kind:
     run = runs[0]
     own, trouble = float("nan"), ""
     try:
-        own = _seconds(plan, run, seconds)
+        own = seconds_of(plan, run, seconds)
     except Exception as error:  # the run would fail, not the estimate
         trouble = one_line(error)
     memory = peak_memory_bytes(torch.device(plan.options.device))
     return Kind(run.scenario.id, run.method, len(runs), own, _disk(plan, run), memory, trouble)
-
-
-def _seconds(plan: Plan, run: RunSpec, seconds: float) -> float:
-    """Of one run: what it needs before its first visit, its training and its evaluations.
-
-    A run whose round alone takes longer than ``seconds`` is not waited for: its visits are extrapolated from rounds of
-    two and of four local steps, in which they are linear, and its evaluations from the same pace. (A method that takes
-    some of its steps for something else is not quite linear: it is an estimate.)
-    """
-    scenario, cohort = run.scenario, run.config.cohort
-    if scenario.local_steps <= FEW[1]:
-        return _pace(plan, run, seconds).of(scenario)
-    try:
-        less = _pace(plan, _with_steps(run, FEW[0]), 0)
-        if less.visit * cohort * scenario.local_steps / FEW[0] <= seconds:
-            return _pace(plan, run, seconds).of(scenario)
-        more = _pace(plan, _with_steps(run, FEW[1]), 0)
-    except (RequestError, RuntimeError):  # a method that divides its steps may need more of them
-        return _pace(plan, run, seconds).of(scenario)
-    step = max(0.0, more.visit - less.visit) / (FEW[1] - FEW[0])
-    visit = less.visit + step * (scenario.local_steps - FEW[0])
-    evaluation = _scored(plan, run) * step / scenario.batch_size / TRAINING
-    if METHODS.get(run.method).moment == "adapted":
-        steps = scenario.local_steps if scenario.adapt_steps is None else scenario.adapt_steps
-        share = scenario.eval_every / (scenario.adapt_every or scenario.eval_every)
-        evaluation += scenario.clients * steps * step * share
-    return _Pace(more.setup, visit, evaluation).of(scenario)
-
-
-@dataclass(frozen=True)
-class _Pace:
-    """Seconds before the first visit, of a visit and of an evaluation."""
-
-    setup: float
-    visit: float
-    evaluation: float
-
-    def of(self, scenario: Scenario) -> float:
-        """Seconds of a whole run."""
-        return self.setup + scenario.visits * (self.visit + self.evaluation / scenario.eval_every)
-
-
-def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
-    """What a run shows in so many seconds, with an evaluation if there is one in four times as many; 0: at once.
-
-    What it shows first is left out, unless that is all, because it records what later rounds replay.
-    """
-    job = make_job(run, plan.partition(run), plan.options_of(run), plan.plugins)
-    began, most = time.monotonic(), 4 * seconds
-    seen: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
-    evaluations, ended = 0, False
-    for event in run_job(job, plan.datasets[run.scenario.dataset]):
-        ended = isinstance(event, RunResult)
-        if ended:
-            break
-        if not isinstance(event, Progress):
-            reason = getattr(event, "reason", "")
-            if reason:
-                raise RuntimeError(reason)
-            continue
-        seen.append((event.visits, event.costs["train_seconds"], event.costs["eval_seconds"]))
-        evaluations += event.accuracy is not None
-        spent = time.monotonic() - began
-        if len(seen) > 2 and (spent > most or (spent > seconds and evaluations) or not seconds):
-            break
-    spent = time.monotonic() - began
-    first, last = seen[0 if ended else min(1, len(seen) - 2)], seen[-1]
-    visit = (last[1] - first[1]) / max(1, last[0] - first[0])
-    evaluation = last[2] / max(1, evaluations)
-    setup = spent - last[0] * visit - evaluations * evaluation if ended else spent - last[1] - last[2]
-    return _Pace(setup, visit, evaluation)
-
-
-def _with_steps(run: RunSpec, steps: int) -> RunSpec:
-    """The run with visits of so many steps, and with no evaluation before its last round."""
-    never = {"eval_every": run.scenario.visits, "adapt_every": run.scenario.visits}
-    return replace(run, scenario=run.scenario.model_copy(update={"local_steps": steps, **never}))
-
-
-def _scored(plan: Plan, run: RunSpec) -> int:
-    """Samples that an evaluation scores at most: of validation, and of test where that improved."""
-    partition = plan.partition(run)
-    return sum(len(own) for split in (partition.validation, partition.test) for own in split)
 
 
 def _disk(plan: Plan, run: RunSpec) -> float:

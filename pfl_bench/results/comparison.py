@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.paired import holm, student_interval
@@ -209,7 +209,7 @@ def _verdict(
         return "too few seeds", None
     if np.ptp(values) == 0:  # moved by exactly as much at every seed: no noise to compare with
         return "within noise", 0.0
-    return "within noise", float(stats.ttest_1samp(values, 0.0).pvalue)
+    return "within noise", float(scipy.stats.ttest_1samp(values, 0.0).pvalue)
 
 
 def _judged(cell: Moved, adjusted: float) -> Moved:

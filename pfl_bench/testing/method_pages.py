@@ -5,11 +5,9 @@ the tests, so a page cannot claim what the code does not do.
 """
 
 import inspect
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pfl_bench.commands import exit_status
 from pfl_bench.engine.method import Method
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
@@ -92,7 +90,3 @@ def write_pages(folder: Path, tests: Path = Path("tests")) -> None:
     for name in METHODS.names():
         (folder / f"{name}.md").write_text(page(name, tests), encoding="utf-8")
     (folder / "README.md").write_text(index(tests), encoding="utf-8")
-
-
-if __name__ == "__main__":  # as ``pfl-bench pages``
-    sys.exit(exit_status(lambda: write_pages(Path(*sys.argv[1:2] or ["docs/methods"]))))

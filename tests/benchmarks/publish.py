@@ -1,7 +1,7 @@
 """Turn pytest-benchmark's JSON into ``results/benchmarks``: one CSV of figures and one page to read.
 
 ``python -m tests.benchmarks.publish results/benchmarks/raw.json``. Groups that were not measured this time keep the
-figures of the time before; every row says at which commit it was measured.
+figures of the time before; every row says at which commit it was measured, and on what.
 """
 
 import json
@@ -13,16 +13,22 @@ import torch
 
 from pfl_bench.running.provenance import commit, hardware
 
-COLUMNS = ["group", "benchmark", "figure", "value", "commit"]
+COLUMNS = ["group", "benchmark", "figure", "value", "commit", "machine"]
 
 
 def figures(record: dict) -> pd.DataFrame:
     """One row per figure; a benchmark without figures of its own gives its median."""
-    rows = []
+    rows, at = [], (commit().name[:7], machine())
     for benchmark in record["benchmarks"]:
         own = benchmark["extra_info"] or {"median s": benchmark["stats"]["median"]}
-        rows += [(benchmark["group"], benchmark["name"], name, value, commit().name[:7]) for name, value in own.items()]
+        rows += [(benchmark["group"], benchmark["name"], name, value, *at) for name, value in own.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def machine() -> str:
+    """What computes here: processor, cores, the instructions that torch uses, and torch."""
+    here = hardware()
+    return f"{here['cpu']}, {here['cores']} cores, {here['cpu_capability']}, torch {torch.__version__}"
 
 
 def merged(table: pd.DataFrame, before: Path) -> pd.DataFrame:
@@ -34,17 +40,16 @@ def merged(table: pd.DataFrame, before: Path) -> pd.DataFrame:
 
 
 def page(table: pd.DataFrame, record: dict) -> str:
-    """Markdown: the machine, then one table per group."""
-    machine = hardware()
+    """Markdown: one table per group, each with where it was measured."""
     lines = [
         "# Speed of the simulator",
         "",
-        f"Written by `make bench` on {record['datetime'][:10]}, torch {torch.__version__}.",
-        f"Machine: {machine}.",
+        f"Written by `make bench`, last on {record['datetime'][:10]}.",
         "Sides of a comparison take turns in one process; a figure is the median of at least five rounds.",
     ]
     for group, rows in table.groupby("group", sort=False):
-        lines += ["", f"## {group}", "", "| benchmark | figure | value | commit |", "|---|---|---:|---|"]
+        lines += ["", f"## {group}", "", f"On {'; '.join(dict.fromkeys(rows['machine']))}.", ""]
+        lines += ["| benchmark | figure | value | commit |", "|---|---|---:|---|"]
         lines += [f"| {row.benchmark} | {row.figure} | {row.value:.4g} | {row.commit} |" for row in rows.itertuples()]
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,11 @@
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import pfl_bench
 from pfl_bench.commands import exit_status, parser, refuse, run_parsed
 from pfl_bench.errors import RequestError
 
@@ -53,3 +57,20 @@ def test_an_option_is_not_abbreviated(capsys):
     assert run_parsed(asked, ["x"], lambda words: 0) == 2 and run_parsed(asked, ["--help"], lambda words: 1) == 0
     said = capsys.readouterr()
     assert "python -m pfl_bench.x" in said.out and said.err.count("error: ") == 2 == said.err.count("\n")
+
+
+PACKAGE = Path(pfl_bench.__file__).parent
+PROGRAMS = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if "__main__" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_a_program_that_is_asked_for_help_does_nothing_else(module, tmp_path):
+    """Version 1's ``method_pages --help`` made a folder of that name."""
+    asked = [sys.executable, "-m", module, "--help"]
+    ended = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0 and "sage:" in ended.stdout, ended.stderr
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.clients import BASELINES, for_whom
@@ -160,7 +160,7 @@ def _above(tables: SeedTables, control: str) -> dict[str, int]:
         for entry in table.columns if control in table else ():
             gains = (table[entry] - table[control]).dropna().to_numpy(float)
             if len(gains) > 1 and gains.std(ddof=1) > TINY:
-                found = (float(stats.ttest_1samp(gains, 0).pvalue), float(gains.mean()))
+                found = (float(scipy.stats.ttest_1samp(gains, 0).pvalue), float(gains.mean()))
             else:
                 found = (1.0, 0.0)
             raw.setdefault(str(entry), []).append(found)

@@ -5,14 +5,14 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from .common import common
 
 
 def interquartile_mean(values: np.ndarray) -> float:
     """Mean of the middle half: neither one lucky nor one unlucky run decides. NaN for no values."""
-    return float(stats.trim_mean(values, 0.25)) if len(values) else float("nan")
+    return float(scipy.stats.trim_mean(values, 0.25)) if len(values) else float("nan")
 
 
 def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -> float:
@@ -22,7 +22,7 @@ def probability_of_improvement(runs: pd.DataFrame, entry: str, reference: str) -
     """
     mine, theirs = _by_scenario(runs, entry), _by_scenario(runs, reference)
     pairs = [(own, theirs[scenario]) for scenario, own in mine.items() if scenario in theirs]
-    shares = [stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in pairs]
+    shares = [scipy.stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in pairs]
     return float(np.mean(shares)) if shares else float("nan")
 
 

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
+import scipy
 
 FEWEST_CLIENTS = 3
 
@@ -37,5 +37,5 @@ def gap_line(rows: pd.DataFrame) -> Line | None:
     """``gap`` over ``tv_distance`` by least squares, Student's t for the slope; None where all distances are one."""
     if rows["tv_distance"].nunique() < 2:
         return None
-    fit = stats.linregress(rows["tv_distance"], rows["gap"])
+    fit = scipy.stats.linregress(rows["tv_distance"], rows["gap"])
     return Line(fit.slope, fit.intercept, fit.pvalue if len(rows) >= FEWEST_CLIENTS else math.nan)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from pfl_bench.text import counted
 
@@ -41,7 +41,7 @@ def student_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     """Student's t interval of a mean; exact for normal values. NaN with fewer than two values."""
     if len(values) < 2:
         return UNKNOWN
-    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = scipy.special.stdtrit(len(values) - 1, 0.5 + level / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 
@@ -51,8 +51,8 @@ def expanded_tail(count: int, level: float = LEVEL) -> float:
     A resampled mean varies by sqrt((n - 1) / n) too little, and normal instead of t quantiles come on top
     (Hesterberg 2015, "What teachers should know about the bootstrap", section 4: the expanded percentile interval).
     """
-    t = stats.t.ppf(0.5 + level / 2, count - 1)
-    return float(stats.norm.cdf(-math.sqrt(count / (count - 1)) * t))
+    t = scipy.special.stdtrit(count - 1, 0.5 + level / 2)
+    return float(scipy.special.ndtr(-math.sqrt(count / (count - 1)) * t))
 
 
 def bootstrap_over_seeds(differences: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES) -> Interval:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from .best import LEVEL
 from .common import Common, common, complete
@@ -55,7 +55,7 @@ def rank(table: pd.DataFrame, blocks: str) -> Ranking:
         return Ranking(means, blocks, count, None, None, [], note, left_out)
     if (table.nunique(axis=1) == 1).all():
         return Ranking(means, blocks, count, None, None, [], f"all entries are equal in all {count} {blocks}", left_out)
-    p_value = float(stats.friedmanchisquare(*(table[e] for e in table.columns)).pvalue)
+    p_value = float(scipy.stats.friedmanchisquare(*(table[e] for e in table.columns)).pvalue)
     difference = critical_difference(entries, count)
     alike = pd.DataFrame({a: {b: abs(means[a] - means[b]) <= difference for b in means} for a in means})
     groups = longest_runs(list(means), alike)
@@ -65,7 +65,7 @@ def rank(table: pd.DataFrame, blocks: str) -> Ranking:
 
 def critical_difference(entries: int, blocks: int, level: float = LEVEL) -> float:
     """Nemenyi's: how far apart two mean ranks must lie. q / sqrt(2) * sqrt(k (k + 1) / (6 N))."""
-    q = stats.studentized_range.ppf(level, entries, np.inf) / math.sqrt(2)
+    q = scipy.stats.studentized_range.ppf(level, entries, np.inf) / math.sqrt(2)
     return float(q * math.sqrt(entries * (entries + 1) / (6 * blocks)))
 
 

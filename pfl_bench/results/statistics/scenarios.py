@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from pfl_bench.text import counted
 
@@ -132,7 +132,7 @@ def sign_flip_p(values: np.ndarray) -> float:
     if not np.any(values):
         return 1.0
     every = 2.0 ** len(values) <= EVERY_SIGN
-    found = stats.permutation_test(
+    found = scipy.stats.permutation_test(
         (values,), lambda own, axis: own.mean(axis=axis), permutation_type="samples", vectorized=True,
         n_resamples=np.inf if every else EVERY_SIGN, rng=np.random.default_rng(0),
     )  # fmt: skip

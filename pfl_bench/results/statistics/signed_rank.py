@@ -9,7 +9,7 @@ import math
 from functools import cache, lru_cache
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .best import DIGITS, LEVEL
 
@@ -69,7 +69,7 @@ def _doubled_ranks(differences: np.ndarray) -> tuple[np.ndarray, int] | None:
     moved = moved[moved != 0]
     if not len(moved):
         return None
-    doubled = np.round(2 * stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
+    doubled = np.round(2 * scipy.stats.rankdata(np.abs(moved))).astype(int)  # midranks are halves
     return _chances(tuple(sorted(doubled.tolist()))), int(doubled[moved > 0].sum())
 
 
@@ -105,7 +105,7 @@ def power(effect: float, count: int, comparisons: int, level: float = LEVEL) -> 
     size = (1 - level) / comparisons
     if count > MOST_SIMULATED:
         reach = effect * math.sqrt(3 * count / math.pi)
-        return float(stats.norm.cdf(reach - stats.norm.ppf(1 - size / 2)))
+        return float(scipy.special.ndtr(reach - scipy.special.ndtri(1 - size / 2)))
     cut = _critical(count, size)
     if cut is None:
         return 0.0
@@ -146,6 +146,6 @@ def scenarios_needed(
         return float(fewest)
     effect = abs(difference) / spread
     if power(effect, MOST_SIMULATED, comparisons, level) < reach:
-        quantiles = stats.norm.ppf(1 - (1 - level) / (2 * comparisons)) + stats.norm.ppf(reach)
+        quantiles = scipy.special.ndtri(1 - (1 - level) / (2 * comparisons)) + scipy.special.ndtri(reach)
         return float(math.ceil((quantiles / effect) ** 2 * math.pi / 3))
     return float(next(n for n in range(fewest, MOST_SIMULATED + 1) if power(effect, n, comparisons, level) >= reach))

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.pfl_bench.cli.tiny import SUITE
 
 
@@ -31,18 +33,22 @@ def test_what_cannot_be_measured_is_said(cli, tmp_path):
     assert status == 1 and "Not measured: bad on synthetic-classes2-n6-v1: " in out and "no luck" in out
 
 
-def test_a_round_that_takes_long_is_not_waited_for(cli, tmp_path):
+@pytest.mark.parametrize("least", [1, 5])
+def test_a_round_that_takes_long_is_not_waited_for(cli, tmp_path, monkeypatch, least):
+    monkeypatch.setattr("pfl_bench.actions.estimate.SECONDS", 0.3)
     suite = SUITE.replace("local_steps = ", "local_steps = 60  # ")
     assert suite != SUITE
     (tmp_path / "s.toml").write_text(suite)
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom pfl_bench.api import register_method\nfrom pfl_bench.methods.fedavg import FedAvg\n"
+        "import time\nfrom pfl_bench.api import RequestError, register_method\n"
+        "from pfl_bench.methods.fedavg import FedAvg\n"
         "@register_method('slow', paper='none')\nclass Slow(FedAvg):\n"
         "    def round(self, fed, state, cohort):\n        assert fed.local_steps < 60\n"
-        "        time.sleep(0.1 * fed.local_steps)\n        return super().round(fed, state, cohort)\n"
+        f"        if fed.local_steps < {least}:\n            raise RequestError('more steps')\n"
+        "        time.sleep(0.05 * fed.local_steps)\n        return super().round(fed, state, cohort)\n"
     )
     words = ("--suite", "s.toml", "--executor", "serial", "--methods", "slow", "--plugin", "slow.py")
     status, out, _ = cli("estimate", *words)
-    seconds = re.search(r"slow +2 +(\d+) s", out)  # four rounds of 6 s, and what the training takes
+    seconds = re.search(r"slow +2 +(\d+) s", out)  # four rounds of 3 s, and what the training takes
     assert status == 0 and seconds is not None, out
-    assert 12 <= int(seconds[1]) <= 72
+    assert 6 <= int(seconds[1]) <= 36

@@ -146,3 +146,14 @@ def test_folders_of_several_suites_are_compared_suite_by_suite(tmp_path):
     assert status == ["2"] and "did you mean new/b?" in out.replace("\n", " ")
     status, out = command("compare", "old", "new/c", folder=tmp_path)
     assert status == ["2"] and "'old' is no results folder" in out
+
+
+def test_all_methods_are_loaded_without_scipy():
+    """Two of them optimise with it; runs of the others need not wait for it."""
+    program = (
+        "import sys\nfrom pfl_bench.registry import METHODS\n"
+        "assert len([METHODS.get(name) for name in METHODS.names()]) > 50\n"
+        "print(*[name for name in ('scipy.linalg', 'scipy.optimize', 'scipy.stats') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"
