@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from pfl_bench.engine.events import RunResult
-from pfl_bench.running.executors.ray import RayExecutor
+from pfl_bench.running.executors.ray import RayExecutor, _run_company
 from pfl_bench.running.job import make_job
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.setup import tiny_setup
 
 from .compare import report
+
+RUNNING = f"ray::{_run_company.__name__}".encode()
+"""What Ray calls a worker's process while it computes."""
 
 
 def proportional_bytes(workers: int) -> dict[str, float]:
@@ -20,7 +23,7 @@ def proportional_bytes(workers: int) -> dict[str, float]:
     total = {"own": 0.0, "shared": 0.0}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"run_job" not in (process / "cmdline").read_bytes():
+            if RUNNING not in (process / "cmdline").read_bytes():
                 continue
             for line in (process / "smaps_rollup").read_text().splitlines()[1:]:
                 name, value = line.split(":")
@@ -48,6 +51,7 @@ def test_memory_of_workers(benchmark, capsys, workers):
             most.update({kind: max(most[kind], now[kind]) for kind in most})
 
     benchmark.pedantic(execute, rounds=1)
+    assert most["own"] > 0, f"no process is called {RUNNING.decode()}"
     megabytes = (base.dataset.train_inputs.nbytes + base.dataset.test_inputs.nbytes) / 1e6
     figures = {f"MB {kind} per worker": value / 1e6 for kind, value in most.items()}
     report(benchmark, capsys, f"{workers} workers", {"workers": workers, "MB data set": megabytes, **figures})
