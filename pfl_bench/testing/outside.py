@@ -27,7 +27,8 @@ def restore() -> None:
     torch.set_default_dtype(torch.float32)
     torch.set_default_device(None)
     torch.set_grad_enabled(True)
-    torch.use_deterministic_algorithms(False)
+    if torch.are_deterministic_algorithms_enabled():  # the call itself loads PyTorch's compiler, which takes seconds
+        torch.use_deterministic_algorithms(False)
     torch.set_anomaly_enabled(False)
 
 

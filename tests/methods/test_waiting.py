@@ -12,6 +12,10 @@ from torch.utils._pytree import tree_leaves
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
+from pfl_bench.testing.setup import tiny_setup
+
+SETUP = tiny_setup().but(local_steps=8)
+"""Steps enough for every phase of a visit, and for a recorded step to be replayed."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +29,7 @@ def sgd_without_values(monkeypatch):
 
 
 def harness(method: str, backend: str) -> Harness:
-    return Harness(method, options=Options(device="meta", backend=backend))
+    return Harness(method, SETUP, options=Options(device="meta", backend=backend))
 
 
 WAITING = {
