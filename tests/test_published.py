@@ -209,6 +209,28 @@ def test_the_held_out_scenario_has_the_settings_that_were_best_elsewhere():
         assert given == {found.method: found.values for found in transferred(trials)}
 
 
+def test_what_half_the_budget_chose_loses_at_the_whole_one_as_the_page_says():
+    """Accuracy on validation; a setting's is the mean of its seeds."""
+    folder, chosen_by = RESULTS / "published" / "board-v1-tuning", {}
+    for budget, file in (("half", TRIALS_FILE), ("whole", "whole_budget.csv")):
+        trials = pd.read_csv(folder / file)
+        trials["scenario"] = trials["scenario"].str.removesuffix("@0.5x")
+        chosen_by[budget] = trials.groupby(["scenario", "method", "config"])["validation_accuracy"]
+    means = pd.DataFrame({budget: own.mean() for budget, own in chosen_by.items()}).dropna()
+    cases = [own for _, own in means.groupby(level=["scenario", "method"])]
+    assert {len(own) for own in cases} == {8}
+    lost = pd.Series([own["whole"].max() - own["whole"][own["half"].idxmax()] for own in cases])
+    worse = lost[lost > 1e-9]
+    apart = (chosen_by["whole"].max() - chosen_by["whole"].min()).median()
+    of_pfedhn = [own.max() for own in cases if "pfedhn" in own.index[0]]
+    gained = sum(best["whole"] - best["half"] for best in of_pfedhn) / len(of_pfedhn)
+    page = " ".join((RESULTS.parent / "docs" / "board.md").read_text(encoding="utf-8").split())
+    assert f"In {len(cases) - len(worse)} of {len(cases)} cases" in page
+    assert f"other {len(worse)} it loses {worse.min():.2f} to {worse.max():.2f} points" in page
+    assert f"{worse.mean():.2f} on average, where the two seeds of a setting lie {apart:.1f} points apart" in page
+    assert f"a run ends {gained:.1f} points better" in page
+
+
 BOARDS = [folder for folder in SUITES if (folder / "board").is_dir()]
 
 
