@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 
+import pandas as pd
 import pytest
 
 from pfl_bench.results.cross_checks import UNNOTICED, contradictions
@@ -135,3 +136,17 @@ def test_what_cannot_be_noticed_is_said(tmp_path):
     (suite / "runs" / RUN.name / "history.csv").unlink()
     record = read_record(PUBLISHED / "quick" / "runs" / RUN.name)
     assert list(contradictions(suite, record)) == ["there is no history.csv in it"]
+
+
+def test_more_adaptation_than_the_evaluations_allow_is_noticed(tmp_path):
+    run = next((PUBLISHED / "quick" / "runs").glob("fedavg_ft-s0-*"))
+    suite = copied(run, tmp_path)
+    place = suite / "runs" / run.name
+    rows = pd.read_csv(place / "history.csv")
+    rows["adapt_steps"] *= 2
+    rows.to_csv(place / "history.csv", index=False)
+    record = json.loads((place / "run.json").read_text())
+    record["costs"]["adapt_steps"] *= 2
+    (place / "run.json").write_text(json.dumps(record))
+    said = list(contradictions(suite, read_record(place)))
+    assert len(said) == 1 and "adapt_steps is" in said[0] and "its evaluations allow" in said[0], said

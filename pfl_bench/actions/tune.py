@@ -13,6 +13,7 @@ from pfl_bench.data.store import default_data_dir
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.files import write_text
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.run_tables import read_trials
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
@@ -124,7 +125,7 @@ def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
     choices = pd.DataFrame(rows, columns=["scenario", "method", "hyperparameters", "validation", "edges"])
     choices.insert(0, "suite", wanted.suite.name)
     edges = [line for key, choice in tuned.choices.items() for line in _edges(*key, choice, tuned)]
-    trials = pd.read_csv(ledger.folder / TRIALS_FILE)
+    trials = read_trials(ledger.folder / TRIALS_FILE)
     trials.insert(0, "suite", wanted.suite.name)
     trials = trials[trials["scenario"].isin([scenario.id for scenario in wanted.scenarios])]
     files = [ledger.folder / TRIALS_FILE, place]

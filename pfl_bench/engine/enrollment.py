@@ -51,6 +51,7 @@ def enroll(
             raise BudgetError(f"enroll took {used} mini-batch gradients for {fed.clients} clients; the scenario's "
                               f"enroll.steps={spec.steps} allows {allowed}")  # fmt: skip
         fed.check_spent(hook)
+        fed.close()
         scores = evaluate(fed.model, new.group.backend, served, new.test, fed.everyone)
         for client, own in enumerate(new.group.members):
             rows.append(

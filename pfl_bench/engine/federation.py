@@ -38,7 +38,7 @@ class Federation(View):
         return self._like(self._group.part(share)[0]), self._like(self._group.part(share)[1])
 
     def _like(self, group: ClientGroup) -> "Federation":
-        return Federation(group, self._meter, *self._at, self._spent)
+        return Federation(group, self._meter, *self._at, self._account)
 
     # What crosses the border between server and clients
 
@@ -48,12 +48,14 @@ class Federation(View):
 
     def send_each(self, params: Tensors) -> Params:
         """Send each client of a cohort its own parameters, ``[c, ...]``, copies. Metered."""
+        self._check_open("send")
         if self.phase in TRAINING:
             self._meter.bytes_down += _bytes(params)
         return Params({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in params.items()})
 
     def collect(self, params: Tensors) -> Params:
         """Collect what the clients of a cohort upload, ``[c, ...]``. Metered."""
+        self._check_open("collect")
         if self.phase in TRAINING:
             self._meter.bytes_up += _bytes(params)
         return Params(params)
@@ -103,6 +105,7 @@ class Federation(View):
 
         BudgetError where nothing may train; UnsuitedError where ``local_steps`` are too few for one step.
         """
+        self._check_open("train")
         if self.phase == "evaluate":
             raise BudgetError(
                 "fed.train while models are evaluated (global_params, client_params, client_vectors, client_clusters): "
@@ -156,6 +159,7 @@ class Federation(View):
         is run for each of them. ``gradients``: the function takes derivatives; then each mini-batch counts as one
         mini-batch gradient (``over`` must be a number). Passes are counted in ``forward_samples``.
         """
+        self._check_open("compute")
         check_value("function", function)
         if reduce not in ("sum", "rows"):
             raise ValueError(f"reduce={reduce!r} must be 'sum' or 'rows'")
@@ -216,7 +220,7 @@ class Federation(View):
     def _count_gradients(self, clients: Tensor, sizes: np.ndarray, taken: np.ndarray | None, cost: int) -> None:
         each = np.full(len(sizes), sizes.shape[1]) if taken is None else taken
         for client, steps in zip(host_ids(clients), each.tolist(), strict=True):
-            self._spent[client] = self._spent.get(client, 0) + steps * cost
+            self._account.spent[client] = self._account.spent.get(client, 0) + steps * cost
         used = sizes if taken is None else sizes[np.arange(sizes.shape[1]) < taken[:, None]]
         gradients = (sizes.shape[0] * sizes.shape[1] if taken is None else len(used)) * cost
         if self.phase not in TRAINING:

@@ -67,6 +67,7 @@ def evaluate_moment(
                 parts.values(), (place.validation, place.test, *union[position : position + 1]), strict=True
             ):
                 each.append(evaluate(fed.model, place.group.backend, served, data, clients))
+        fed.close()
     order = np.argsort([number for place in places for number in place.group.numbers])
     scores = {split: Scores.joined(each, order) for split, each in parts.items()}
     broken = np.flatnonzero(~np.isfinite(scores["validation"].loss))

@@ -106,7 +106,9 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
     """The state before the first round. What is trained here is taken from the visits."""
     scenario, started = spec.scenario, clock.now()
     for place in places[:1] if method.joint else places:
-        state = method.init(run.federation(place, "init", scenario))
+        fed = run.federation(place, "init", scenario)
+        state = method.init(fed)
+        fed.close()
         run.states.append(_a_state(state, f"{spec.method}.init"))
     used, allowed = run.costs.local_steps, scenario.visits * scenario.local_steps
     if used > allowed:
@@ -148,6 +150,7 @@ def _advance(run: RunState, method: Method, places: Places, spec: RunSpec, kept:
         )
     for fed in feds:
         fed.check_spent(f"{spec.method}.round")
+        fed.close()
     visits = run.visits
     run.visits, run.round = visits + len(ids), run.round + 1
     run.costs.train_seconds += clock.now() - started

@@ -1,6 +1,7 @@
 """What a method knows of its clients without asking them: how many, their sizes, the client model, where the run is."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +21,14 @@ from .meter import BudgetError, Costs, Phase
 from .per_client import PerClient
 
 
+@dataclass
+class Account:
+    """Mini-batch gradients by client that one call of a hook took, and whether that call is over."""
+
+    spent: dict[int, int] = field(default_factory=dict)
+    closed: bool = False
+
+
 class View:
     """The clients of one run that share a client model, at one point of the run. Read-only.
 
@@ -29,19 +38,20 @@ class View:
     ``costs``: a copy of the meter.
     """
 
-    __slots__ = ("_at", "_group", "_meter", "_spent")
+    __slots__ = ("_account", "_at", "_group", "_meter")
+
+    _account: Account
 
     _at: tuple[Phase, int, int, float, int]
     _group: ClientGroup
     _meter: Costs
-    _spent: dict[int, int]
 
     def __init__(
         self, group: ClientGroup, meter: Costs, phase: Phase, local_steps: int, round: int = 0, progress: float = 0.0,
-        visits: int = 0, spent: dict[int, int] | None = None,
+        visits: int = 0, account: Account | None = None,
     ) -> None:  # fmt: skip
-        fields = group, meter, {} if spent is None else spent, (phase, local_steps, round, progress, visits)
-        for name, value in zip(("_group", "_meter", "_spent", "_at"), fields, strict=True):
+        fields = group, meter, account or Account(), (phase, local_steps, round, progress, visits)
+        for name, value in zip(("_group", "_meter", "_account", "_at"), fields, strict=True):
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -142,12 +152,27 @@ class View:
 
     def check_spent(self, what: str) -> None:
         """BudgetError if a client took more mini-batch gradients in this phase than ``local_steps``."""
-        for client, spent in self._spent.items():
+        for client, spent in self._account.spent.items():
             if spent > self.local_steps:
                 raise BudgetError(
                     f"{what} took {spent} mini-batch gradients of client {client}; fed.local_steps={self.local_steps} "
                     "is what each may spend"
                 )
+
+    def close(self) -> None:
+        """Called when the hook that was given this federation has returned: what is kept of it can do nothing more.
+
+        Else a method could take steps in a round on the allowance of an earlier evaluation, which nobody counts again.
+        """
+        self._account.closed = True
+
+    def _check_open(self, asked: str) -> None:
+        """BudgetError if the call that this federation was made for is over."""
+        if self._account.closed:
+            raise BudgetError(
+                f"fed.{asked} of a federation that was for an earlier call ({self.phase}, after {self.round} rounds): "
+                "each call of a hook brings its own"
+            )
 
     @property
     def costs(self) -> Costs:

@@ -20,9 +20,8 @@ from pfl_bench.spec.identity import VERSION_1_METHODS, config_hash, run_id
 from pfl_bench.text import shortened
 
 from .fields import Fields
-from .files import Unreadable, read_text
+from .files import MOST_TABLE_BYTES, Unreadable, read_text
 
-MOST_TABLE_BYTES = 2**28
 METHOD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 SCENARIO = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,199}")
 AFTERWARDS = ("bytes_down", "bytes_up", "adapt_steps", "adapt_forward_samples")

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 MOST_JSON_BYTES, DEEPEST = 2**23, 40
+MOST_TABLE_BYTES = 2**28
 
 
 class Unreadable(ValueError):
     """Something in a results folder that cannot be used. Its text says why, on one line."""
 
 
-def read_text(path: Path, most: int) -> str:
-    """A regular file's UTF-8 text, lines ended by newlines.
+def read_bytes(path: Path, most: int) -> bytes:
+    """A regular file's content.
 
-    Unreadable if it is something else (a pipe, a device, a folder), larger than ``most`` bytes, or no text;
-    FileNotFoundError or NotADirectoryError if it is not there. Never waits.
+    Unreadable if it is something else (a pipe, a device, a folder) or larger than ``most`` bytes; FileNotFoundError or
+    NotADirectoryError if it is not there. Never waits.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a device may already do something
@@ -33,6 +34,12 @@ def read_text(path: Path, most: int) -> str:
         raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from error
     if len(content) > most:
         raise Unreadable(f"{path.name} is larger than {most // 2**20} MiB")
+    return content
+
+
+def read_text(path: Path, most: int) -> str:
+    """A regular file's UTF-8 text, lines ended by newlines. Unreadable if it is none; else as ``read_bytes``."""
+    content = read_bytes(path, most)
     try:
         return content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:

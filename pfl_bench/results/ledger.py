@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 
 from .escapes import for_csv
 from .files import write_text
@@ -25,6 +25,8 @@ from .shared import SharedFolder
 
 def check_writable(folder: Path) -> None:
     """RequestError unless ``folder`` is, or can become, a folder that we may write to. Writes nothing."""
+    if "\0" in str(folder):
+        raise RequestError(f"results folder {shown(str(folder))} cannot be written: no path has a NUL")
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from pfl_bench.errors import RequestError, one_line
 
-from .agreement import MOST_TABLE_BYTES
-from .files import read_text, write_text
+from .files import MOST_TABLE_BYTES, read_text, write_text
 from .frame import run_names
 from .ledger import Ledger
 from .leftovers import STAGED, beside

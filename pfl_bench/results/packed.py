@@ -6,6 +6,7 @@ holds what, and no files to examine. A run that has its folder too is read from 
 """
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Collection
@@ -17,7 +18,11 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 
+from .files import MOST_TABLE_BYTES, read_bytes
 from .places import PACKED as PACKED
+
+MOST_TEXT_BYTES = 2**30
+"""What the file may unpack to: a hundred times the 3,570 runs of the board."""
 
 SPARSE = ("clients", "curves")
 """Tables with a row per client or evaluation: they name a run by its row among the runs."""
@@ -46,7 +51,11 @@ def dumps(tables: Tables) -> bytes:
 
 def loads(data: bytes) -> Tables:
     """The inverse of ``dumps``."""
-    content = json.loads(gzip.decompress(data))
+    with gzip.open(io.BytesIO(data)) as opened:
+        text = opened.read(MOST_TEXT_BYTES + 1)
+    if len(text) > MOST_TEXT_BYTES:
+        raise ValueError(f"it unpacks to more than {MOST_TEXT_BYTES // 2**20} MiB")
+    content = json.loads(text)
     found = {"runs": pd.DataFrame(content["runs"])}
     for name in SPARSE:
         table = pd.DataFrame(content[name])
@@ -73,7 +82,7 @@ def packed_in(folder: Path) -> Tables | None:
 @lru_cache(maxsize=4)
 def _read(place: Path, _changed: int, _size: int) -> Tables:
     try:
-        return loads(place.read_bytes())
+        return loads(read_bytes(place, MOST_TABLE_BYTES))
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, AttributeError) as error:
         raise RequestError(f"{place} is damaged, or is not what 'results pack' writes: {error}") from error
 

@@ -12,8 +12,7 @@ import pandas as pd
 from pfl_bench.errors import RequestError
 from pfl_bench.metrics import PRIMARY
 
-from .agreement import MOST_TABLE_BYTES
-from .files import Unreadable, read_text
+from .files import MOST_TABLE_BYTES, Unreadable, read_text
 from .notes import Problem
 from .packed import LABELS, packed_rows
 from .primary import primaries
@@ -111,6 +110,16 @@ def _with_packed(folder: Path, name: str, own: pd.DataFrame, runs: pd.DataFrame)
     if packed is None:
         return own
     return packed.reindex(columns=own.columns) if own.empty else pd.concat([own, packed], ignore_index=True)
+
+
+def read_trials(place: Path) -> pd.DataFrame:
+    """A ``tuning.csv``. Unreadable if it is no table; FileNotFoundError or NotADirectoryError if it is not there."""
+    try:
+        return pd.read_csv(io.StringIO(read_text(place, MOST_TABLE_BYTES)))
+    except (FileNotFoundError, NotADirectoryError, Unreadable):
+        raise
+    except ValueError as error:
+        raise Unreadable(f"{place.name} is no table") from error
 
 
 def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

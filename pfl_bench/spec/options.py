@@ -28,9 +28,14 @@ class Options:
     keep_models: bool = False
 
 
+MOST_GPUS = 127
+"""The highest number of a GPU: PyTorch keeps it in eight bits, and takes ``cuda:256`` for ``cuda:0``."""
+
+
 def check_device(name: str, where: str = "device") -> None:
     """RequestError for what is no device's name; whether it is there is another question (``resolve_device``)."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", name):
+    found = re.fullmatch(r"auto|cpu|mps|cuda(?::(0|[1-9][0-9]{0,2}))?", name)
+    if not found or int(found[1] or 0) > MOST_GPUS:
         raise RequestError(f"{where}: {shown(name)} must be auto, cpu, cuda, cuda:N or mps")
 
 

@@ -32,12 +32,12 @@ class TinySetup:
 def tiny_setup(
     data: str = "synthetic:classes=3,n=180", model: str = "mlp", rule: dict[str, Any] | None = None, clients: int = 6
 ) -> TinySetup:
-    """Six clients, twelve visits of ten local steps."""
+    """Six clients, twelve visits of twenty local steps."""
     dataset = load_dataset(data)
     own = rule or {"rule": "classes", "classes": 2}
     scenario = Scenario(
         id="tiny-v1", dataset=data, partition=PartitionSpec(**own), clients=clients, model=model,
-        visits=12, local_steps=10, batch_size=8, eval_every=5,
+        visits=12, local_steps=20, batch_size=8, eval_every=5,
     )  # fmt: skip
     parameters = {key: value for key, value in own.items() if key != "rule"}
     return TinySetup(scenario, dataset, make_partition(own["rule"], parameters, dataset, clients, seed=0))

@@ -12,6 +12,7 @@ import pandas as pd
 from pfl_bench.errors import RequestError
 from pfl_bench.results.board.tables import TRIALS
 from pfl_bench.results.files import write_text
+from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.statistics.transfer import Transferred, transferred
 from pfl_bench.text import counted
 
@@ -34,7 +35,7 @@ def main(folder: Path) -> list[Path]:
     """Write them into the tuning's folder; where. RequestError without trials."""
     place = folder / TRIALS
     try:
-        trials = pd.read_csv(place)
+        trials = read_trials(place)
     except (OSError, ValueError) as error:
         raise RequestError(f"{place} is not readable; 'tune' writes it into the folder of a suite's trials") from error
     if missing := COLUMNS - set(trials.columns):

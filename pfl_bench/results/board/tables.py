@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.statistics.best import confidence_set, seeds_to_exclude
 from pfl_bench.results.statistics.common import complete
 from pfl_bench.results.statistics.ranks import Ranking, rank
@@ -197,7 +198,7 @@ TRIALS = "tuning.csv"
 def trials_of(folder: Path) -> pd.DataFrame | None:
     """The trials beside a suite's results, None where there are none that can be read."""
     try:
-        found = pd.read_csv(folder / TRIALS)
+        found = read_trials(folder / TRIALS)
     except (OSError, ValueError):
         return None
     return found if {"scenario", "method", "seed", "status", "config"} <= set(found.columns) else None

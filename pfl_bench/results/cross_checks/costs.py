@@ -84,6 +84,8 @@ def _check_bounds(
         asked = columns.get(name)
         if asked is not None:
             bounds.append((name.replace("asked_", "done "), least, f"{name} allows", asked))
+    if (adapted := columns.get("adapt_steps")) is not None:
+        bounds.append(("adapt_steps", adapted, "its evaluations allow", _allowance(history, visits, record)))
     for name, figure, why, most in bounds:
         for row in hits(figure > most)[:1]:
             yield f"{history.where(row)}: {name} is {written(figure[row])}; {why} {written(most[row])}"
@@ -93,6 +95,16 @@ def _check_bounds(
         if asked is not None and (whole or (name == "asked_visits" and always_there(record.scenario))):
             for row in hits(asked != exact)[:1]:
                 yield f"{history.where(row)}: {name} is {written(asked[row])}; all are there, so {written(exact[row])}"
+
+
+def _allowance(history: Sheet, visits: np.ndarray, record: Record) -> np.ndarray:
+    """Per row: what all clients together may have taken to adapt in the evaluations up to it."""
+    given, scenario = record.scenario.get("adapt_steps"), record.scenario
+    each = record.local_steps if given is None else given
+    clients = scenario["clients"] - (scenario.get("novel") or 0)
+    adapting = [at for at, moment in zip(visits.tolist(), history.texts("moment"), strict=True) if moment == "adapted"]
+    before = np.searchsorted(np.unique(adapting), visits, side="right")
+    return np.asarray(before * float(clients * each))
 
 
 def _check_end(columns: Mapping[str, np.ndarray], visits: np.ndarray, record: Record, later: bool) -> Iterator[str]:

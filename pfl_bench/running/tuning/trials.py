@@ -17,6 +17,7 @@ from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.record import FINAL
+from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.reuse import review
@@ -190,7 +191,7 @@ def _run(
 def known_trials(place: Path) -> pd.DataFrame:
     """The trials of a ``tuning.csv`` that have ended. RequestError where it is none."""
     try:
-        found = pd.read_csv(place)
+        found = read_trials(place)
     except (OSError, ValueError) as error:
         raise RequestError(f"--known: {place} is not readable; 'tune' writes {TRIALS_FILE}") from error
     if missing := [column for column in COLUMNS if column not in found]:

@@ -419,3 +419,20 @@ def test_a_loss_must_be_one_number(backend):
     fed, cohort = harness.fed, harness.clients(0, 1)
     with pytest.raises(ValueError, match=r"loss=per_sample gave shape \(8,\); it must be a scalar"):
         fed.train(fed.send(fed.init_params(), cohort), cohort, Sgd(0.1), steps=1, loss=per_sample)
+
+
+@pytest.mark.parametrize("of", ["itself", "a part"])
+def test_a_closed_federation_trains_computes_and_sends_nothing(harness, cohort, of):
+    fed, params = harness.federation("adapt"), harness.server
+    own = fed if of == "itself" else fed.part(0.5)[0]
+    stack = own.send(params, cohort)
+    fed.close()
+    for asked in (
+        lambda: own.train(stack, cohort, SGD),
+        lambda: own.compute(class_sums, stack, cohort),
+        lambda: own.send(params, cohort),
+        lambda: own.collect(stack),
+    ):
+        with pytest.raises(BudgetError, match=r"was for an earlier call \(adapt, after 0 rounds\)"):
+            asked()
+    assert own.clients == 6 and harness.costs.adapt_steps == 0

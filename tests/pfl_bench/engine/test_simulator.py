@@ -239,6 +239,33 @@ def test_adapting_beyond_the_allowance_fails():
         events_of("overadapts", adapt_steps=7)
 
 
+def keeping(method, fed, state, clients):
+    method.kept = fed
+    return fed.send(state.server, clients)
+
+
+def stale(method, fed, state, cohort):
+    """A round on what the first round or an earlier evaluation was given."""
+    if not hasattr(method, "kept") and method.moment == "global":
+        method.kept = fed
+    return train_and_average(method, getattr(method, "kept", fed), state, cohort)
+
+
+KEPT = {
+    "round": {},
+    "adapt": {"official": "adapted", "adapt": keeping},
+    "client_params": {"official": "received", "client_params": keeping},
+}
+
+
+@pytest.mark.parametrize("hook", KEPT)
+def test_steps_are_not_taken_on_what_an_earlier_call_was_given(hook):
+    """An adaptation is counted apart: on its federation a round would have steps that no budget knows of."""
+    register_fedavg(f"keeps_{hook}", stale, **KEPT[hook])
+    with pytest.raises(BudgetError, match="of a federation that was for an earlier call"):
+        events_of(f"keeps_{hook}")
+
+
 def favourite(net, params, x, aux):
     """A class of its own for every client, whatever the picture shows."""
     return torch.nn.functional.one_hot(aux["label"], 3).float().expand(len(x), 3)

@@ -1,11 +1,15 @@
 """Runs in one file give the tables that their folders give; what clashes or is damaged is named."""
 
+import gzip
+import os
+
 import pytest
 from pandas.testing import assert_frame_equal
 
 import pfl_bench as pfl
 from pfl_bench.errors import RequestError
 from pfl_bench.results.board.basis import basis_of
+from pfl_bench.results import packed
 from pfl_bench.results.pack import pack
 from pfl_bench.results.packed import PACKED, dumps, loads
 from pfl_bench.results.report.collect import collect
@@ -72,3 +76,15 @@ def test_scores_that_are_not_those_of_the_clients_are_found(tmp_path, own, cli):
     place.write_bytes(dumps(tables))
     status, out, _ = cli("results", "validate", "packed")
     assert status == 1 and f"{tables['runs'].loc[0, 'run_id']} has" in out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_what_never_begins_or_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / packed.PACKED)
+    with pytest.raises(RequestError, match="no regular file"):
+        packed.packed_in(tmp_path)
+    monkeypatch.setattr(packed, "MOST_TEXT_BYTES", 1000)
+    (tmp_path / packed.PACKED).unlink()
+    (tmp_path / packed.PACKED).write_bytes(gzip.compress(b" " * 2000))
+    with pytest.raises(RequestError, match="it unpacks to more than"):
+        packed.packed_in(tmp_path)

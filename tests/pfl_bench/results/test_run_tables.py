@@ -1,11 +1,14 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pfl_bench.errors import RequestError
+from pfl_bench.results.files import Unreadable
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
-from pfl_bench.results.run_tables import complete, read_history, read_partition, read_table
+from pfl_bench.results.run_tables import complete, read_history, read_partition, read_table, read_trials
 from tests.ledgers import full_folder, history_rows, id_of, record, save
 
 R1, R2 = (id_of(record(seed=seed)) for seed in (1, 2))
@@ -61,3 +64,17 @@ def test_a_partition_with_its_groups(tmp_path):
     place = folder / "partitions" / f"{0:012x}.csv"
     pd.read_csv(place).assign(group="north").to_csv(place, index=False)
     assert set(read_partition(folder, f"{0:064x}")["group"]) == {"north"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+@pytest.mark.parametrize("arguments", [["analyse", "board"], ["analyse", "transfer"], ["tune", "quick", "--known"]])
+def test_trials_that_never_end_or_never_begin_are_not_read(cli, tmp_path, kind, arguments):
+    place = tmp_path / "f" / "tuning.csv"
+    full_folder(tmp_path / "f", seeds=2)
+    {"pipe": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero"), "folder": lambda p: p.mkdir()}[kind](place)
+    with pytest.raises(Unreadable, match="tuning.csv is no regular file"):
+        read_trials(place)
+    named = place if arguments[0] == "tune" else place.parent
+    status, _, err = cli(*arguments, str(named), *(["--methods", "fedavg"] if arguments[0] == "tune" else []))
+    assert (status, err.count("\n")) == ((0, 0) if arguments == ["analyse", "board"] else (2, 1)), err

@@ -5,7 +5,22 @@ from pfl_bench.spec.options import check_device, split_address
 
 
 @pytest.mark.parametrize(
-    "name", ["cpu:1", "cuda:", "cuda:-1", "cuda:\u0663", "cuda:1000", "mps:0", "", "gpu", "x" * 9999]
+    "name",
+    [
+        "cpu:1",
+        "cuda:",
+        "cuda:-1",
+        "cuda:\u0663",
+        "cuda:1000",
+        "cuda:00",
+        "cuda:01",
+        "cuda:128",
+        "cuda:256",
+        "mps:0",
+        "",
+        "gpu",
+        "x" * 9999,
+    ],
 )
 def test_what_is_no_device(name):
     with pytest.raises(RequestError, match="^--device: .* must be auto, cpu, cuda, cuda:N or mps$") as caught:
@@ -13,7 +28,7 @@ def test_what_is_no_device(name):
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:15", "mps"])
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:15", "cuda:127", "mps"])
 def test_devices(name):
     check_device(name)
 
