@@ -19,8 +19,8 @@ MOST_BYTES = 4096
 def complaint(work: Callable[[], object], seconds: float) -> str:
     """What is wrong with work that was to return within so many seconds; "" if nothing, or where nothing forks.
 
-    It may not end the process, close standard output, take over Ctrl-C or leave threads that hold the process up. The
-    text of a RequestError is told as it is; what is printed is not shown.
+    It may not end the process, close standard output, take over Ctrl-C, set an alarm or leave threads. The text of a
+    RequestError is told as it is; what is printed is not shown.
     """
     if not hasattr(os, "fork"):
         return ""
@@ -99,9 +99,10 @@ def _usable() -> dict[str, object]:
     for stream in (1, 2):
         with suppress(OSError):
             opened.append(os.fstat(stream).st_dev)
-    lasting = {thread.ident for thread in threading.enumerate() if not thread.daemon}
+    timers = signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF
     return {
         "closes or replaces standard output": (opened, getattr(sys.stdout, "closed", None), id(sys.stdout)),
         "takes over the signals that stop the program": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
-        "leaves a thread running": lasting,
+        "sets an alarm": [signal.getitimer(timer)[0] > 0 for timer in timers],
+        "leaves a thread running": {thread.ident for thread in threading.enumerate()},
     }

@@ -1,5 +1,6 @@
 """A plug-in file that does harm when it is loaded is refused in one line, and this process goes on."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -30,6 +31,12 @@ HARM = {
     "import threading, time; threading.Thread(target=time.sleep, args=(99,)).start()": "leaves a thread running",
     "import pfl_bench.engine.moments as m; m.evaluate = lambda *a: 1": "it changes pfl_bench.engine.moments.evaluate",
     "from pfl_bench.api import PerClient; PerClient.rows = lambda *a: {}": "it changes pfl_bench.engine.per_client.Per",
+    "import torch; torch.nn.Linear.reset_parameters = lambda self: None": "it changes torch.nn.modules.linear.Linear.",
+    "import torch.nn.functional as F; F.cross_entropy = lambda *a: 0": "it changes torch.nn.functional.cross_entropy",
+    "import numpy as np; np.mean = max": "it changes numpy.mean",
+    "import time; time.perf_counter = lambda: 0": "it changes time.perf_counter",
+    "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()": "leaves a thread",
+    "import signal; signal.alarm(60)": "sets an alarm",
     "import pfl_bench.engine.costs_of_mine": "could not be loaded: ModuleNotFoundError",
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": "takes over the signals that stop the program",
     "print('x' * 1_000_000)\nthis is no Python": "could not be loaded, line 2: SyntaxError",
@@ -50,6 +57,7 @@ def test_harm_is_one_line(text, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "LOADING_SECONDS", 1.0 if "while" in text else 60.0)
     path = tmp_path / "plugin.py"
     path.write_text(text)
+    importlib.import_module("encodings.utf_8_sig")  # by which a plug-in is read
     before = METHODS.names(), threading.active_count(), set(sys.modules)
     with pytest.raises(RequestError) as caught:
         load_plugins([path])
@@ -78,3 +86,15 @@ def test_a_method_cannot_be_called_all(tmp_path):
     )
     with pytest.raises(RequestError, match="method name 'all' is taken: it means every method"):
         load_plugins([tmp_path / "all.py"])
+
+
+def test_what_libraries_rearrange_when_more_of_them_is_loaded_is_no_harm(tmp_path):
+    """PyTorch's compiler replaces ``torch.manual_seed`` when it is loaded."""
+    path = tmp_path / "plugin.py"
+    path.write_text(
+        "import torch._dynamo, torch.distributed, scipy.stats, pandas.plotting\n"
+        "from pfl_bench.api import Params, register_model\nimport torch\n"
+        "@register_model('rearranged', body=('0',), head=('0',))\n"
+        "def rearranged(input, classes): return torch.nn.Sequential(torch.nn.Linear(2, classes))\n"
+    )
+    load_plugins([path])
