@@ -14,6 +14,8 @@ from .standardise import Figures, Missing, filled, statistics
 
 SPLITS = ("train", "test")
 VALIDATION = "validation"
+UNLIKELY = 100
+"""How many times larger values of one part than of another are taken for another unit: 0 to 255 beside 0 to 1."""
 
 
 def make_dataset(
@@ -48,6 +50,8 @@ def make_dataset(
     splits = _splits(name, arrays, (key, "labels", *([groups] if groups else ())))
     inputs = {s: checked_inputs(name, f"{s}_{key}", arrays[f"{s}_{key}"], kind, vocabulary) for s in splits}
     _require_alike(name, inputs)
+    if kind in (None, "image"):
+        _require_one_unit(name, inputs)
     inputs, said = filled(name, inputs, inputs["train"], missing)
     labels, classes, more = _labels(name, arrays, splits, inputs, classes)
     said = (*notes, *said, *more)
@@ -89,6 +93,17 @@ def _require_alike(name: str, inputs: Arrays) -> None:
                                     ("type", inputs["train"].dtype, own.dtype)):  # fmt: skip
             if first != second:
                 raise RequestError(f"{name}: train and {split} samples differ in {what}: {first} and {second}")
+
+
+def _require_one_unit(name: str, inputs: Arrays) -> None:
+    """RequestError for pictures of floats whose parts have values of another order: only one of them was divided."""
+    most = {split: float(np.nanmax(np.abs(own), initial=0)) for split, own in inputs.items() if own.dtype.kind == "f"}
+    for split, own in most.items():
+        if 0 < UNLIKELY * min(own, most["train"]) <= max(own, most["train"]):
+            raise RequestError(
+                f"{name}: train and {split} images differ in scale: values up to {most['train']:g} and {own:g}; bring "
+                "both to one"
+            )
 
 
 def _input_spec(kind: InputKind, inputs: np.ndarray, vocabulary: int) -> InputSpec:

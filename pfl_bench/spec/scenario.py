@@ -186,6 +186,8 @@ def at_edition(
     for scenario in scenarios:
         if scenario.visits * budget_scale > MOST or scenario.budget_scale * budget_scale > MOST:
             raise RequestError(f"{where}: {budget_scale:g} times {scenario.visits} client visits is more than {MOST}")
+        if scenario.visits * budget_scale < 0.5:
+            raise RequestError(f"{where}: {budget_scale:g} times {scenario.visits} client visits is less than one")
     if precision not in get_args(Precision):
         raise unknown("precision", precision, get_args(Precision))
     computed_in: Precision = "bf16" if precision == "bf16" else "fp32"

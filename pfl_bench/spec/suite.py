@@ -78,6 +78,9 @@ def parse_suite(text: str, where: str) -> Suite:
     for id in table.get("held_out", ()):
         if id not in ids:
             raise unknown(f"scenario in {where}, held_out", id, ids)
+    for method, variants in table.get("variants", {}).items():
+        if any(own in variants[:at] for at, own in enumerate(variants)):
+            raise RequestError(f"{where}: variants: {method} has one of its {len(variants)} variants twice")
     seeds = _joined(table.get("seeds", "0-2"))
     parse_seeds(seeds, f"{where}: seeds")
     return Suite(

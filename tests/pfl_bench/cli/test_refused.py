@@ -60,6 +60,7 @@ REFUSALS = [
     (["run", "--budget-scale", "nan"], "must be a positive number"),
     (["run", "--budget-scale", "-1"], "must be a positive number"),
     (["run", "--budget-scale", "x"], "--budget-scale"),
+    (["run", "--budget-scale", "1e-300"], "--budget-scale: 1e-300 times 300 client visits is less than one"),
     (["run", "--workers", "0"], "--workers"),
     (["run", "--lockstep", "0"], "--lockstep"),
     (["run", "--lockstep", "many"], "--lockstep"),

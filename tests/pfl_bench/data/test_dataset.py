@@ -50,6 +50,10 @@ def test_statistics_of_pixels_are_exact_whatever_the_processor():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"train_images": np.full((20, 8, 8), 0.5), "test_images": np.full((20, 8, 8), 200.0)},
+            "train and test images differ in scale: values up to 0.5 and 200; bring both to one",
+        ),
         ({"train_images": np.zeros((20, 8, 8), np.int16)}, "train_images must be uint8 or float, found int16"),
         (
             {"train_images": np.zeros((20, 8, 8), np.float32)},

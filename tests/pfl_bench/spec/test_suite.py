@@ -74,6 +74,10 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\nlocal = 1" + SCENARIO, "unknown field in s.toml 'local'"),
         ("name = '../x'" + SCENARIO, "must consist of letters"),
         ("name = 'x'" + SCENARIO + SCENARIO, "scenario id 'a-v1' is used twice"),
+        (
+            "name = 'x'" + SCENARIO + "[variants]\nditto = [{lr = 0.1}, {}, {lr = 0.1}]",
+            "ditto has one of its 3 variants",
+        ),
         ("name = 'x'" + SCENARIO.replace("100", "-3"), r"scenario 'a-v1': visits=-3 must be greater than 0"),
         ("name = 'x'" + SCENARIO.replace("100", "nan"), "visits=nan must be a whole number"),
         ("name = 'x'" + SCENARIO.replace("visits", "vists"), r"there is no field 'vists': did you mean 'visits'\?"),
