@@ -23,7 +23,7 @@ class Federation(View):
     """The training clients of one run that share a client model, numbered ``0..clients-1``, at one point of the run.
 
     What it knows of them is in ``View``; here is what crosses the border between server and clients, and what touches
-    the clients' data. Both are counted.
+    the clients' data. Both are counted. It is for the call that it is given to: kept for later, it does nothing more.
     """
 
     __slots__ = ()
