@@ -284,7 +284,7 @@ def programs(rng: random.Random) -> Case:
     program = rng.choice((*COMMANDS, MAINTAINERS))
     if program == "tune":
         lines = [(), ("quik",), ("quick", "--trials", rng.choice(["0", "x", "1.5", "٣x", str(10**20)])),
-                 ("quick", "--seeds", rng.choice(["-1", "x", "0", "2-3", str(10**20)])), ("quick", "quick"),
+                 ("quick", "--seeds", rng.choice(["-1", "x", "0", "2-3", str(10**20)])), ("quick", "quik"),
                  ("quick", "--nope"),
                  ("quick", "--budget-scale", rng.choice(["1e308", "nan", "0", "x"])), ("quick", "--methods", "fedavgg"),
                  ("paper-table1", "--scenarios", "nothing"), ("quick", "--device", "gpu"),
