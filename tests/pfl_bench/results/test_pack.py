@@ -8,8 +8,8 @@ from pandas.testing import assert_frame_equal
 
 import pfl_bench as pfl
 from pfl_bench.errors import RequestError
-from pfl_bench.results.board.basis import basis_of
 from pfl_bench.results import packed
+from pfl_bench.results.board.basis import basis_of
 from pfl_bench.results.pack import pack
 from pfl_bench.results.packed import PACKED, dumps, loads
 from pfl_bench.results.report.collect import collect
