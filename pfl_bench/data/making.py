@@ -97,7 +97,11 @@ def _require_alike(name: str, inputs: Arrays) -> None:
 
 def _require_one_unit(name: str, inputs: Arrays) -> None:
     """RequestError for pictures of floats whose parts have values of another order: only one of them was divided."""
-    most = {split: float(np.nanmax(np.abs(own), initial=0)) for split, own in inputs.items() if own.dtype.kind == "f"}
+    most = {
+        split: max(float(np.nanmax(own, initial=0)), -float(np.nanmin(own, initial=0)))
+        for split, own in inputs.items()
+        if own.dtype.kind == "f"
+    }
     for split, own in most.items():
         if 0 < UNLIKELY * min(own, most["train"]) <= max(own, most["train"]):
             raise RequestError(
