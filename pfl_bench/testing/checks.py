@@ -48,6 +48,9 @@ VARIETY = [
     ("synthetic:classes=3,n=120,side=16,channels=3", "lenet7"),
 ]
 
+FEW_STEPS = 6
+"""A visit's local steps where a check asks whether training works at all, on many kinds of client or task."""
+
 
 def runs(method: str, context: Context) -> None:
     """The tiny run goes to its end."""
@@ -139,7 +142,7 @@ def blind_to_held_out_data(method: str, context: Context) -> None:
 
 def handles_degenerate_clients(method: str, context: Context) -> None:
     """One sample, one class, fewer samples than a batch: such clients train and are scored."""
-    setup = ragged_setup()
+    setup = ragged_setup().but(local_steps=FEW_STEPS)
     for backend in BACKENDS:
         result, _ = finish(context.job(setup, method, Options(backend=backend)), setup.dataset)
         if len({row["client"] for row in result.clients}) != setup.partition.clients:
@@ -149,7 +152,7 @@ def handles_degenerate_clients(method: str, context: Context) -> None:
 def fits_any_task(method: str, context: Context) -> None:
     """It works for 1, 3 and 10 classes, for dense and for convolutional client models."""
     for data, model in VARIETY:
-        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=6)
+        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=6, local_steps=FEW_STEPS)
         try:
             finish(context.job(setup, method), setup.dataset)
         except CheckFailedError as failure:

@@ -1,7 +1,7 @@
 """Turn pytest-benchmark's JSON into ``results/benchmarks``: one CSV of figures and one page to read.
 
-``python -m tests.benchmarks.publish results/benchmarks/raw.json``. Groups that were not measured this time keep the
-figures of the time before; every row says at which commit it was measured, and on what.
+``python -m tests.benchmarks.publish results/benchmarks/raw.json``. What was not measured this time keeps the figures
+of the time before; every row says at which commit it was measured, and on what.
 """
 
 import json
@@ -32,11 +32,14 @@ def machine() -> str:
 
 
 def merged(table: pd.DataFrame, before: Path) -> pd.DataFrame:
-    """The new figures, after those of the groups that were not measured again."""
+    """The new figures in the place of the old ones of the same benchmarks, the groups as they were."""
     if not before.exists():
         return table
     old = pd.read_csv(before)
-    return pd.concat([old[~old["group"].isin(table["group"])], table], ignore_index=True)
+    kept = old[~old["benchmark"].isin(table["benchmark"])]
+    order = list(dict.fromkeys([*old["group"], *table["group"]]))
+    both = pd.concat([kept, table], ignore_index=True)
+    return both.sort_values("group", key=lambda group: group.map(order.index), kind="stable", ignore_index=True)
 
 
 def page(table: pd.DataFrame, record: dict) -> str:
