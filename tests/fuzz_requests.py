@@ -233,6 +233,8 @@ def suites(rng: random.Random) -> Case:
         '[hyperparameters_at."f-*"]\nfedavg = 3',
         "[hyperparameters]\nnope = {}",
     ]
+    tails += [f'[seeds_at]\n"f-*" = {v}' for v in ("true", "[]", '"3-1"', "{}", "-1", '"٣"')]
+    tails += ['[seeds_at]\n"g*" = 3', "[seeds_at]\n" + '"f-*" = [1, "2"]']
     tails += [f"[search_space]\nfedavg = {v}" for v in ("5", "{}", "{ lr = 0.1 }", "{ lr = [] }", "[1]")]
     broken = [b"", b"\xff\xfe", b"name = ", b"name = 1\nname = 2", b"x = " + b"[" * 9999, b"x = " + b"9" * 5000,
               b'name = "f"\nscenario = [1]', b'name = "f"\nscenario = 5', b'name = "f"\nscenario = []',

@@ -57,13 +57,16 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names."""
+    """What a request asks for: names that exist, each once; ``every_method``: as ``all``, not by their names.
+
+    ``seeds``: None for those that the suite has in each scenario.
+    """
 
     suite: Suite
     methods: Sequence[str]
     every_method: bool
     scenarios: Sequence[Scenario]
-    seeds: Sequence[int]
+    seeds: Sequence[int] | None
     overrides: Overrides
 
 
@@ -108,7 +111,7 @@ def read_request(request: RunRequest) -> Wanted:
     suite = _suite(request)
     asked, where = (request.methods, "--methods") if request.methods is not None else (suite.methods, "methods")
     methods = parse_names(asked, known, "method", where)
-    seeds = parse_seeds(suite.seeds if request.seeds is None else request.seeds, "--seeds")
+    seeds = None if request.seeds is None else parse_seeds(request.seeds, "--seeds")
     for name in sorted(suite.methods_named() - set(known)):
         raise unknown(f"method in the tables of suite {suite.name}", name, known, also=PLUG_IN)
     overrides = read_settings(request.settings, methods, known)

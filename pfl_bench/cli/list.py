@@ -1,5 +1,6 @@
 """The command ``list``: what there is, and what it can be told, read from files where that is enough."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from pfl_bench import metrics
 from pfl_bench.errors import unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Registry, load_plugins
 from pfl_bench.shelves import Offer
-from pfl_bench.spec.suite import builtin_suites
+from pfl_bench.spec.suite import Suite, builtin_suites, said_of
 
 from .offered import PARAMETERS, Rows, everything, laws, tag
 from .terminal import make_console, print_rows, say
@@ -42,10 +43,17 @@ def _scenarios() -> tuple[Sequence[str], Rows]:
 
 def _suites() -> tuple[Sequence[str], Rows]:
     rows = [
-        [s.name, str(len(s.scenarios)), ", ".join(s.methods.split(",")), s.seeds, s.description]
+        [s.name, str(len(s.scenarios)), ", ".join(s.methods.split(",")), _seeds(s), s.description]
         for s in builtin_suites().values()
     ]
     return ("name", "scenarios", "methods", "seeds", "description"), rows
+
+
+def _seeds(suite: Suite) -> str:
+    """As written, and in how many scenarios there are others: ``0-4; 0-9 in 8``."""
+    own = [list(said_of(scenario.id, suite.seeds_at)) for scenario in suite.scenarios]
+    others = Counter(said[-1] for said in own if said)
+    return "; ".join([suite.seeds, *(f"{seeds} in {count}" for seeds, count in others.items())])
 
 
 def _metrics() -> tuple[Sequence[str], Rows]:

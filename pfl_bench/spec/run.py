@@ -56,11 +56,14 @@ def make_config(method: str, values: Mapping[str, Any], where: str) -> MethodCon
 def plan_runs(
     methods: Sequence[str],
     scenarios: Sequence[Scenario],
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     suite: Suite,
     overrides: Overrides,
 ) -> list[RunSpec]:
-    """Every method x scenario x seed. Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``."""
+    """Every method x scenario x seed; ``None``: the suite's seeds of each scenario.
+
+    Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``.
+    """
 
     def configs(method: str, scenario: Scenario) -> list[MethodConfig]:
         of_suite, typed = suite.hyperparameters_of(method, scenario.id), overrides.get(method, {})
@@ -72,7 +75,7 @@ def plan_runs(
         for scenario in scenarios
         for method in methods
         for config in _distinct(configs(method, scenario))
-        for seed in seeds
+        for seed in (suite.seeds_of(scenario.id) if seeds is None else seeds)
     ]
 
 

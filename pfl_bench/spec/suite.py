@@ -3,17 +3,19 @@
 import fnmatch
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from pfl_bench.errors import PLUG_IN, RequestError, one_line, shown, unknown
 from pfl_bench.files import check_name, expanded, read_text
 
 from .scenario import Scenario, read_scenario
 from .tables import check_tables
+
+T = TypeVar("T")
 
 MOST_SEEDS = 1000
 
@@ -25,7 +27,8 @@ Overrides = Mapping[str, Mapping[str, Any]]
 class Suite:
     """``methods`` is "all" or a comma-separated list, ``seeds`` such as "0-2"; both are defaults of ``run``.
 
-    ``hyperparameters_at``: by glob on scenario ids, what replaces some of ``hyperparameters`` there.
+    ``seeds_at``: by glob on scenario ids, the seeds there in place of ``seeds``; ``hyperparameters_at``: likewise, what
+    replaces some of ``hyperparameters``. Later globs win.
     ``variants``: methods that take part several times, with hyper-parameters on top of those.
     ``search_space``: the grids that ``running.tuning`` tries here, where they are not the methods' own.
     ``held_out``: ids of scenarios that nobody tunes on; ``statistics.transfer`` chooses for them on the others.
@@ -36,6 +39,7 @@ class Suite:
     scenarios: tuple[Scenario, ...]
     methods: str = "all"
     seeds: str = "0-2"
+    seeds_at: Mapping[str, str] = field(default_factory=dict)
     hyperparameters: Overrides = field(default_factory=dict)
     hyperparameters_at: Mapping[str, Overrides] = field(default_factory=dict)
     variants: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -43,21 +47,35 @@ class Suite:
     held_out: tuple[str, ...] = ()
 
     def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
-        """The suite's hyper-parameters of a method in the scenario with this id; later globs win.
-
-        What is said of a scenario holds for its editions too: ``a-v1`` for ``a-v1@0.1x+bf16``.
-        """
+        """The suite's hyper-parameters of a method in the scenario with this id."""
         chosen = dict(self.hyperparameters.get(method, {}))
-        whole = scenario.partition("@")[0].partition("+")[0]
-        for pattern, by_method in self.hyperparameters_at.items():
-            if fnmatch.fnmatchcase(scenario, pattern) or fnmatch.fnmatchcase(whole, pattern):
-                chosen |= by_method.get(method, {})
+        for by_method in said_of(scenario, self.hyperparameters_at):
+            chosen |= by_method.get(method, {})
         return chosen
+
+    def seeds_of(self, scenario: str) -> list[int]:
+        """The seeds of the scenario with this id."""
+        return parse_seeds([self.seeds, *said_of(scenario, self.seeds_at)][-1])
+
+    def all_seeds(self) -> set[int]:
+        """The seeds that some scenario has."""
+        return {seed for scenario in self.scenarios for seed in self.seeds_of(scenario.id)}
 
     def methods_named(self) -> set[str]:
         """Every method that the suite says something about, whether it takes part or not."""
         at = (name for by_method in self.hyperparameters_at.values() for name in by_method)
         return {*self.hyperparameters, *self.variants, *self.search_space, *at}
+
+
+def said_of(scenario: str, said: Mapping[str, T]) -> Iterator[T]:
+    """What is said of the scenario with this id, by globs, in their order.
+
+    It holds for the scenario's editions too: ``a-v1`` for ``a-v1@0.1x+bf16``.
+    """
+    whole = scenario.partition("@")[0].partition("+")[0]
+    for pattern, what in said.items():
+        if fnmatch.fnmatchcase(scenario, pattern) or fnmatch.fnmatchcase(whole, pattern):
+            yield what
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -72,9 +90,10 @@ def parse_suite(text: str, where: str) -> Suite:
     ids = [scenario.id for scenario in scenarios]
     if len(set(ids)) < len(ids):
         raise RequestError(f"{where}: scenario id {max(ids, key=ids.count)!r} is used twice")
-    for pattern in table.get("hyperparameters_at", {}):
-        if not fnmatch.filter(ids, pattern):
-            raise unknown(f"scenario in {where}, hyperparameters_at", pattern, ids)
+    for key in ("hyperparameters_at", "seeds_at"):
+        for pattern in table.get(key, {}):
+            if not fnmatch.filter(ids, pattern):
+                raise unknown(f"scenario in {where}, {key}", pattern, ids)
     for id in table.get("held_out", ()):
         if id not in ids:
             raise unknown(f"scenario in {where}, held_out", id, ids)
@@ -83,12 +102,16 @@ def parse_suite(text: str, where: str) -> Suite:
             raise RequestError(f"{where}: variants: {method} has one of its {len(variants)} variants twice")
     seeds = _joined(table.get("seeds", "0-2"))
     parse_seeds(seeds, f"{where}: seeds")
+    seeds_at = {pattern: _joined(value) for pattern, value in table.get("seeds_at", {}).items()}
+    for pattern, text in seeds_at.items():
+        parse_seeds(text, f"{where}: seeds_at.{pattern}")
     return Suite(
         name=table["name"],
         description=table.get("description", ""),
         scenarios=scenarios,
         methods=_joined(table.get("methods", "all")),
         seeds=seeds,
+        seeds_at=seeds_at,
         hyperparameters=table.get("hyperparameters", {}),
         hyperparameters_at=table.get("hyperparameters_at", {}),
         variants=table.get("variants", {}),

@@ -11,6 +11,7 @@ FIELDS = {
     "description": ("text", '`""`', "what it asks, in a sentence"),
     "methods": ("text or list of texts", '`"all"`', "who takes part where `--methods` says nothing"),
     "seeds": ("text, whole number or list of these", '`"0-2"`', "which seeds where `--seeds` says nothing: `0-2,7`"),
+    "seeds_at": ("table", "none", "by glob on scenario ids, which seeds there instead; later globs win"),
     "scenario": ("list of tables, at least one", "required", "the scenarios, under `[[scenario]]` each"),
     "held_out": ("list of texts", "none", "ids of scenarios that `tune` refuses to tune on"),
     "hyperparameters": ("table of tables", "none", "by method, values in place of its defaults, in every scenario"),
@@ -19,8 +20,9 @@ FIELDS = {
     "search_space": ("table of tables of lists", "none", "by method and field, the values that `tune` tries here"),
 }
 """Every field of a suite's file: its type, its default and what it says, in words."""
-_TABLES = ("hyperparameters", "hyperparameters_at", "variants", "search_space")
+_TABLES = ("seeds_at", "hyperparameters", "hyperparameters_at", "variants", "search_space")
 _KEYS = tuple(FIELDS)
+SEEDS = '"0-2" or [0, 1, 2]'
 
 
 def check_tables(table: Mapping[str, Any], where: str) -> None:
@@ -39,6 +41,8 @@ def check_tables(table: Mapping[str, Any], where: str) -> None:
     for key in _TABLES:
         if not isinstance(table.get(key, {}), dict):
             raise RequestError(f"{where}: {key}={shown(table[key])} is of the wrong type; it must be a table")
+    for pattern, seeds in table.get("seeds_at", {}).items():
+        _check_list(seeds, int, f"{where}: seeds_at.{pattern}", SEEDS)
     _check_by_method(table.get("hyperparameters", {}), f"{where}: hyperparameters")
     for pattern, by_method in table.get("hyperparameters_at", {}).items():
         _check_by_method(by_method, f"{where}: hyperparameters_at.{pattern}")
@@ -57,16 +61,20 @@ def check_tables(table: Mapping[str, Any], where: str) -> None:
 
 def _check_lists(table: Mapping[str, Any], where: str) -> None:
     """Methods and seeds are a text as on the command line, or a list; a description is a text."""
-    for key, kind, example in (("methods", str, '"all" or ["fedavg", "local"]'), ("seeds", int, '"0-2" or [0, 1, 2]')):
-        value = table.get(key, "")
-        one = isinstance(value, str | kind) and not isinstance(value, bool)
-        if not (one or (isinstance(value, list) and value and all(type(item) is kind for item in value))):
-            raise RequestError(f"{where}: {key}={shown(value)} is of the wrong type; it must be such as {example}")
+    _check_list(table.get("methods", ""), str, f"{where}: methods", '"all" or ["fedavg", "local"]')
+    _check_list(table.get("seeds", ""), int, f"{where}: seeds", SEEDS)
     held_out = table.get("held_out", [])
     if not isinstance(held_out, list) or not all(isinstance(each, str) for each in held_out):
         raise RequestError(f"{where}: held_out={shown(held_out)} must be a list of scenarios' ids")
     if not isinstance(table.get("description", ""), str):
         raise RequestError(f"{where}: description={shown(table['description'])} must be a text")
+
+
+def _check_list(value: Any, kind: type[str] | type[int], where: str, example: str) -> None:
+    """RequestError unless this is a text, one of the kind, or a list of these."""
+    one = isinstance(value, str | kind) and not isinstance(value, bool)
+    if not (one or (isinstance(value, list) and value and all(type(item) is kind for item in value))):
+        raise RequestError(f"{where}={shown(value)} is of the wrong type; it must be such as {example}")
 
 
 def _check_by_method(by_method: Any, where: str) -> None:

@@ -26,7 +26,7 @@ from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
-from pfl_bench.spec.suite import Suite, parse_seeds
+from pfl_bench.spec.suite import Suite
 
 from .choice import Choice, choose
 from .grid import Grid, Point, draw_points, refined, widened
@@ -123,10 +123,11 @@ def plan_trials(
     What a grid does not vary is the suite's (its ``hyperparameters`` there), or else the method's default; that of the
     hyper-parameters that it does vary is among the trials.
     """
-    own = parse_seeds(suite.seeds)
+    own = suite.all_seeds()
     for seed in seeds:
         if seed in own:
-            raise RequestError(f"seed {seed} is one of the suite's own ({suite.seeds}); tune on others")
+            texts = ", ".join(dict.fromkeys([suite.seeds, *suite.seeds_at.values()]))
+            raise RequestError(f"seed {seed} is one of the suite's own ({texts}); tune on others")
     for name in suite.search_space:
         METHODS.get(name)
 

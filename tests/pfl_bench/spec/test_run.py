@@ -84,6 +84,12 @@ def test_hyperparameters_at_a_scenario_go_on_top_of_the_suites():
     assert typed.config.lr == 0.3
 
 
+def test_seeds_are_those_asked_for_or_the_suites_of_each_scenario():
+    own = suite({}, seeds="3", seeds_at={"digits-*": "4-5"})
+    assert [run.seed for run in plan_runs(["fedavg"], [SCENARIO.scaled(0.5)], None, own, {})] == [4, 5]
+    assert [run.seed for run in plan_runs(["fedavg"], [SCENARIO], [0], own, {})] == [0]
+
+
 def test_suite_hyperparameters_are_checked():
     with pytest.raises(RequestError, match="unknown hyper-parameter of fedavg 'speed'"):
         plan_runs(["fedavg"], [SCENARIO], [0], suite({"fedavg": {"speed": 1}}), {})

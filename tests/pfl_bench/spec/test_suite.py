@@ -62,6 +62,10 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\nseeds = [true]" + SCENARIO, r"seeds=\[True\] is of the wrong type; it must be such as \"0-2\""),
         ("name = 'x'\nseeds = true" + SCENARIO, "seeds=True is of the wrong type"),
         ("name = 'x'\nseeds = '3-1'" + SCENARIO, "s.toml: seeds: '3-1' is not a number"),
+        ("name = 'x'\nseeds_at = 3" + SCENARIO, "seeds_at=3 is of the wrong type; it must be a table"),
+        ("name = 'x'\n" + SCENARIO + "[seeds_at]\n'a-*' = true", "seeds_at.a-.=True is of the wrong type"),
+        ("name = 'x'\n" + SCENARIO + "[seeds_at]\n'a-*' = '3-1'", "s.toml: seeds_at.a-.: '3-1' is not a number"),
+        ("name = 'x'\n" + SCENARIO + "[seeds_at]\n'b-*' = 3", "unknown scenario in s.toml, seeds_at 'b-.'"),
         ("name = 'x'\nscenario = [1]", r"scenario=1 must be a table, under the heading \[\[scenario\]\]"),
         *(
             (f"name = 'x'\n{SCENARIO}[variants]\nfedavg = {value}", "variants.fedavg=.* must be a list of tables")
@@ -143,6 +147,16 @@ def test_names():
 @pytest.mark.parametrize(("scale", "precision"), [(1, "fp32"), (0.5, "fp32"), (1, "bf16"), (0.5, "bf16")])
 def test_what_is_said_of_a_scenario_holds_for_its_editions(pattern, scale, precision):
     at = f"[hyperparameters]\nlocal = {{ lr = 0.1 }}\n[hyperparameters_at.'{pattern}']\nlocal = {{ lr = 0.5 }}\n"
+    at += f"[seeds_at]\n'{pattern}' = '4-5'\n"
     suite = parse_suite("name = 'x'\n" + SCENARIO + at, "s.toml")
     (edition,) = at_edition(suite.scenarios, scale, precision)
     assert suite.hyperparameters_of("local", edition.id) == {"lr": 0.5}
+    assert suite.seeds_of(edition.id) == [4, 5]
+
+
+def test_scenarios_with_seeds_of_their_own():
+    scenarios = "".join(SCENARIO.replace("a-v1", id) for id in ("a-v1", "b-v1", "c-v1"))
+    at = "[seeds_at]\n'*' = 7\n'[bc]-*' = [8, 9]\n'c-v1' = '0-1,5'\n"
+    suite = parse_suite("name = 'x'\nseeds = '0-2'" + scenarios + at, "s.toml")
+    assert [suite.seeds_of(s.id) for s in suite.scenarios] == [[7], [8, 9], [0, 1, 5]]
+    assert suite.all_seeds() == {0, 1, 5, 7, 8, 9}
