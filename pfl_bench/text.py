@@ -3,11 +3,13 @@
 import re
 
 HIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ufff9-\ufffb\ud800-\udfff"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\u2800]"
 )
-"""Characters that no text needs and that do something else than show: control characters (terminal escapes), marks
-that turn or hide what follows them (bidi), line separators, and surrogates, which cannot be written at all."""
+"""Characters that no text needs and that do something else than show: control characters (terminal escapes), line
+separators, surrogates, which cannot be written at all; and what Unicode calls default ignorable, which turns or hides
+what follows (bidi) or is blank, but for the two that choose how an emoji is drawn; and the blank Braille pattern."""
 
 
 def printable(text: str) -> str:

@@ -4,9 +4,13 @@ from pfl_bench.errors import one_line
 from pfl_bench.text import agreeing, counted, printable, shortened
 
 
-@pytest.mark.parametrize(
-    "hidden", ["\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ud800", "\ufeff"]
-)
+HIDDEN = [
+    *("\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ud800", "\ufeff"),
+    *("\u3164", "\u115f", "\uffa0", "\u034f", "\u180b", "\ufe01", "\u2800", "\U000e0101"),
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
 def test_nothing_hidden_is_left(hidden):
     shown = printable(f"a{hidden}b")
     assert hidden not in shown and shown.startswith("a\\") and shown.endswith("b")
@@ -15,7 +19,7 @@ def test_nothing_hidden_is_left(hidden):
 
 
 def test_other_text_stays_as_it_is():
-    text = "fedavg (lr=0.1) ± † ‡ ä 漢字 <b> 100 %"
+    text = "fedavg (lr=0.1) ± † ‡ ä 漢字 ✔\ufe0f <b> 100 %"
     assert printable(text) == text == shortened(text, 100)
     assert shortened("abcdef", 3) == "abc ..."
 
