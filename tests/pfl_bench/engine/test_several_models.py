@@ -13,7 +13,7 @@ from pfl_bench.testing.setup import TinySetup, tiny_setup
 
 
 def mixed(models=("lenet7", "mlp")) -> TinySetup:
-    return tiny_setup("synthetic:classes=3,n=180,side=16", clients=7).but(model=models, local_steps=10)
+    return tiny_setup("synthetic:classes=3,n=180,side=16", clients=7).but(model=models, local_steps=6)
 
 
 def job(setup: TinySetup, method: str, options: Options | None = None):
