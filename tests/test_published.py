@@ -231,6 +231,28 @@ def test_what_half_the_budget_chose_loses_at_the_whole_one_as_the_page_says():
     assert f"a run ends {gained:.1f} points better" in page
 
 
+def test_what_tuning_the_steps_of_fedavg_ft_gains_is_what_the_page_says():
+    """Accuracy on validation of each file's best setting, at half the budget."""
+    folder = RESULTS / "published" / "board-v1-tuning"
+
+    def best(file: str) -> pd.Series:
+        trials = pd.read_csv(folder / file)
+        own = trials[trials["method"] == "fedavg_ft"]
+        means = own.groupby(["scenario", "config"])["validation_accuracy"].mean()
+        return means.groupby("scenario").max()
+
+    gained = (best("control_steps.csv") - best(TRIALS_FILE)).round(9)
+    better, worse = gained[gained > 0].sort_values(ascending=False), -gained[gained < 0].sort_values()
+    numbers = [len(gained) - len(better) - len(worse), len(gained), len(better), len(worse)]
+    words = dict(zip(range(14), "none one two three four five six seven eight nine ten eleven twelve thirteen".split()))
+    level, all_, up, down = (words[number] for number in numbers)
+    page = " ".join((RESULTS.parent / "docs" / "board.md").read_text(encoding="utf-8").split())
+    assert f"it was level on {level} of the {all_} scenarios, better on {up} (by {better.iloc[0]:.1f} points on" in page
+    assert all(f"{points:.1f} on " in page for points in better.iloc[1:])
+    assert f"and worse on {down} (by {', '.join(f'{points:.1f} on' for points in worse)[:6]}" in page
+    assert all(f"{points:.1f} on " in page for points in worse)
+
+
 BOARDS = [folder for folder in SUITES if (folder / "board").is_dir()]
 
 
