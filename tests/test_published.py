@@ -244,7 +244,8 @@ def test_what_tuning_the_steps_of_fedavg_ft_gains_is_what_the_page_says():
     gained = (best("control_steps.csv") - best(TRIALS_FILE)).round(9)
     better, worse = gained[gained > 0].sort_values(ascending=False), -gained[gained < 0].sort_values()
     numbers = [len(gained) - len(better) - len(worse), len(gained), len(better), len(worse)]
-    words = dict(zip(range(14), "none one two three four five six seven eight nine ten eleven twelve thirteen".split()))
+    words = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
+    words += ["twelve", "thirteen"]
     level, all_, up, down = (words[number] for number in numbers)
     page = " ".join((RESULTS.parent / "docs" / "board.md").read_text(encoding="utf-8").split())
     assert f"it was level on {level} of the {all_} scenarios, better on {up} (by {better.iloc[0]:.1f} points on" in page

@@ -48,7 +48,8 @@ def leaderboard(runs: pd.DataFrame) -> pd.DataFrame:
     scenario has as its primary metric) to 0.01 points; ties share a rank. Runs that did not finish are counted beside,
     never averaged in.
 
-    ``versus_best``: ``best`` for the highest mean; ``worse`` for what the 95 % confidence set of the scenario's best
+    ``versus_best``: ``best`` for the highest mean (of those that the set below holds, which with unequal seeds need not
+    have the first rank); ``worse`` for what the 95 % confidence set of the scenario's best
     excludes (``statistics.best``; ``p_versus_best`` is the level at which it does), ``not significantly different``
     for what it holds, ``untested`` for what it could not have excluded: ``versus_note`` says why.
     """
@@ -106,7 +107,8 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
     done["entry"] = entries(done)
     for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
         table = accuracy_table(part, str(scenario))
-        best, standings = best_entry(table), confidence_set(table)
+        standings = confidence_set(table)
+        best = best_entry(table, [entry for entry, standing in standings.items() if standing.excluded])
         for key, own in part.groupby(KEYS, sort=False):
             rows[key] = _standing(table, own["entry"].iloc[0], best, standings, bool(own["accuracy"].isna().all()))
     index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))

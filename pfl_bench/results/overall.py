@@ -53,7 +53,7 @@ class Overall:
         text = f"Friedman's test over {ranks.count} {ranks.blocks}: p = {ranks.p_value:.2g}."
         text += f" Nemenyi's critical difference of mean ranks: {ranks.critical_difference:.2f}."
         if not ranks.blocks.startswith("scenarios"):
-            text += " Too few scenarios for a test over them, so this speaks for one scenario only."
+            text += f" This speaks for one scenario only; there is no test over scenarios ({ranks.instead})."
         return text + (f" {ranks.note}." if ranks.note else "")
 
     @property

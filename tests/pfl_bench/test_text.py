@@ -3,7 +3,6 @@ import pytest
 from pfl_bench.errors import one_line
 from pfl_bench.text import agreeing, counted, printable, shortened
 
-
 HIDDEN = [
     *("\x1b", "\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\u2028", "\ud800", "\ufeff"),
     *("\u3164", "\u115f", "\uffa0", "\u034f", "\u180b", "\ufe01", "\u2800", "\U000e0101"),

@@ -13,8 +13,10 @@ from pfl_bench.results.asked import asked_for
 from pfl_bench.results.entries import one_name_each
 from pfl_bench.results.loaded import load
 from pfl_bench.results.primary import by_primary
+from pfl_bench.results.statistics.best import DIGITS
+from pfl_bench.results.statistics.clients import BASELINES
 from pfl_bench.results.statistics.common import one_edition_each, split_edition
-from pfl_bench.results.statistics.scenarios import SeedTables, seed_tables
+from pfl_bench.results.statistics.scenarios import CONTROLS, SeedTables, seed_tables
 from pfl_bench.spec.suite import builtin_suites, load_suite
 
 from .factors import family_of, kind_of
@@ -27,15 +29,16 @@ NO_CURVES = pd.DataFrame(columns=["run_id", "scenario", "visits", "split", "accu
 @dataclass(frozen=True)
 class Basis:
     """``runs``, ``clients``, ``curves``: finished runs on the scenarios that claims rest on, their clients, and their
-    evaluations; ``held_out``: runs on those that nobody tuned on. ``tables``: accuracy by scenario, ``[seeds,
-    entries]``, of entries that have all its seeds; what was ``LOST`` has the lowest there. ``kinds``: of heterogeneity,
-    and ``sources``: of data, by scenario. ``families``: by entry. ``gaps``: a row per scenario and entry that lacks a
-    result at any seed: ``status``, ``reason``, and the ``seeds`` that have one. ``left_out``: in words."""
+    evaluations. ``tables``: accuracy by scenario, ``[seeds, entries]``, of entries that have all its seeds; what was
+    ``LOST`` has the lowest there; ``held_out``: likewise, on scenarios that nobody tuned on. ``kinds``: of
+    heterogeneity, and ``sources``: of data, by scenario. ``families``: by entry. ``gaps``: a row per scenario and entry
+    that lacks a result at any of its seeds: ``status``, ``reason``, and the ``seeds`` that have one. ``left_out``: in
+    words."""
 
     runs: pd.DataFrame
     clients: pd.DataFrame
-    held_out: pd.DataFrame
     tables: SeedTables
+    held_out: SeedTables
     kinds: Mapping[str, str]
     sources: Mapping[str, str]
     families: Mapping[str, str]
@@ -45,8 +48,8 @@ class Basis:
 
     @property
     def means(self) -> pd.DataFrame:
-        """Mean accuracy ``[scenarios, entries]`` over seeds."""
-        return pd.DataFrame({name: table.mean() for name, table in self.tables.items()}).T
+        """Mean accuracy ``[scenarios, entries]`` over seeds, without the rounding that would part equal ones."""
+        return pd.DataFrame({name: table.mean() for name, table in self.tables.items()}).T.round(DIGITS)
 
 
 def basis_of(folder: Path, suite: str | None = None) -> Basis:
@@ -77,25 +80,28 @@ def make_basis(
     """From frames as ``results.loaded.Results`` has them, and scenarios as their runs recorded them."""
     runs = by_primary(runs).assign(entry=one_name_each(runs))
     finished = (runs["status"] == "finished") & runs["accuracy"].notna()
-    apart = runs["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
-    editions, others = one_edition_each(runs[finished & ~apart])
-    chosen = set(editions.values())
-    counted = _whole(_with_lost(runs[runs["scenario"].isin(chosen) & ~apart]))
-    twins = _twins(seed_tables(counted))
-    counted = counted[~counted["entry"].isin(list(twins))]
-    kept = counted[counted["status"] == "finished"]
+    editions, others = one_edition_each(runs[finished])
+    empty = [str(name) for name in runs["scenario"].unique() if split_edition(str(name))[0] not in editions]
+    runs = runs[runs["scenario"].isin([*editions.values(), *empty])]
+    shared, rare = _shared_seeds(runs)
+    counted = _whole(_with_lost(shared))
     names = dict(zip(runs["run_id"], runs["entry"], strict=True))
     own = clients.assign(entry=clients["run_id"].map(names))
+    twins = _twins(counted[counted["status"] == "finished"], own)
+    counted = counted[~counted["entry"].isin(list(twins))]
+    apart = counted["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
+    kept = counted[(counted["status"] == "finished") & ~apart]
     scenarios = list(kept["scenario"].drop_duplicates())
     told = [f"{entry} has the figures of {other} in every run and counts once" for entry, other in twins.items()]
+    told += [f"{name}: no run has a result there" for name in empty]
     return Basis(
         kept.reset_index(drop=True), own[own["run_id"].isin(kept["run_id"])].reset_index(drop=True),
-        runs[finished & apart].reset_index(drop=True), seed_tables(counted),
+        seed_tables(counted[~apart]), seed_tables(counted[apart]),
         {name: kind_of(definitions.get(name, {})) for name in scenarios},
         {name: source_of(definitions.get(name, {})) or str(name) for name in scenarios},
         {str(entry): family_of(str(method)) for entry, method in zip(runs["entry"], runs["method"], strict=True)},
-        _gaps(runs[runs["scenario"].isin(chosen) | runs["scenario"].isin(runs.loc[finished & apart, "scenario"])]),
-        (*left_out, *others, *told),
+        _gaps(shared),
+        (*left_out, *others, *rare, *told),
         curves[curves["run_id"].isin(kept["run_id"])].assign(entry=lambda rows: rows["run_id"].map(names)),
     )  # fmt: skip
 
@@ -114,27 +120,42 @@ def _with_lost(runs: pd.DataFrame) -> pd.DataFrame:
     return done if lost.empty else pd.concat([done, lost], ignore_index=True)
 
 
+def _shared_seeds(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The runs at seeds that half of a scenario's entries have at least, and the other seeds in words: who has more
+    seeds than the others must not stand alone for it."""
+    having = runs.groupby(["scenario", "seed"])["entry"].transform("nunique")
+    rare = 2 * having < runs.groupby("scenario")["entry"].transform("nunique")
+    told = []
+    for scenario, own in runs[rare].groupby("scenario", sort=False):
+        seeds = ", ".join(map(str, sorted(own["seed"].unique())))
+        told.append(f"{scenario}: seeds {seeds}, which fewer than half of its entries have")
+    return runs[~rare], told
+
+
 def _whole(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs of cells (scenario, entry) that have every seed that the scenario has."""
     own = runs.groupby(["scenario", "entry"])["seed"].transform("nunique")
     return runs[own == runs.groupby("scenario")["seed"].transform("nunique")]
 
 
-def _twins(tables: SeedTables) -> dict[str, str]:
-    """Entries whose accuracies are those of an earlier one, by name, in every run: the same computation twice."""
-    whole = {f"{name} {seed}": row for name, table in tables.items() for seed, row in table.iterrows()}
-    columns = pd.DataFrame(whole).sort_index()
+def _twins(runs: pd.DataFrame, clients: pd.DataFrame) -> dict[str, str]:
+    """Entries that have finished the runs of another one, with as many correct test samples of every client in each:
+    the same computation twice. The other one is a control if there is one, else the first by name."""
+    own = clients[clients["run_id"].isin(runs["run_id"])]
+    table = own.pivot_table(index="entry", columns=["scenario", "seed", "client"], values="test_correct", sort=False)
+    named = [name for name in dict.fromkeys((*CONTROLS, *BASELINES)) if name in table.index]
+    table = table.loc[[*named, *sorted(set(table.index) - set(named))]].fillna(-1.0)
     twins: dict[str, str] = {}
-    firsts: dict[tuple[float, ...], str] = {}
-    for entry, values in zip(columns.index, columns.fillna(-1.0).to_numpy(float), strict=True):
-        first = firsts.setdefault(tuple(values), str(entry))
+    firsts: dict[bytes, str] = {}
+    for entry, values in zip(table.index, table.to_numpy(float), strict=True):
+        first = firsts.setdefault(values.tobytes(), str(entry))
         if first != entry:
             twins[str(entry)] = first
     return twins
 
 
 def _gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """Cells of scenarios x entries in which a seed has no result, that others of the scenario have."""
+    """Cells of scenarios x entries in which a seed that most entries of the scenario have has no result."""
     rows, entries = [], sorted(runs["entry"].unique())
     for scenario, part in runs.groupby("scenario", sort=False):
         seeds = part["seed"].nunique()
@@ -145,7 +166,7 @@ def _gaps(runs: pd.DataFrame) -> pd.DataFrame:
             if done["seed"].nunique() == seeds:
                 continue
             troubled = own[~own["run_id"].isin(done["run_id"])]
-            status = ", ".join(sorted(set(troubled["status"]))) or "not run"
+            status = ", ".join(sorted(set(troubled["status"]))) or ("not run at every seed" if len(own) else "not run")
             reason = "; ".join(sorted({str(why) for why in troubled["reason"].dropna() if str(why)}))
             rows.append((scenario, entry, status, reason, done["seed"].nunique(), seeds))
     return pd.DataFrame(rows, columns=["scenario", "entry", "status", "reason", "seeds", "seeds_of_scenario"])

@@ -11,7 +11,7 @@ from pfl_bench.results.statistics.clients import BASELINES, for_whom
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.paired import holm
 from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN, TINY, SeedTables, differences, interval_of
-from pfl_bench.results.statistics.signed_rank import seeds_needed, signed_rank_p
+from pfl_bench.results.statistics.signed_rank import direction, seeds_needed, shift, signed_rank_p
 
 from .basis import Basis
 from .factors import ALL, KINDS
@@ -35,8 +35,10 @@ def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.Data
     the family's entries (those with a result in every scenario, so that it has the same members everywhere), its mean
     over scenarios with Student's interval, and the entry with the highest mean there.
 
-    ``adjusted``: for all kinds together, the signed-rank test of these medians over scenarios, Holm-corrected over
-    families, NaN where there are too few scenarios. Within a kind nothing is tested: there are a few scenarios of each.
+    For all kinds together the medians are tested by signed ranks over scenarios: ``difference`` and its interval are
+    the shift that this test is about, ``direction`` the side that it is on, and ``adjusted`` its p-value,
+    Holm-corrected over families, NaN where there are too few scenarios that differ. Within a kind nothing is tested:
+    there are a few scenarios of each.
     """
     rows: list[dict[str, object]] = []
     for control in controls:
@@ -53,16 +55,18 @@ def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.Data
                 own = middle[family][there]
                 if own.empty:
                     continue
-                low, high = interval_of(own.tolist())
+                values = own.to_numpy(float)
+                difference, (low, high) = shift(values) if kind == ALL else (own.mean(), interval_of(own.tolist()))
                 best = gains.loc[there, entries].mean().sort_index()
                 rows.append(
                     {"control": control, "family": family, "kind": kind, "entries": len(entries),
-                     "scenarios": len(own), "difference": float(own.mean()), "low": low, "high": high,
+                     "scenarios": len(own), "difference": float(difference), "low": low, "high": high,
                      "best_entry": str(best.idxmax()), "best_difference": float(best.max()),
-                     "adjusted": tests.get(family, math.nan) if kind == ALL else math.nan}
+                     "adjusted": tests.get(family, math.nan) if kind == ALL else math.nan,
+                     "direction": direction(values)}
                 )  # fmt: skip
     columns = ["control", "family", "kind", "entries", "scenarios", "difference", "low", "high", "best_entry",
-               "best_difference", "adjusted"]  # fmt: skip
+               "best_difference", "adjusted", "direction"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -98,7 +102,7 @@ def costs_table(
     """A row per entry: its expenses as a multiple of the control's, the median over scenarios (inf where only the
     entry has any, NaN where neither has); what it spends ``DEARER`` times the control's and more on, numbers kept on
     clients apart; in how many scenarios it is above the control, Holm-corrected over its scenarios; its mean rank, and
-    whether nobody ranks better and moves no more bytes.
+    whether nobody ranks better and moves no more bytes, over the scenarios in which all that are ranked have finished.
 
     ``verdict``: ``pays`` if it is better than the control over scenarios, or above it in one of them; ``never pays``
     if it is dearer in something, cheaper in nothing, and the interval over scenarios ends below ``MARGIN`` points;
@@ -107,9 +111,10 @@ def costs_table(
     ratios = _ratios(basis.runs, control)
     above = _above(basis.tables, control)
     ranks = standing.set_index("entry")["mean_rank"]
-    total = basis.runs.assign(bytes=basis.runs[list(COSTS["bytes"])].sum(axis=1)).groupby("entry")["bytes"].mean()
     ranked = [entry for entry in ratios.index if np.isfinite(ranks.get(entry, math.nan))]
-    front = pareto_front(total[ranked].to_numpy(float), -ranks[ranked].to_numpy(float))
+    moved = basis.runs[list(COSTS["bytes"])].sum(axis=1).groupby([basis.runs["scenario"], basis.runs["entry"]]).mean()
+    total = moved.unstack()[ranked].dropna().mean()
+    front = pareto_front(total.to_numpy(float), -ranks[ranked].to_numpy(float)) & total.notna().to_numpy()
     against = controls[controls["control"] == control].set_index("entry")
     table = ratios.assign(
         family=[basis.families[str(entry)] for entry in ratios.index],

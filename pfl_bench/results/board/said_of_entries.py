@@ -54,7 +54,7 @@ def controls(tables: Tables) -> Iterator[str]:
         untested = own[own["adjusted"].isna()]
         if len(untested):
             who = listed(untested["entry"], most=len(untested))
-            yield said(f"Untested against {name}, with too few scenarios: {who}.", "controls")
+            yield said(f"Untested against {name}, with too few scenarios in which they differ: {who}.", "controls")
 
 
 def _otherwise(tested: pd.DataFrame, name: str) -> Iterator[str]:
@@ -167,6 +167,7 @@ def watched(tables: Tables) -> Iterator[str]:
 def _rising(tables: Tables) -> Iterator[str]:
     """Whether its budget was enough for it, beside the others'."""
     table = tables["plateau"]
+    table = table.dropna(subset=["gained_late"])
     own = table[table["entry"] == WATCHED]
     if own.empty:
         return
@@ -187,14 +188,17 @@ def held_out(tables: Tables) -> Iterator[str]:
     """Who is ahead where nobody tuned, and whether the order is that of the board."""
     for scenario, own in tables["held_out"].groupby("scenario", sort=False):
         first = own[own["rank"] == 1]
-        others = own[own["entry"] != "fedavg_ft"]
+        others = own[(own["entry"] != "fedavg_ft") & own["low"].notna()]
         above = int((others["low"] > 0).sum())
         be = agreeing(len(first), "is", "are")
+        told = (
+            f"; {above} of {counted(len(others), 'entry')} "
+            f"{agreeing(above, 'is', 'are')} above FedAvg-FT by more than the noise of seeds (95 % each, uncorrected: "
+            f"of equal ones {len(others) * (1 - LEVEL) / 2:.1f} would be; the test samples are the same at all seeds)"
+        )
         yield said(
             f"On {scenario}, which nobody tuned on, {listed(first['entry'])} {be} first with "
-            f"{first['mean'].iloc[0]:.1f} %; {above} of {counted(len(others), 'entry')} "
-            f"{agreeing(above, 'is', 'are')} above FedAvg-FT by more than the noise of seeds (95 % each, uncorrected: "
-            f"of equal ones {len(others) * (1 - LEVEL) / 2:.1f} would be; the test samples are the same at all seeds).",
+            f"{first['mean'].iloc[0]:.1f} %{told if len(others) else ''}.",
             "held_out",
         )
         both = own.dropna(subset=["rank", "mean_rank_on_board"])

@@ -4,19 +4,22 @@ import math
 from collections.abc import Iterator
 
 from pfl_bench.results.statistics.best import LEVEL
-from pfl_bench.results.statistics.scenarios import MARGIN
+from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN
 from pfl_bench.results.statistics.signed_rank import seeds_needed
 from pfl_bench.text import agreeing, counted
 
 from .basis import LOST
-from .factors import ALL
-from .tables import ASKED
+from .factors import ALL, OTHER
+from .tables import ASKED, TUNED
 from .words import Tables, listed, name_of, points, said, scenarios, span
 
 
 def compared(tables: Tables) -> Iterator[str]:
     """What took part, and what has no result."""
     own, gaps = tables["scenarios"], tables["gaps"]
+    if own.empty:
+        yield said("No scenario that claims may rest on has a finished run.", "scenarios")
+        return
     seeds = sorted(set(own["seeds"]))
     kinds = ", ".join(f"{kind} {count}" for kind, count in own["kind"].value_counts().sort_index().items())
     yield said(
@@ -49,6 +52,12 @@ def compared(tables: Tables) -> Iterator[str]:
         yield said("A run that diverged or failed counts as the last of its scenario and seed.", "gaps")
     for told in tables["left_out"]["left_out"]:
         yield said(f"Left out: {told}.", "left_out")
+    entries = set(tables["standing"]["entry"])
+    for control in CONTROLS:
+        if control not in entries:
+            instead = sorted(entry for entry in entries if entry.startswith(f"{control} ("))
+            how = f"took part as {listed(instead)} only" if instead else "took no part"
+            yield said(f"{name_of(control)} {how}: nothing is tested against it.", "standing")
 
 
 def factors(tables: Tables) -> Iterator[str]:
@@ -58,9 +67,9 @@ def factors(tables: Tables) -> Iterator[str]:
     whole = own[own["kind"] == ALL]
     tested = whole[whole["adjusted"].notna()]
     for row in tested[tested["adjusted"] <= 1 - LEVEL].to_dict("records"):
-        way = "above" if row["difference"] > 0 else "below"
+        way = "above" if row["direction"] > 0 else "below"
         yield said(
-            f"The median entry of the family {row['family']!r} is {way} FedAvg-FT ({points(row)} on average, over "
+            f"The median entry of the family {row['family']!r} is {way} FedAvg-FT (shift {points(row)}, over "
             f"{scenarios(row['scenarios'])}; signed ranks, Holm over families).",
             "factors",
         )
@@ -69,15 +78,16 @@ def factors(tables: Tables) -> Iterator[str]:
     if len(untested := whole[whole["adjusted"].isna()]):
         fewest = seeds_needed(len(whole))
         yield said(
-            f"Families with fewer scenarios than the {fewest} that a test takes: {listed(untested['family'])}.",
+            f"Families that differ from FedAvg-FT in fewer scenarios than the {fewest} that a test takes: "
+            f"{listed(untested['family'])}.",
             "factors",
         )
     for kind, part in own[own["kind"] != ALL].groupby("kind", sort=False):
         best = part.sort_values("difference", ascending=False, kind="stable").iloc[0]
         name = "no heterogeneity" if kind == "none" else str(kind)
         yield said(
-            f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the family whose median entry is "
-            f"highest above FedAvg-FT is {best['family']!r}, "
+            f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the family whose median entry "
+            f"comes out highest against FedAvg-FT is {best['family']!r}, "
             f"{best['difference']:+.1f} points; its best entry is {best['best_entry']}, "
             f"{best['best_difference']:+.1f}.",
             "factors",
@@ -90,7 +100,7 @@ def unhelpful(tables: Tables) -> Iterator[str]:
     families = tables["standing"].set_index("entry")["family"]
     for scenario, own in gains[gains["kind"] == "none"].groupby("scenario", sort=True):
         shared = own[own["entry"] == "fedavg"]
-        personal = own[~own["entry"].map(families).isin(["one model", "one model, fine-tuned", "alone"])]
+        personal = own[~own["entry"].map(families).isin(["one model", "one model, fine-tuned", "alone", OTHER])]
         if len(shared) and len(personal):
             yield said(
                 f"On {scenario}, where all clients are alike, FedAvg is {points(shared.iloc[0].to_dict())} from "
@@ -121,12 +131,15 @@ def hurt(tables: Tables) -> Iterator[str]:
 def costs(tables: Tables) -> Iterator[str]:
     """Who never pays for what it takes, and who is on the front of rank against bytes."""
     own = tables["costs"]
+    if TUNED not in set(own["entry"]):
+        return
     front = own[own["on_front"]]["entry"]
     told = {
         "pays": "Better than FedAvg-FT over scenarios, or above it in one by more than the noise of seeds (Holm over "
         "its scenarios)",
         "never pays": "Dearer than FedAvg-FT in bytes, gradients or forward passes, cheaper in none of them, above it "
-        f"in no scenario, and with an interval over scenarios that ends below {MARGIN:g} point",
+        "in no scenario by more than the noise of seeds (Holm over its scenarios), and "
+        f"with an interval over scenarios that ends below {MARGIN:g} point",
         "cannot tell": "Dearer than FedAvg-FT in something, and it cannot be told whether they pay",
     }
     for verdict, words in told.items():
@@ -139,7 +152,7 @@ def costs(tables: Tables) -> Iterator[str]:
 def limits(tables: Tables) -> Iterator[str]:
     """Scenarios that tell little, what the tests would find, and how many scenarios more would take."""
     own = tables["scenarios"]
-    if len(mute := own[~own["tells"]]):
+    if len(mute := own[~own["tells"] & own["spread"].notna()]):
         yield said(
             "Local and the best entry lie less than five points apart, which tells little about who is ahead of Local, "
             f"in {listed(mute['scenario'])}.",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.statistics.best import confidence_set, seeds_to_exclude
-from pfl_bench.results.statistics.common import complete
+from pfl_bench.results.statistics.common import complete, one_edition_each
 from pfl_bench.results.statistics.ranks import Ranking, rank
 from pfl_bench.results.statistics.scenarios import (
     CONTROLS,
@@ -17,7 +17,6 @@ from pfl_bench.results.statistics.scenarios import (
     differences,
     improvability,
     interval_of,
-    seed_tables,
     versus,
     win_rates,
 )
@@ -142,7 +141,7 @@ def held_out_table(basis: Basis, standing: pd.DataFrame) -> pd.DataFrame:
     on the board, and its difference to FedAvg-FT with Student's interval over seeds."""
     ranks: Mapping[str, float] = dict(zip(standing["entry"], standing["mean_rank"], strict=True))
     rows = []
-    for scenario, table in seed_tables(basis.held_out).items():
+    for scenario, table in basis.held_out.items():
         means = table.mean()
         places = means.round(9).rank(ascending=False, method="min")
         for entry in means.sort_index().sort_values(ascending=False, kind="stable").index:
@@ -205,11 +204,14 @@ def trials_of(folder: Path) -> pd.DataFrame | None:
 
 
 def trials_table(trials: pd.DataFrame | None) -> pd.DataFrame:
-    """A row per method: in how many scenarios it was tuned, the fewest and the most points that it had in one, tuning
-    seeds, and trials that did not finish. More points than others have are beyond the edges of grids."""
+    """A row per method: in how many scenarios it was tuned (of editions one counts), the fewest and the most points
+    that it had in one, tuning seeds, and trials that did not finish. More points than others have are beyond the edges
+    of grids."""
     columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "unfinished"]
     if trials is None or trials.empty:
         return pd.DataFrame(columns=columns)
+    editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
+    trials = trials[trials["scenario"].isin(editions.values())]
     points = trials.groupby(["method", "scenario"])["config"].nunique()
     own = trials.groupby("method")
     table = pd.DataFrame(

@@ -5,7 +5,7 @@ say holds for the one data set that all seeds share; ``clients.py`` has the erro
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import scipy
 from pfl_bench.text import counted
 
 from .best import LEVEL
-from .signed_rank import UNKNOWN, Interval, seeds_needed, signed_rank_p
+from .signed_rank import UNKNOWN, Interval, direction, seeds_needed, signed_rank_p
 
 RESAMPLES = 10_000
 BOOTSTRAP_SEEDS = 5
@@ -28,11 +28,12 @@ REFERENCES = ("local", "fedavg_ft", "fedavg")
 def accuracy_table(runs: pd.DataFrame, scenario: str) -> pd.DataFrame:
     """Accuracy ``[seeds, entries]`` of one scenario's runs; NaN where an entry has no run at a seed.
 
-    A run on another split than most runs of its seed (``partition_sha256``) is no pair to them and left out.
+    A run on another split than most runs of its seed (``partition_sha256``) is no pair to them and left out; what was
+    not recorded is not held against a run.
     """
     own = runs[(runs["scenario"] == scenario) & runs["accuracy"].notna()]
     if "partition_sha256" in own and len(own):
-        usual = own.groupby("seed")["partition_sha256"].transform(lambda hashes: hashes.mode(dropna=False).iloc[0])
+        usual = own.groupby("seed")["partition_sha256"].transform(lambda hashes: next(iter(hashes.mode()), None))
         own = own[(own["partition_sha256"] == usual) | own["partition_sha256"].isna()]
     return own.pivot_table(index="seed", columns="entry", values="accuracy", aggfunc="mean", sort=False).astype(float)
 
@@ -74,7 +75,8 @@ def _cut(means: np.ndarray, count: int, level: float) -> Interval:
 class Comparison:
     """One entry against a reference: differences are the entry's accuracy minus the reference's, in points.
 
-    ``p_value`` is Holm-adjusted over the comparisons made together, or None, and then ``note`` says why.
+    ``p_value`` is Holm-adjusted over the comparisons made together, or None, and then ``note`` says why. ``direction``:
+    the side that the test is on, which with skewed differences need not be that of their mean.
     """
 
     entry: str
@@ -84,6 +86,7 @@ class Comparison:
     student: Interval
     bootstrap: Interval
     p_value: float | None
+    direction: int
     note: str
 
     @property
@@ -93,7 +96,7 @@ class Comparison:
             return "untested"
         if self.p_value > 1 - LEVEL:
             return "not significantly different"
-        return "better" if self.difference > 0 else "worse"
+        return "better" if self.direction > 0 else "worse"
 
 
 def reference_of(entries: Iterable[str]) -> str | None:
@@ -123,6 +126,7 @@ def compare_with(table: pd.DataFrame, reference: str) -> list[Comparison]:
             student_interval(values),
             bootstrap_over_seeds(values),
             adjusted.get(entry),
+            direction(values),
             ""
             if entry in adjusted
             else f"{counted(len(values), 'common seed')}; a test of {max(1, family)} needs {needed}",
@@ -146,7 +150,7 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def best_entry(table: pd.DataFrame) -> str | None:
-    """The entry with the highest mean accuracy; ties go to the first name. None for an empty table."""
-    means = table.mean().dropna().sort_index()
+def best_entry(table: pd.DataFrame, excluded: Collection[str] = ()) -> str | None:
+    """The entry with the highest mean accuracy of those not excluded; ties go to the first name. None without any."""
+    means = table.drop(columns=list(excluded)).mean().dropna().sort_index()
     return None if means.empty else str(means.idxmax())

@@ -13,7 +13,7 @@ import pandas as pd
 
 from .best import LEVEL
 from .paired import student_interval
-from .signed_rank import seeds_needed, signed_rank_p
+from .signed_rank import direction, seeds_needed, signed_rank_p
 
 Outcome = Literal["win", "loss", "tie", "untested"]
 
@@ -23,6 +23,7 @@ class Duel:
     """One entry minus another over their common seeds, in points; ``low`` and ``high``: Student's 95 % interval.
 
     ``p_value``: Wilcoxon signed-rank, exact, of this pair alone; None with too few seeds to reject at all.
+    ``direction``: the side that the test is on.
     """
 
     seeds: int
@@ -30,6 +31,7 @@ class Duel:
     low: float
     high: float
     p_value: float | None
+    direction: int
 
     @property
     def outcome(self) -> Outcome:
@@ -38,7 +40,7 @@ class Duel:
             return "untested"
         if self.p_value > 1 - LEVEL:
             return "tie"
-        return "win" if self.difference > 0 else "loss"
+        return "win" if self.direction > 0 else "loss"
 
 
 def duels(table: pd.DataFrame) -> dict[tuple[str, str], Duel]:
@@ -50,5 +52,7 @@ def duels(table: pd.DataFrame) -> dict[tuple[str, str], Duel]:
         gaps = gaps[~np.isnan(gaps)]
         if len(gaps):
             p_value = signed_rank_p(gaps) if len(gaps) >= enough else None
-            found[names[first], names[second]] = Duel(len(gaps), float(gaps.mean()), *student_interval(gaps), p_value)
+            interval = student_interval(gaps)
+            duel = Duel(len(gaps), float(gaps.mean()), *interval, p_value, direction(gaps))
+            found[names[first], names[second]] = duel
     return found

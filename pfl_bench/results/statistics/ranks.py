@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from .best import LEVEL
+from .best import DIGITS, LEVEL
 from .common import Common, common, complete
 from .paired import accuracy_table
 
@@ -22,7 +22,8 @@ class Ranking:
 
     ``blocks``: what was ranked within, "scenarios" or "seeds of <scenario>". ``critical_difference`` and ``p_value``
     are None where there is too little for a test; ``note`` says so. ``groups``: entries that Nemenyi's test cannot
-    tell apart, in order of rank. ``left_out``: what was not ranked, in words.
+    tell apart, in order of rank. ``left_out``: what was not ranked, in words. ``instead``: why scenarios could not be
+    ranked within, where something else was.
     """
 
     mean_ranks: dict[str, float]
@@ -33,6 +34,7 @@ class Ranking:
     groups: list[list[str]]
     note: str
     left_out: tuple[str, ...] = ()
+    instead: str = ""
 
 
 def scenario_means(runs: pd.DataFrame) -> pd.DataFrame:
@@ -42,9 +44,9 @@ def scenario_means(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank(table: pd.DataFrame, blocks: str) -> Ranking:
-    """Rank the entries of ``[blocks, entries]`` accuracies, best first; ties share the mean rank. Of a table with gaps
-    what is complete (``common.complete``)."""
-    table, gone = complete(table)
+    """Rank the entries of ``[blocks, entries]`` accuracies, best first; ties share the mean rank, and what differs by
+    rounding is a tie. Of a table with gaps what is complete (``common.complete``)."""
+    table, gone = complete(table.round(DIGITS))
     left_out = tuple(f"{blocks}: {each}" for each in gone)
     count, entries = table.shape
     ranks = table.rank(axis=1, ascending=False).mean() if count else pd.Series(dtype=float)
@@ -81,7 +83,9 @@ def ranking(runs: pd.DataFrame, shared: Common | None = None) -> Ranking:
         return over_scenarios
     within = [rank(accuracy_table(runs, s), f"seeds of {s}") for s in sorted(runs["scenario"].dropna().unique())]
     tested = [each for each in within if each.p_value is not None]
-    return max(tested, key=lambda each: each.count) if tested else over_scenarios
+    if not tested:
+        return over_scenarios
+    return replace(max(tested, key=lambda each: each.count), instead=over_scenarios.note)
 
 
 def longest_runs(ordered: list[str], alike: pd.DataFrame) -> list[list[str]]:

@@ -15,9 +15,9 @@ import scipy
 
 from pfl_bench.text import counted
 
-from .best import LEVEL
+from .best import DIGITS, LEVEL
 from .paired import accuracy_table, holm, student_interval
-from .signed_rank import Interval, below_p, seeds_needed, shift, signed_rank_p
+from .signed_rank import Interval, below_p, direction, seeds_needed, shift, signed_rank_p
 
 CONTROLS = ("fedavg_ft", "local")
 """Whom every entry is tested against, each a family of its own; named before any result was seen."""
@@ -41,7 +41,8 @@ class Versus:
     two-sided p-values by themselves, the latter of the mean; ``by_source``: of sign flips of whole sources of data,
     whose scenarios are no independent repetitions; ``adjusted``: the first, Holm-adjusted over all entries that are
     tested against this control. ``close``: one-sided, Holm-adjusted likewise, that the entry is less than ``MARGIN``
-    points better. NaN and None where there is no test, and ``note`` says why.
+    points better. ``direction``: the side that the ranks are on. NaN and None where there is no test, and ``note``
+    says why.
     """
 
     control: str
@@ -57,6 +58,7 @@ class Versus:
     by_source: float | None
     adjusted: float | None
     close: float | None
+    direction: int
     note: str
 
     @property
@@ -66,7 +68,7 @@ class Versus:
             return "untested"
         if self.adjusted > 1 - LEVEL:
             return "not told apart"
-        return "better" if self.difference > 0 else "worse"
+        return "better" if self.direction > 0 else "worse"
 
 
 SeedTables = Mapping[str, pd.DataFrame]
@@ -122,7 +124,7 @@ def _versus(
         control, entry, len(own), int((own > TINY).sum()), int((own < -TINY).sum()), difference, interval,
         float(own.mean()) if len(own) else math.nan, raw,
         None if raw is None else sign_flip_p(own), None if raw is None else sign_flip_p(of_sources),
-        adjusted, close, note,
+        adjusted, close, direction(own), note,
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def sign_flip_p(values: np.ndarray) -> float:
 def win_rates(means: pd.DataFrame) -> pd.Series:
     """Per entry of ``[scenarios, entries]``: how often, in percent, it is above another entry in a scenario; ties count
     half. What has no figure in a scenario takes no part there."""
-    values = means.to_numpy(dtype=float)
+    values = np.round(means.to_numpy(dtype=float), DIGITS)
     shares = {}
     for column, entry in enumerate(means.columns):
         own, others = values[:, [column]], np.delete(values, column, axis=1)

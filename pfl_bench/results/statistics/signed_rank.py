@@ -2,7 +2,8 @@
 
 The estimate and the interval are of the test itself (Hodges and Lehmann 1963; Lehmann 1975, "Nonparametrics", 4.2 to
 4.4), so that an interval without 0 and a rejection at the same level are one thing, which they are not with a mean and
-Student's interval where differences are skewed.
+Student's interval where differences are skewed. With differences of exactly 0 they can part: the test leaves them out,
+the shift counts them. Which side a rejection is on, ``direction`` says in any case.
 """
 
 import math
@@ -51,6 +52,13 @@ def signed_rank_p(differences: np.ndarray) -> float:
         return 1.0
     chances, sums = found
     return float(min(1.0, 2 * min(chances[: sums + 1].sum(), chances[sums:].sum())))
+
+
+def direction(differences: np.ndarray) -> int:
+    """The side that the signed ranks are on: 1 where positive ones sum up to more, -1 to less, else 0. With skewed
+    differences that need not be the side of their mean."""
+    found = _doubled_ranks(differences)
+    return 0 if found is None else int(np.sign(2 * found[1] - (len(found[0]) - 1)))
 
 
 def below_p(values: np.ndarray, margin: float) -> float:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from .common import one_edition_each
+
 
 @dataclass(frozen=True)
 class Transferred:
@@ -27,12 +29,14 @@ def transferred(trials: pd.DataFrame) -> list[Transferred]:
     """Per method the point with the best mean rank over the scenarios on which it was tuned.
 
     Points count that every scenario of the method has: those that were tried first are the same everywhere, what was
-    widened at an edge is not. A point's figure in a scenario is its mean over the tuning seeds; one that failed or
-    diverged at any is last there. Of equal mean ranks the one with the better mean accuracy is chosen. A scenario in
-    which no point of the method has a figure, because it does not suit it, does not count. A method without a common
-    point has no row.
+    widened at an edge is not; of a scenario's editions one counts (``common.one_edition_each``). A point's figure in a
+    scenario is its mean over the tuning seeds; one that failed or diverged at any is last there. Of equal mean ranks
+    the one with the better mean accuracy is chosen. A scenario in which no point of the method has a figure, because it
+    does not suit it, does not count. A method without a common point has no row.
     """
     found = []
+    chosen_editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
+    trials = trials[trials["scenario"].isin(chosen_editions.values())]
     for method, own in trials.groupby("method", sort=True):
         table = _scores(own).dropna(how="all", axis=0)
         tried = _tried(own).loc[table.index]

@@ -74,12 +74,17 @@ class Trials:
         return choose(self.points, scores, self.grid)
 
     def widened(self, at: Point) -> "Trials":
-        """With what lies beyond the grid's edges as seen from a point; itself where it is at none, or may not go on."""
-        grid, points = widened(self.grid, at), list(self.points)
-        for name, values in grid.items():
+        """With what lies beyond the grid's edges as seen from a point; itself where it is at none, or may not go on.
+
+        A value that the method refuses is not taken up, so that the edge before it stays one.
+        """
+        grid, points = dict(self.grid), list(self.points)
+        for name, values in widened(self.grid, at).items():
             point = {**at, name: values[-1]}
-            if len(values) > len(self.grid[name]) and point not in points and self._may_be(point):
-                points.append(point)
+            if len(values) == len(self.grid[name]) or not (point in points or self._may_be(point)):
+                continue
+            grid[name] = values
+            points += [point] if point not in points else []
         return replace(self, grid=grid, points=tuple(points)) if len(points) > len(self.points) else self
 
     def _may_be(self, point: Point) -> bool:

@@ -140,6 +140,15 @@ def test_the_best_is_marked_and_what_is_not_significantly_worse(tmp_path):
     assert r"\textbf{" in latex and r"\underline{" in latex and r"$^\dagger$" in latex
 
 
+def test_the_best_is_nobody_whom_the_set_excludes(tmp_path):
+    """With the six easy seeds alone b has the higher mean, and loses to a at each of them."""
+    runs = [record("a", seed, 99.0 if seed < 6 else 80.0) for seed in range(10)]
+    runs += [record("b", seed, 98.5) for seed in range(6)]
+    table = leaderboard(read_runs(folder_with(tmp_path, *runs))).set_index("method")
+    assert table["versus_best"].to_dict() == {"a": "best", "b": "worse"}
+    assert table.loc["b", "difference_to_best"] == pytest.approx(-0.5)
+
+
 def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
     assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]

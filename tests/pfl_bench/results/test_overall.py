@@ -53,6 +53,17 @@ def test_one_scenario_is_nothing_to_sum_up(tmp_path):
     assert "Over all scenarios" not in (folder / "leaderboard.md").read_text(encoding="utf-8")
 
 
+def test_why_scenarios_are_not_tested_is_said_where_seeds_are(tmp_path):
+    """Six scenarios with two entries, and a third in one of them: too few entries, not too few scenarios."""
+    runs = [
+        record(method, seed, 50.0 + seed + place, scenario=f"s{k}-v1")
+        for k in range(6) for place, method in enumerate("abc") if method != "c" or k == 0 for seed in range(6)
+    ]  # fmt: skip
+    verdict = overall(read_runs(folder_with(tmp_path, *runs))).verdict
+    assert "Friedman's test over 6 seeds of s0-v1" in verdict
+    assert "no test over scenarios (scenarios: 6, entries common to them: 2; it takes 5 and 3)." in verdict
+
+
 def test_nothing_in_common_is_said(tmp_path):
     found = overall(read_runs(folder_with(tmp_path, record("a", scenario="s"), record("b", scenario="t"))))
     assert "No test of ranks" in found.verdict and found.left_out

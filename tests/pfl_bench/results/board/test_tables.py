@@ -106,7 +106,9 @@ def test_the_same_computation_under_two_names_counts_once():
     basis = board(clear, NINE)
     twin = basis.runs[basis.runs["entry"] == "fedavg"]
     twin = twin.assign(run_id="x" + twin["run_id"], method="fedbn", config_hash="fedbn")
-    again = make_basis(pd.concat([basis.runs.drop(columns="entry"), twin]), basis.clients, NINE, ())
+    clients = basis.clients[basis.clients["entry"] == "fedavg"]
+    clients = pd.concat([basis.clients, clients.assign(run_id="x" + clients["run_id"])])
+    again = make_basis(pd.concat([basis.runs.drop(columns="entry"), twin]), clients, NINE, ())
     assert "fedbn" not in again.means and again.left_out == (
         "fedbn has the figures of fedavg in every run and counts once",
     )

@@ -197,3 +197,20 @@ def test_holm_is_that_of_statsmodels(p_values):
 def test_best_entry():
     assert best_entry(accuracy_table(frame(b=[60.0, 50.0], a=[50.0, 60.0]), "s")) == "a", "ties go to the first name"
     assert best_entry(pd.DataFrame()) is None
+
+
+def test_a_verdict_is_on_the_side_of_its_test():
+    """Ahead at 11 of 12 seeds and far behind at one: the mean is below the reference, and the test says above."""
+    gains = [*(k / 10 for k in range(1, 12)), -50.0]
+    (found,) = compare_with(accuracy_table(frame(a=[60 + g for g in gains], b=[60.0] * 12), "s"), "b")
+    assert found.difference < 0 and found.verdict == "better"
+
+
+def test_splits_that_were_not_recorded_push_nobody_out():
+    runs = frame(a=[90.0], b=[80.0], c=[70.0], d=[60.0], e=[50.0])
+    runs.loc[runs["entry"].isin(["c", "d", "e"]), "partition_sha256"] = None
+    assert set(accuracy_table(runs, "s")) == set("abcde")
+    runs.loc[runs["entry"] == "b", "partition_sha256"] = "other"
+    runs.loc[runs["entry"] == "c", "partition_sha256"] = "p0"
+    assert set(accuracy_table(runs, "s")) == set("acde")
+    assert set(accuracy_table(runs.assign(partition_sha256=None), "s")) == set("abcde")

@@ -35,3 +35,9 @@ def test_turned_round_it_is_the_opposite(pairs):
     gaps = first - second
     if np.all(gaps) and len(np.unique(np.abs(gaps))) == len(gaps):
         assert one.p_value == pytest.approx(stats.wilcoxon(gaps, method="exact").pvalue)
+
+
+def test_who_wins_is_who_the_ranks_are_on_the_side_of():
+    gains = [*(k / 10 for k in range(1, 12)), -50.0]
+    (duel,) = duels(pd.DataFrame({"a": [60 + g for g in gains], "b": [60.0] * 12})).values()
+    assert duel.difference < 0 and duel.outcome == "win"

@@ -10,6 +10,7 @@ from scipy import stats
 
 from pfl_bench.results.statistics.signed_rank import (
     below_p,
+    direction,
     power,
     scenarios_needed,
     seeds_needed,
@@ -69,3 +70,11 @@ def test_what_is_needed_is_the_first_number_that_finds_it():
     assert scenarios_needed(100.0, 1.0, 50) == seeds_needed(50) == scenarios_needed(1.0, 0.0, 50) == 11
     assert scenarios_needed(0.2, 1.0, 50) > 60 and scenarios_needed(0.0, 1.0, 5) == math.inf
     assert math.isnan(scenarios_needed(1.0, math.nan, 5))
+
+
+def test_the_side_is_that_of_the_ranks_whatever_the_mean():
+    values = np.array([*np.arange(1, 12) / 10, -50.0])
+    assert values.mean() < 0 and direction(values) == 1 == -direction(-values) and signed_rank_p(values) < 0.05
+    zeros = np.array([0.0] * 15 + [1.0, 2, 3, 4, 5, 6])
+    assert shift(zeros)[0] == 0 and direction(zeros) == 1 and signed_rank_p(zeros) < 0.05
+    assert direction(np.zeros(4)) == direction(np.array([1.0, -1.0])) == 0

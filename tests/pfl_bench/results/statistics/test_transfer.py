@@ -58,3 +58,10 @@ def test_ties_go_to_the_better_mean_and_what_suits_no_scenario_has_no_row():
 def test_each_method_for_itself():
     frames = [trials_of(name, {"a": {0.1: 60.0, 0.01: score}}) for name, score in (("x", 70.0), ("b", 50.0))]
     assert [(t.method, t.values["lr"]) for t in transferred(pd.concat(frames))] == [("b", 0.1), ("x", 0.01)]
+
+
+def test_editions_of_a_scenario_count_once():
+    half, whole = {1.0: 90.0, 2.0: 10.0}, {1.0: 90.0, 2.0: 10.0}
+    scores = {"a-v1@0.5x": half, "b-v1@0.5x": {1.0: 80.0, 2.0: 90.0}, "c-v1@0.5x": {1.0: 80.0, 2.0: 90.0}}
+    (found,) = transferred(trials_of("fedavg", {**scores, "a-v1": whole, "a-v1@0.25x": whole}))
+    assert found.values == {"lr": 2.0} and found.scenarios == 3

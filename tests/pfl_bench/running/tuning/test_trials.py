@@ -150,6 +150,15 @@ def test_a_value_beyond_what_a_field_allows_is_not_tried():
     assert trials.widened({"personal_share": 0.5}).points[-1] == {"personal_share": 0.278}
 
 
+def test_a_value_that_is_refused_is_not_taken_up_while_another_one_is():
+    """So that 0.75 stays the edge, which is named where it is chosen."""
+    grid = "apfl = { lr = [0.005, 0.05], alpha = [0.25, 0.5, 0.75] }"
+    suite = parse_suite(SUITE.replace("fedavg = { lr = [1e-9, 0.1] }", grid), "s")
+    (trials,) = plan_trials(suite, suite.scenarios[0], ["apfl"], 8, [1000])
+    grid = trials.widened({"lr": 0.005, "alpha": 0.75}).grid
+    assert len(grid["lr"]) == 3 and grid["alpha"] == [0.25, 0.5, 0.75]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
