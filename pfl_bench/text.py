@@ -1,6 +1,7 @@
 """Text that comes from files or people, made fit to be shown: nothing hidden in it, and of bounded length."""
 
 import re
+from collections.abc import Sequence
 
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ufff9-\ufffb\ud800-\udfff"
@@ -20,6 +21,11 @@ def printable(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """The text, or its first ``most`` characters and ``...``."""
     return text if len(text) <= most else f"{text[:most]} ..."
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def counted(number: int, what: str) -> str:

@@ -95,6 +95,11 @@ def check_means(request: RunRequest) -> None:
         split_address(request.address, "--address")
         if request.executor == "serial":
             raise RequestError("--address is for --executor ray")
+    check_counts(workers=request.workers, lockstep=request.lockstep)
+    if request.executor == "serial" and (request.workers or 1) > 1:
+        raise RequestError(f"--workers {request.workers} is for --executor ray; serial computes one run after another")
+    if (request.lockstep or 1) > 1 and request.backend != "auto":
+        raise RequestError(f"--lockstep {request.lockstep} is for --backend auto")
     if request.in_process and request.executor != "serial":
         raise RequestError("--in-process is for --executor serial")
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
@@ -102,6 +107,13 @@ def check_means(request: RunRequest) -> None:
         parse_seeds(request.seeds, "--seeds")
     check_form(request.settings)
     check_writable(request.out)
+
+
+def check_counts(**counts: int | None) -> None:
+    """RequestError for a number of something, named as its option is, that is below 1; None is the default."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise RequestError(f"--{name}: {count} must be at least 1")
 
 
 def read_request(request: RunRequest) -> Wanted:

@@ -23,6 +23,7 @@ from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, check_hyperparameters, make_config, plan_runs
 from pfl_bench.spec.tuned import origin_of
+from pfl_bench.text import first_few
 
 from .request import RunRequest, Wanted, warnings_of
 
@@ -111,6 +112,31 @@ def compute(prepared: Prepared, watch: Watch = unwatched) -> Done:
 
             outcome = execute(plan, ledger, prepared.executor, listen, standing, request.wait)
     return conclude(plan, outcome, ledger)
+
+
+def without_models(plan: Plan, ledger: Ledger) -> list[str]:
+    """Finished runs whose models were to be kept, and were not when they were computed."""
+    if not plan.options.keep_models:
+        return []
+    records = {run.id: ledger.record(run.id) for run in plan.runs}
+    finished = [run_id for run_id, record in records.items() if record is not None and record.status == "finished"]
+    return [run_id for run_id in finished if ledger.models(run_id) is None]
+
+
+def absences(done: Done) -> list[str]:
+    """Which runs the tables lack, a line for each reason."""
+    lines = []
+    if held := done.outcome.held:
+        lines.append(f"Other drivers are still computing {first_few(held)}; the tables lack them.")
+    if done.absent:
+        lines.append(gone(done.absent, done.ledger))
+    return lines
+
+
+def gone(absent: Sequence[str], ledger: Ledger) -> str:
+    """Which runs ended and are not there any more."""
+    said = f"Missing: {', '.join(absent)}: finished, but not in {ledger.folder} any more. "
+    return said + "The same command computes what is missing."
 
 
 def conclude(plan: Plan, outcome: Outcome, ledger: Ledger) -> Done:

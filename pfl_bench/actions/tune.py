@@ -171,7 +171,7 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
     everywhere = len(wanted.suite.scenarios) == 1
     lines = []
     for scenario in wanted.scenarios:
-        head = "hyperparameters" if everywhere else f'hyperparameters_at."{without_edition(scenario)}*"'
+        head = "hyperparameters" if everywhere else f'hyperparameters_at."{without_edition(scenario)}"'
         lines += [f"[{head}]  # {scenario.id}, validation {metrics.named(scenario.primary).heading} at seeds {seeds}"]
         for method in dict.fromkeys(trials.method for trials in prepared.trials):
             lines.append(_line(method, tuned.choices.get((scenario.id, method)), tuned.grids[scenario.id, method]))

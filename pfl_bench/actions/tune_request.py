@@ -11,7 +11,7 @@ from pfl_bench.spec.options import EXECUTORS, check_device, split_address
 from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import Suite, load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
-from .request import check_names
+from .request import check_counts, check_names
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,9 @@ def resolve_tuning(request: TuneRequest) -> tuple[list[Tunable], tuple[Plugin, .
         split_address(request.address, "--address")
         if request.executor == "serial":
             raise RequestError("--address is for --executor ray")
+    check_counts(trials=request.trials, workers=request.workers, lockstep=request.lockstep)
+    if request.executor == "serial" and (request.workers or 1) > 1:
+        raise RequestError(f"--workers {request.workers} is for --executor ray; serial computes one run after another")
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
     seeds = parse_seeds(request.seeds, "--seeds")
     check_writable(request.out)

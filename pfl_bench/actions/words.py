@@ -37,7 +37,7 @@ def as_seeds(seeds: Seeds) -> str | None:
     """
     if seeds is None or isinstance(seeds, str):
         return seeds
-    return str(seeds) if isinstance(seeds, int) else ",".join(str(seed) for seed in seeds)
+    return ",".join(str(seed) for seed in seeds) if isinstance(seeds, Iterable) else str(seeds)
 
 
 def as_settings(by_method: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

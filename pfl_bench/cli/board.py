@@ -23,7 +23,7 @@ def print_leaderboard(console: Console, table: pd.DataFrame, scenarios: Collecti
     Accuracy in percent on test data, mean ± std over seeds.
     """
     wanted, absent = {plain(scenario) for scenario in scenarios}, dict[str, None]()
-    for title, part in titles(table[[plain(scenario) in wanted for scenario in table["scenario"]]]).items():
+    for title, part in titles(table[table["scenario"].map(lambda name: plain(name) in wanted).astype(bool)]).items():
         every = text_columns(part)
         shown = _fitting(part, every, console.width)
         absent |= dict.fromkeys(column.title for column in every if column not in shown)

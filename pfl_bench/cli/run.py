@@ -6,7 +6,7 @@ from contextlib import suppress
 from rich.console import Console
 
 from pfl_bench.actions.request import RunRequest, Wanted
-from pfl_bench.actions.run import Done, Prepared, compute, prepare
+from pfl_bench.actions.run import Done, Prepared, absences, compute, prepare
 from pfl_bench.engine.stop import exit_status
 from pfl_bench.registry import Plugin
 from pfl_bench.running.reuse import Standing
@@ -15,7 +15,7 @@ from pfl_bench.spec.run import RunSpec
 from .progress import RunProgress
 from .signals import named, patiently
 from .terminal import make_console, say
-from .told import say_interrupted, say_missing, say_models, say_outcome, say_standing
+from .told import say_interrupted, say_models, say_outcome, say_standing
 
 
 def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) -> int:
@@ -58,7 +58,8 @@ def _report(console: Console, done: Done) -> int:
 
     print_leaderboard(console, done.table, {run.scenario.id for run in done.plan.runs})
     say_outcome(console, done.plan, done.outcome, done.ledger)
-    say_missing(console, done.absent, done.ledger)
+    for line in absences(done):
+        say(console, line)
     say_models(console, done.plan, done.ledger)
     folder = done.ledger.folder
     said = (

@@ -4,16 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 
+from pfl_bench.actions.run import gone, without_models
 from pfl_bench.engine.stop import name_of
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.provenance import commit
 from pfl_bench.running.reuse import Standing
 from pfl_bench.running.runner import Outcome, Plan
-from pfl_bench.text import agreeing, counted
+from pfl_bench.text import agreeing, counted, first_few
 
 from .terminal import say
-
-MOST_NAMES = 3
 
 
 def say_standing(console: Console, standing: Standing, ledger: Ledger) -> None:
@@ -23,7 +22,7 @@ def say_standing(console: Console, standing: Standing, ledger: Ledger) -> None:
     for reason, ids in _by_reason(standing.restarted).items():
         say(console, f"Started over instead of going on, because of {reason}: {ids}")
     if standing.resumable:
-        say(console, f"Going on from checkpoints: {_listed(list(standing.resumable))}")
+        say(console, f"Going on from checkpoints: {first_few(list(standing.resumable))}")
     now = commit().name
     others = {
         run_id: record.git_commit or "unknown"
@@ -45,8 +44,6 @@ def say_outcome(console: Console, plan: Plan, outcome: Outcome, ledger: Ledger) 
         console.print(f"{len(outcome.reused)} of {_runs(plan)} finished before (--fresh repeats them).")
     if outcome.elsewhere:
         say(console, f"{len(outcome.elsewhere)} of {_runs(plan)} computed by other drivers meanwhile.")
-    if outcome.held:
-        say(console, f"Other drivers are still computing {_listed(outcome.held)}; the tables lack them.")
     say_failed(console, outcome.failed, ledger)
     _say_moved(console, ledger)
 
@@ -62,8 +59,7 @@ def say_failed(console: Console, failed: Mapping[str, str], ledger: Ledger) -> N
 def say_missing(console: Console, absent: Sequence[str], ledger: Ledger) -> None:
     """Which runs ended and are gone; nothing where none is."""
     if absent:
-        gone = f"Missing: {', '.join(absent)}: finished, but not in {ledger.folder} any more. "
-        say(console, gone + "The same command computes what is missing.")
+        say(console, gone(absent, ledger))
 
 
 def say_interrupted(
@@ -93,10 +89,9 @@ def say_interrupted(
 
 def say_models(console: Console, plan: Plan, ledger: Ledger) -> None:
     """Runs that should have kept their models, and were finished before that was asked for."""
-    without = [run.id for run in plan.runs if plan.options.keep_models and ledger.is_final(run.id)
-               and ledger.models(run.id) is None]  # fmt: skip
+    without = without_models(plan, ledger)
     if without:
-        say(console, f"Without kept models, finished before: {_listed(without)}. --fresh computes them with models.")
+        say(console, f"Without kept models, finished before: {first_few(without)}. --fresh computes them with models.")
 
 
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
@@ -104,11 +99,7 @@ def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for run_id, reason in reasons.items():
         found.setdefault(reason, []).append(run_id)
-    return {reason: _listed(ids) for reason, ids in found.items()}
-
-
-def _listed(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:MOST_NAMES]) + (f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else "")
+    return {reason: first_few(ids) for reason, ids in found.items()}
 
 
 def _say_moved(console: Console, ledger: Ledger) -> None:

@@ -49,7 +49,9 @@ def _take_apart(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     raise TypeError(f"state at {path or '/'} is a {type(tree).__name__}; only tensors and plain values are kept")
 
 
-def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: torch.device) -> Any:
+def _put_together(
+    skeleton: dict[str, Any], tensors: dict[str, Tensor], device: torch.device, on_disk: bool | None
+) -> Any:  # fmt: skip
     ((kind, value),) = skeleton.items()
     if kind == "tensor":
         # A fresh allocation: the loaded one may be less aligned, which can change the last bit of a product.
@@ -57,11 +59,11 @@ def _put_together(skeleton: dict[str, Any], tensors: dict[str, Tensor], device: 
     if kind == "plain":
         return value
     if kind == "PerClient":
-        return PerClient.from_parts(_put_together(value, tensors, device))
+        return PerClient.from_parts(_put_together(value, tensors, device, on_disk), on_disk)
     if kind in ("list", "tuple"):
-        inner = [_put_together(item, tensors, device) for item in value]
+        inner = [_put_together(item, tensors, device, on_disk) for item in value]
         return inner if kind == "list" else tuple(inner)
-    items = {key: _put_together(item, tensors, device) for key, item in value.items()}
+    items = {key: _put_together(item, tensors, device, on_disk) for key, item in value.items()}
     if kind == "State":
         return State(**items)
     return Params(items) if kind == "Params" else items
@@ -78,8 +80,11 @@ def dumps(tree: Any) -> bytes:
     return _VERSION + hashlib.sha256(body).digest() + body
 
 
-def loads(data: bytes, device: torch.device | str = "cpu") -> Any:
-    """Rebuild what ``dumps`` wrote, tensors on ``device``. ValueError for anything else: its text says why."""
+def loads(data: bytes, device: torch.device | str = "cpu", on_disk: bool | None = None) -> Any:
+    """Rebuild what ``dumps`` wrote, tensors on ``device``. ValueError for anything else: its text says why.
+
+    ``on_disk``: whether clients' rows are kept there from now on; None: as they were.
+    """
     if not data.startswith(_VERSION):
         raise ValueError("damaged checkpoint: not one, or of another version")
     body = data[_START:]
@@ -88,6 +93,6 @@ def loads(data: bytes, device: torch.device | str = "cpu") -> Any:
     try:
         length = int.from_bytes(body[:8], "little")
         skeleton = json.loads(json.loads(body[8 : 8 + length])["__metadata__"][_HEADER])
-        return _put_together(skeleton, safetensors.torch.load(body), torch.device(device))
+        return _put_together(skeleton, safetensors.torch.load(body), torch.device(device), on_disk)
     except Exception as error:  # whole, but not ours: whatever it is, it is no checkpoint
         raise ValueError(f"damaged checkpoint: {one_line(error)}") from error

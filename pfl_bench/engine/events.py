@@ -22,10 +22,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything needed to go on from here, as bytes (``pfl_bench.engine.checkpoint``); and the evaluations so far."""
+    """Everything needed to go on from here, as bytes (``pfl_bench.engine.checkpoint``); the evaluations so far, and the
+    back-end's name."""
 
     data: bytes
     history: list[Row] = field(default_factory=list)
+    backend: str | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class PerClient:
         self.clients, self.on_disk = clients, on_disk
         self.writes = 0
         self._slots: dict[int, int] = {}
-        self._store = self._room(default, clients + 1 if on_disk else 1)
+        everybody = on_disk and all(tensor.device.type == "cpu" for tensor in default.values())
+        self._store = self._room(default, clients + 1 if everybody else 1)
         self._write([0], {name: tensor.unsqueeze(0) for name, tensor in default.items()})
 
     def __iter__(self) -> Iterator[str]:
@@ -92,12 +93,13 @@ class PerClient:
         }
 
     @classmethod
-    def from_parts(cls, parts: Mapping[str, object]) -> "PerClient":
-        """The inverse of ``parts``; KeyError or TypeError for anything else."""
+    def from_parts(cls, parts: Mapping[str, object], on_disk: bool | None = None) -> "PerClient":
+        """The inverse of ``parts``; KeyError or TypeError for anything else. ``on_disk``: where to keep it from now on;
+        None: where it was."""
         rows, visited, clients = parts["rows"], parts["visited"], parts["clients"]
         if not (isinstance(rows, Params) and isinstance(visited, list) and isinstance(clients, int)):
             raise TypeError("these are not the parts of a PerClient")
-        return cls._rebuilt(rows, visited, clients, on_disk=bool(parts["on_disk"]))
+        return cls._rebuilt(rows, visited, clients, on_disk=bool(parts["on_disk"]) if on_disk is None else on_disk)
 
     @classmethod
     def _rebuilt(cls, rows: Params, visited: list[int], clients: int, *, on_disk: bool) -> "PerClient":

@@ -34,9 +34,12 @@ class RunState:
         return checkpoint.dumps({**vars(self), "costs": self.costs.as_dict(), "run": run_id})
 
     @classmethod
-    def loads(cls, data: bytes, device: torch.device, run_id: str) -> "RunState":
-        """The inverse of ``dumps``; ValueError for damaged bytes, for another run's, and for fields of another type."""
-        tree = checkpoint.loads(data, device)
+    def loads(cls, data: bytes, device: torch.device, run_id: str, on_disk: bool | None = None) -> "RunState":
+        """The inverse of ``dumps``; ValueError for damaged bytes, for another run's, and for fields of another type.
+
+        ``on_disk``: where clients' rows are kept from now on (``checkpoint.loads``).
+        """
+        tree = checkpoint.loads(data, device, on_disk)
         of = tree.pop("run", None) if isinstance(tree, dict) else None
         if of != run_id:
             raise ValueError(f"a checkpoint of another run, {str(of)[:80]!r}")

@@ -17,6 +17,7 @@ from pfl_bench.registry import METHODS
 from pfl_bench.seeds import numpy_generator
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec
+from pfl_bench.spec.scenario import EnrollSpec
 
 from . import clock, stop
 from .clients import client_ids
@@ -58,7 +59,7 @@ def simulate(
     method: Method = METHODS.get(spec.method)(spec.config)
     run, kept = RunState([], Costs()), Kept(method.moment) if options.keep_models else None
     try:
-        resumed = _resume(resume_from, device, spec.id)
+        resumed = _resume(resume_from, device, spec.id, options.state == "disk")
         if resumed is None:
             _initialise(run, method, places, spec)
         else:
@@ -73,25 +74,28 @@ def simulate(
             stopping = stop.asked()
             due = stopping or time.monotonic() - saved >= options.checkpoint_seconds
             if due and run.visits < spec.scenario.visits:
-                yield Checkpoint(run.dumps(spec.id), list(run.history))
+                yield Checkpoint(run.dumps(spec.id), list(run.history), places[0].group.backend.name)
                 saved = time.monotonic()
                 if stopping:
                     return
         tables = _last_words(run, method, places, spec, partition, dataset)
+        reason = ""
+        if spec.scenario.enroll is not None:
+            tables["novel"], reason = _enrolled(run, method, places[0], spec.scenario.enroll, partition)
         models = kept.dumps(spec, places, dataset) if kept is not None else None
-        yield replace(_result("finished", "", run, method, places, tables), models=models)
+        yield replace(_result("finished", reason, run, method, places, tables), models=models)
     except UnsuitedError as error:
         yield RunResult("skipped", str(error))
     except DivergedError as error:
         yield _result("diverged", str(error), run, method, places, {})
 
 
-def _resume(data: bytes | None, device: torch.device, run_id: str) -> RunState | None:
+def _resume(data: bytes | None, device: torch.device, run_id: str, on_disk: bool) -> RunState | None:
     """The run in a checkpoint, or None to start over: there is none, or it is in doubt (drivers tell beforehand)."""
     if data is None:
         return None
     try:
-        return RunState.loads(data, device, run_id)
+        return RunState.loads(data, device, run_id, on_disk)
     except ValueError as error:
         warnings.warn(f"{run_id} starts over: {error}", stacklevel=2)
         return None
@@ -114,6 +118,8 @@ def _initialise(run: RunState, method: Method, places: Places, spec: RunSpec) ->
     if used > allowed:
         raise BudgetError(f"{spec.method} took {used} mini-batch gradients in init; the whole budget is {allowed}")
     run.visits = run.costs.asked_visits = math.ceil(used / scenario.local_steps)
+    if run.visits >= scenario.visits:
+        raise UnsuitedError(f"visits={scenario.visits}: {spec.method}'s start takes them all, and no round is left")
     if used:
         run.costs.train_seconds += clock.now() - started
 
@@ -190,14 +196,10 @@ def _crossed(before: int, after: int, every: int) -> bool:
 def _last_words(
     run: RunState, method: Method, places: Places, spec: RunSpec, partition: Partition, dataset: ArrayDataset
 ) -> dict[str, list[Row]]:
-    """What is recorded once, at the end of the budget: models on everybody's test data, enrolled newcomers, what the
-    server knows of its clients."""
+    """What is recorded once, at the end of the budget: models on everybody's test data, what the server knows of its
+    clients."""
     last = run.picks.get(f"{method.moment}/last", {})
     tables: dict[str, list[Row]] = {"union": union_rows(last["union"])} if "union" in last else {}
-    if spec.scenario.enroll is not None:
-        if len(places) > 1:
-            raise UnsuitedError("novel clients are enrolled only where all clients have the same model")
-        tables["novel"] = enroll(method, run.states[0], places[0], run.costs, partition, spec.scenario.enroll)
     if method.defines("client_vectors") and len(run.states) == 1:
         fed = run.federation(places[0], "evaluate", spec.scenario)
         vectors = method.client_vectors(fed, run.states[0]).cpu().numpy()
@@ -210,6 +212,17 @@ def _last_words(
         clusters = clusters_of(method, aside.federation(places[0], "evaluate", spec.scenario), run.states[0])
         tables["clusters"] = cluster_rows(clusters, partition, dataset)
     return tables
+
+
+def _enrolled(
+    run: RunState, method: Method, place: Place, spec: EnrollSpec, partition: Partition
+) -> tuple[list[Row], str]:
+    """Rows of novel clients; or none, and why: what was trained stands, whatever a newcomer's allowance is too small
+    for."""
+    try:
+        return enroll(method, run.states[0], place, run.costs, partition, spec), ""
+    except UnsuitedError as error:
+        return [], f"novel clients are not enrolled in {spec.steps} steps (enroll.steps): {error}"
 
 
 def _result(

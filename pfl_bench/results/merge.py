@@ -18,7 +18,8 @@ from .ledger import Ledger
 from .leftovers import STAGED, beside
 from .lineage import differences, sources_of_record
 from .notes import Problem
-from .places import is_suite_folder, suite_folders
+from .pack import join
+from .places import PACKED, is_suite_folder, suite_folders
 from .record import Record, Unreadable, find_record, read_record
 from .shared import PATIENCE
 
@@ -59,8 +60,8 @@ def pairs(sources: Sequence[Path], into: Path) -> list[tuple[Path, Path]]:
 
 
 def merge(source: Path, into: Path) -> Merged:
-    """Copy the runs of a suite's folder into another, with their partitions. Nothing that is there is overwritten but
-    an unfinished run, by a finished one."""
+    """Copy the runs of a suite's folder into another, with their partitions; packed ones into the packed file there.
+    Nothing that is there is overwritten but an unfinished run, by a finished one."""
     ledger, merged = Ledger(into), Merged()
     with ledger.lock(PATIENCE):
         pass  # a folder that cannot be written is refused before anything is copied
@@ -78,6 +79,11 @@ def merge(source: Path, into: Path) -> Merged:
         finally:
             ledger.give_back(name)
     _merge_partitions(source, into, merged)
+    try:
+        with ledger.lock(PATIENCE):
+            merged.copied += join(source, into)
+    except (RequestError, Unreadable) as error:
+        merged.clashes.append(Problem(PACKED, str(error)))
     return merged
 
 

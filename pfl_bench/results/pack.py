@@ -49,6 +49,22 @@ def pack(folder: Path, into: Path) -> Packed:
     return Packed(place, len(whole["runs"]), len(whole["runs"]) - known, (*problems, *more, *others))
 
 
+def join(folder: Path, into: Path) -> list[str]:
+    """Add the packed runs of a suite's folder to the packed file of another; the ids of those that are new there.
+
+    RequestError, and nothing is written, where a run is packed there with other figures.
+    """
+    own, there = packed_in(folder), packed_in(into)
+    if own is None:
+        return []
+    whole = own if there is None else _joined(there, own, into)
+    known = set() if there is None else set(there["runs"]["run_id"])
+    if added := [str(name) for name in own["runs"]["run_id"] if name not in known]:
+        into.mkdir(parents=True, exist_ok=True)
+        write_bytes(into / PACKED, dumps(whole))
+    return added
+
+
 FIGURES = ("status", "accuracy", "validation_accuracy", "data_sha256", "partition_sha256", "bytes_up", "local_steps")
 """By which a run is held to be the same."""
 

@@ -64,6 +64,7 @@ class Keeper:
                 "status": "unfinished",
                 "official_moment": METHODS.get(run.method).moment,
                 "device": self._options.device,
+                **({"backend": event.backend} if event.backend else {}),
                 "versions": versions(),
             }
             self._save(run, facts, history=event.history, checkpoint=event.data)
@@ -112,12 +113,18 @@ def _short(reason: str) -> str:
 
 
 def _earlier(record: Record) -> list[Fields]:
-    """Under what an unfinished run was computed so far: commit, torch version and device of each piece."""
+    """Under what an unfinished run was computed so far: commit, torch version, device and, if known, back-end of each
+    piece."""
     last = {"git_commit": record.git_commit, "torch": record.versions.get("torch"), "device": record.device}
+    if record.backend:
+        last["backend"] = record.backend
     return [*(one for one in record.begun_under if one != last), last]
 
 
 def _circumstances(record: Fields, like: Fields) -> Fields:
     """The same of a record that is about to be written; what is not known there yet is taken to be ``like`` before."""
     torch = record.get("versions", {}).get("torch", like.get("torch"))
-    return {"git_commit": record["git_commit"], "torch": torch, "device": record.get("device", like.get("device"))}
+    known = {"git_commit": record["git_commit"], "torch": torch, "device": record.get("device", like.get("device"))}
+    if "backend" in like:
+        known["backend"] = record.get("backend") or like["backend"]
+    return known

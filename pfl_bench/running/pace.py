@@ -76,7 +76,9 @@ def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
     evaluations, ended = 0, False
     for event in run_job(job, plan.datasets[run.scenario.dataset]):
         ended = isinstance(event, RunResult)
-        if ended:
+        if isinstance(event, RunResult):
+            if event.status != "finished" and len(seen) == 1:
+                raise RuntimeError(event.reason)
             break
         if not isinstance(event, Progress):
             reason = getattr(event, "reason", "")

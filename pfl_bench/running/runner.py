@@ -152,7 +152,9 @@ def execute(
     _keep_partitions(plan, ledger)
     outcome = Outcome(reused=list(standing.reused), renewed=dict(standing.renewed))
     for run_id, record in standing.reused.items():
-        ledger.forget_begun(run_id)
+        if ledger.take(run_id):  # else another driver computes it anew, and goes on from what lies there
+            ledger.forget_begun(run_id)
+            ledger.give_back(run_id)
         if record.status == "diverged":
             outcome.failed[run_id] = record.reason
     wanted = [run for run in plan.runs if run.id not in standing.reused]

@@ -18,12 +18,14 @@ WARM_UPS = 3  # libraries set themselves up before a capture may begin (PyTorch'
 @dataclass(frozen=True)
 class Recording:
     """``replay()`` does the recorded work again; it reads ``inputs`` and overwrites ``outputs``, both in place, and the
-    tensors of others that are ``written``."""
+    tensors of others that are ``written``. ``work`` is kept for the tensors that it refers to: a graph reads them by
+    their addresses, and does not keep them."""
 
     inputs: Any
     outputs: Any
     replay: Callable[[], None]
-    written: tuple[Tensor, ...] = ()
+    written: tuple[Tensor, ...]
+    work: Callable[[Any], Any]
 
 
 def record(work: Callable[[Any], Any], inputs: Any, changed: Any, device: torch.device) -> Recording:
@@ -45,7 +47,7 @@ def record(work: Callable[[Any], Any], inputs: Any, changed: Any, device: torch.
     written = [(tensor, values) for tensor, values in before if not torch.equal(tensor, values)]
     for tensor, values in written:
         tensor.copy_(values)
-    return Recording(static, outputs, replay, tuple(tensor for tensor, _ in written))
+    return Recording(static, outputs, replay, tuple(tensor for tensor, _ in written), work)
 
 
 def _capture(work: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:

@@ -42,10 +42,10 @@ def choose_executor(
     if name == "ray":
         if in_process:
             raise RequestError("runs in this process are for the executor serial")
-        from .ray import RayExecutor, connect, import_ray
+        from .ray import RayExecutor, connect, disconnect, import_ray
 
         import_ray(address)
         if address is not None:
-            connect(address, workers)  # now, while nothing is written yet
+            disconnect(connect(address, workers))  # whether it answers, now, while nothing is written yet
         return RayExecutor(workers, address, device)
     raise unknown("executor", name, EXECUTORS)

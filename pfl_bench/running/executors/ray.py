@@ -31,6 +31,8 @@ from .ray_stop import run_until_told, tell
 WORKER_DEATHS = 3
 RUNS_PER_GPU = 4
 _sessions: list[Session] = []
+_joined: list[str | None] = []
+"""The address, None for a Ray of ours, while the connection that stands was made here: another's is not ended."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ class RayExecutor:
     ) -> Iterator[Update]:
         """Run the jobs; a run whose worker dies goes on from its last checkpoint, three times at the most."""
         kind, _, index = self.device.partition(":")
+        seen_before = os.environ.get("CUDA_VISIBLE_DEVICES")
         if index:  # a worker sees only its own GPU, under the name "cuda"
             if self.address is not None:
                 raise RequestError(
                     f"device {self.device!r} is a GPU of this machine; with the address of a cluster use cuda"
                 )
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), os.environ.get("CUDA_VISIBLE_DEVICES"))
+            os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), seen_before)
         placed = [_placed(job, kind) for job in jobs]
 
         def begin(position: int, job: Job) -> Job | None:
@@ -65,6 +68,10 @@ class RayExecutor:
             yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit, begin)
         finally:
             disconnect(ray)
+            if index and seen_before is None:
+                os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+            elif index:
+                os.environ["CUDA_VISIBLE_DEVICES"] = str(seen_before)
 
     def _gpus(self, ray: Any) -> float:
         """GPUs to use, as Ray counts them; 0 for CPU runs, and for Apple's GPU, which it does not know."""
@@ -140,6 +147,7 @@ def connect(address: str | None, workers: int | None) -> Any:
         else:
             _sessions.append(Session.open())
             start(ray, workers, _sessions[-1])
+        _joined.append(address)
     except Exception as error:
         _close_sessions()
         hint = "; a cluster that authenticates by token needs RAY_AUTH_MODE=token here too" if address else ""
@@ -157,8 +165,10 @@ def connect(address: str | None, workers: int | None) -> Any:
 
 
 def disconnect(ray: Any) -> None:
-    """Leave a cluster, or end a Ray of our own and remove its folder."""
-    ray.shutdown()
+    """Leave a cluster, or end a Ray of our own and remove its folder. What the caller had joined before stays."""
+    if _joined:
+        _joined.clear()
+        ray.shutdown()
     _close_sessions()
 
 

@@ -179,12 +179,13 @@ def _run(
 ) -> pd.DataFrame:  # fmt: skip
     """All runs in the ledger and those that are known, what was wanted among them; written down as ``tuning.csv``."""
     others = set(known["run_id"])
+    others |= set(tuned.failed)  # in an earlier widening: they would fail again
     runs = list({run.id: run for run in wanted if run.id not in others}.values())
     plan = make_plan(ledger.folder.name, runs, means.data_dir, means.options, means.plugins)
     with ledger.lock(PATIENCE):
         standing = review(plan.runs, plan.bases, ledger)
     with watch(runs, standing) as watcher:
-        tuned.failed = execute(plan, ledger, executor, watcher.listen, standing).failed
+        tuned.failed |= execute(plan, ledger, executor, watcher.listen, standing).failed
     with ledger.lock(PATIENCE):
         tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
         frame = by_primary(read_runs(ledger.folder))[COLUMNS]

@@ -190,3 +190,13 @@ def test_newcomers_see_what_their_group_sees():
         assert (place.group.pool.host_labels[held] != setup.dataset.train_labels[held]).all() == bool(group)
     rows = enrolled(harness)
     assert {row["client"] for row in rows} == {4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("method", ["apfl", "pfedme"])
+def test_an_allowance_that_is_too_small_for_a_newcomer_costs_no_training(method):
+    setup = with_novel().but(enroll=EnrollSpec(steps=1, samples=(3,)))
+    result = run(setup, method)
+    assert result.status == "finished" and result.clients and result.tables["novel"] == []
+    assert result.reason.startswith(
+        "novel clients are not enrolled in 1 steps (enroll.steps): local_steps=1 is too few"
+    )

@@ -137,3 +137,18 @@ def test_on_disk_is_in_memory_bit_for_bit_and_leaves_no_file(method, tmp_path, m
     there = Harness(method, rounds=3, options=Options(state="disk"))
     assert all(torch.equal(a, b) for a, b in zip(here.tensors(), there.tensors(), strict=True))
     assert list(Path(tmp_path).iterdir()) == [], "unlinked at once; the mapping keeps the memory"
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_checkpoint_goes_on_where_it_is_asked_to(before, after):
+    """Who runs out of memory and repeats the command with the state on disk is to gain by it."""
+    state = PerClient(DEFAULT, 10, on_disk=before)
+    state.set_rows(ids(4), scaled(2.0))
+    back = checkpoint.loads(checkpoint.dumps(State(own=state)), on_disk=after).own
+    assert back.on_disk == after and torch.equal(back.rows(ids(4))["w"], state.rows(ids(4))["w"])
+
+
+def test_a_device_s_memory_has_those_who_were_visited_only():
+    state = PerClient({"w": torch.zeros(3, device="meta")}, 1000, on_disk=True)
+    assert state._store["w"].shape == (1, 3)

@@ -409,3 +409,10 @@ def test_a_result_says_among_how_many_evaluations_it_was_picked(method, config, 
     *_, result = simulate(setup.spec(method, **config), setup.dataset, setup.partition, Options())
     moment = result.facts["official_moment"]
     assert {scores["candidates"] for scores in result.summary[moment].values()} == {candidates}
+
+
+def test_a_start_that_takes_all_visits_is_unsuited():
+    """FedDBE's initial round visits everybody: with as many visits as clients nothing would be scored."""
+    setup = tiny_setup().but(visits=6)
+    *_, result = simulate(setup.spec("feddbe"), setup.dataset, setup.partition, Options())
+    assert result.status == "skipped" and "takes them all, and no round is left" in result.reason

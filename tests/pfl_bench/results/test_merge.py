@@ -161,3 +161,22 @@ def test_a_folder_that_is_named_twice_is_merged_once_and_none_goes_among_its_own
     assert status == 0 and out.count("copied to") == 1
     status, _, err = cli("results", "merge", "a", "--into", "a/runs/x")
     assert status == 2 and "lies among the runs of a" in err and not (two / "a" / "runs" / "x").exists()
+
+
+def test_packed_runs_come_along(tmp_path, cli):
+    full_folder(tmp_path / "a" / "s", methods=("fedavg",), seeds=2)
+    full_folder(tmp_path / "b" / "s", methods=("local",), seeds=2)
+    assert cli("results", "pack", "b/s", "--into", "packed/s")[0] == 0
+    status, out, _ = cli("results", "merge", "a/s", "packed/s", "--into", "all/s")
+    assert status == 0 and out.count("2 runs copied") == 2
+    assert (tmp_path / "all" / "s" / "leaderboard.csv").read_text().count("\n") == 3
+    status, out, _ = cli("results", "merge", "packed/s", "--into", "all/s")
+    assert status == 0 and "0 runs copied" in out
+
+
+def test_packed_runs_with_other_figures_are_named(tmp_path, cli):
+    for name, accuracy in (("a", 50.0), ("b", 60.0)):
+        folder_with(tmp_path / name / "s", record(accuracy=accuracy))
+        assert cli("results", "pack", f"{name}/s", "--into", f"packed-{name}/s")[0] == 0
+    status, out, _ = cli("results", "merge", "packed-b/s", "--into", "packed-a/s")
+    assert status == 1 and "Clash: runs.json.gz: " in out and "with other figures" in out

@@ -122,3 +122,14 @@ def test_waiting_for_others_ends_when_somebody_asks(tmp_path, monkeypatch):
     finally:
         stop.forget()
         other.give_all_back()
+
+
+def test_who_reuses_a_run_leaves_alone_what_another_one_computes_anew(tmp_path, monkeypatch):
+    plan, ledger, other = plan_for(tmp_path, seeds=1), Ledger(tmp_path / "r"), Ledger(tmp_path / "r")
+    execute(plan, ledger, SerialExecutor(), nothing)
+    (run,), forgotten = plan.runs, []
+    monkeypatch.setattr(Ledger, "forget_begun", lambda self, run_id: forgotten.append(run_id))
+    assert ledger.take(run.id)
+    assert execute(plan, other, SerialExecutor(), nothing).reused == [run.id] and not forgotten
+    ledger.give_back(run.id)
+    assert execute(plan, other, SerialExecutor(), nothing).reused == [run.id] and forgotten == [run.id]

@@ -1,8 +1,13 @@
 """Recordings: work that is done again on the same memory."""
 
+import gc
+import weakref
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from pfl_bench.client.backends import cuda_graphs
 from pfl_bench.client.backends.cuda_graphs import Recordings
 from pfl_bench.client.params import Params
 from pfl_bench.engine.events import RunResult
@@ -84,3 +89,17 @@ def test_hypernetwork_replayed_is_hypernetwork(monkeypatch):
     for name, tensor in expected.state.phi.items():
         assert torch.equal(tensor, replayed.state.phi[name])
     assert len(recordings) == 2
+
+
+def test_what_recorded_work_reads_lives_as_long_as_its_recording(monkeypatch):
+    """A graph reads tensors by their addresses; that of a run must not find another run's there."""
+    monkeypatch.setattr(cuda_graphs, "_capture", lambda work: (work(), lambda: None))
+    scale = torch.full((3,), 2.0)
+    alive, gpu = weakref.ref(scale), SimpleNamespace(type="cuda")
+    recording = cuda_graphs.record(lambda given, scale=scale: given * scale, torch.ones(3), (), gpu)
+    del scale
+    gc.collect()
+    assert alive() is not None and recording.outputs.tolist() == [2.0] * 3
+    del recording
+    gc.collect()
+    assert alive() is None

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from pfl_bench.cli.app import run_command_line
+from pfl_bench.engine.events import Failure
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
@@ -180,3 +181,21 @@ def test_wrong_requests_are_one_clear_line(tmp_path, options, message, capsys):
     said = capsys.readouterr().err
     assert said.startswith("error: ") and message in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_failed_is_not_tried_again_when_the_grid_is_widened(tmp_path):
+    class Failing(SerialExecutor):
+        def execute(self, jobs, datasets, take):
+            for position, job in enumerate(jobs):
+                tried.append(job.spec.id)
+                if job.spec.config.lr == 0.07 and take(position, job) is not None:
+                    yield position, Failure("no", "no")
+                else:
+                    for _, event in super().execute([job], datasets, lambda _, own, at=position: take(at, own)):
+                        yield position, event
+
+    tried: list[str] = []
+    suite = parse_suite(SUITE.replace("[1e-9, 0.1]", "[0.05, 0.07, 0.1]"), "s.toml")
+    planned = plan_trials(suite, suite.scenarios[0], ["fedavg"], 4, [1000])
+    found = tune(planned, tuning_ledger(suite, tmp_path), Failing())
+    assert len(found.failed) == 1 and len(tried) == len(set(tried)) > 3
