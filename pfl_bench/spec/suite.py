@@ -88,6 +88,11 @@ def parse_suite(text: str, where: str) -> Suite:
     check_name(table["name"], f"{where}: the name")
     scenarios = tuple(read_scenario(row, where) for row in table["scenario"])
     ids = [scenario.id for scenario in scenarios]
+    for id in ids:
+        if "@" in id or "+" in id:
+            raise RequestError(
+                f"{where}: id={shown(id)}: '@' and '+' mark a scenario's editions; take another character"
+            )
     if len(set(ids)) < len(ids):
         raise RequestError(f"{where}: scenario id {max(ids, key=ids.count)!r} is used twice")
     for key in ("hyperparameters_at", "seeds_at"):

@@ -58,6 +58,7 @@ def test_scenario_round_trip_and_variations():
         ("name = 'x'\n" + SCENARIO + "[hyperparameters]\nfedavg = 3", "hyperparameters.fedavg=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at]\n'a-*' = 3", "hyperparameters_at.a-.=3 must be a table"),
         ("name = 'x'\n" + SCENARIO + "[hyperparameters_at.'b-*']\n", "unknown scenario in s.toml, hyper.* 'b-.'"),
+        ("name = 'x'\n" + SCENARIO.replace("a-v1", "a+b-v1"), "id='a.b-v1': '@' and '.' mark a scenario's editions"),
         ("name = 'x'\nmethods = [1]" + SCENARIO, r"methods=\[1\] is of the wrong type; it must be such as \"all\" or"),
         ("name = 'x'\nseeds = [true]" + SCENARIO, r"seeds=\[True\] is of the wrong type; it must be such as \"0-2\""),
         ("name = 'x'\nseeds = true" + SCENARIO, "seeds=True is of the wrong type"),
