@@ -26,7 +26,6 @@ from pfl_bench.front_splits import summary_of as summary_of
 from pfl_bench.results.loaded import Results
 from pfl_bench.results.loaded import load as _load
 from pfl_bench.results.loaded import published as _published
-from pfl_bench.text import first_few
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +89,7 @@ def run(
         plugins=tuple(map(expanded, plugins)), fresh=fresh, trackers=tuple(track), keep_models=keep_models, wait=wait,
     )  # fmt: skip
     wanted, loaded = resolve(request)
-    from .actions.run import absences, compute, prepare, without_models
+    from .actions.run import absences, compute, prepare
     from .results.loaded import frames_of, with_tracebacks
     from .results.notes import left_out
 
@@ -98,11 +97,8 @@ def run(
     with _stoppable():
         done = compute(prepared, _watch(progress))
     tables, more = frames_of(done.ledger.folder, done.runs)
-    notes = [*prepared.notes, *left_out(done.problems), *more]
+    notes = [*prepared.notes, *left_out(done.problems), *more, *absences(done)]
     notes += [f"The tables could not be written: {done.unwritten}"] if done.unwritten else []
-    notes += absences(done)
-    if without := without_models(done.plan, done.ledger):
-        notes.append(f"Without kept models, finished before: {first_few(without)}; fresh=True computes them with.")
     every = Results(
         done.plan.suite, tables["runs"], tables["clients"], tables["curves"], done.ledger.folder,
         with_tracebacks(done.outcome.failed, done.ledger), notes,

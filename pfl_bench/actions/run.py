@@ -114,7 +114,7 @@ def compute(prepared: Prepared, watch: Watch = unwatched) -> Done:
     return conclude(plan, outcome, ledger)
 
 
-def without_models(plan: Plan, ledger: Ledger) -> list[str]:
+def _without_models(plan: Plan, ledger: Ledger) -> list[str]:
     """Finished runs whose models were to be kept, and were not when they were computed."""
     if not plan.options.keep_models:
         return []
@@ -124,12 +124,15 @@ def without_models(plan: Plan, ledger: Ledger) -> list[str]:
 
 
 def absences(done: Done) -> list[str]:
-    """Which runs the tables lack, a line for each reason."""
+    """Which runs the tables lack, and which have no models, a line for each reason."""
     lines = []
     if held := done.outcome.held:
         lines.append(f"Other drivers are still computing {first_few(held)}; the tables lack them.")
     if done.absent:
         lines.append(gone(done.absent, done.ledger))
+    if without := _without_models(done.plan, done.ledger):
+        kept = f"Without kept models, finished before: {first_few(without)}. "
+        lines.append(kept + "--fresh (fresh=True) computes them with models.")
     return lines
 
 

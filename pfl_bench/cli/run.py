@@ -15,7 +15,7 @@ from pfl_bench.spec.run import RunSpec
 from .progress import RunProgress
 from .signals import named, patiently
 from .terminal import make_console, say
-from .told import say_interrupted, say_models, say_outcome, say_standing
+from .told import say_interrupted, say_outcome, say_standing
 
 
 def run_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...]) -> int:
@@ -60,7 +60,6 @@ def _report(console: Console, done: Done) -> int:
     say_outcome(console, done.plan, done.outcome, done.ledger)
     for line in absences(done):
         say(console, line)
-    say_models(console, done.plan, done.ledger)
     folder = done.ledger.folder
     said = (
         f"The tables could not be written to {folder}: {done.unwritten}"

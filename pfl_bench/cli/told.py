@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rich.console import Console
 
-from pfl_bench.actions.run import gone, without_models
+from pfl_bench.actions.run import gone
 from pfl_bench.engine.stop import name_of
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.running.provenance import commit
@@ -85,13 +85,6 @@ def say_interrupted(
     console.print()
     say(console, f"{name_of(interruption)}: {kept}; {others}")
     _say_moved(console, ledger)
-
-
-def say_models(console: Console, plan: Plan, ledger: Ledger) -> None:
-    """Runs that should have kept their models, and were finished before that was asked for."""
-    without = without_models(plan, ledger)
-    if without:
-        say(console, f"Without kept models, finished before: {first_few(without)}. --fresh computes them with models.")
 
 
 def _by_reason(reasons: Mapping[str, str]) -> dict[str, str]:

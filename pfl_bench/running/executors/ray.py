@@ -169,7 +169,7 @@ def disconnect(ray: Any) -> None:
     if _joined:
         _joined.clear()
         ray.shutdown()
-    _close_sessions()
+        _close_sessions()
 
 
 def _close_sessions() -> None:

@@ -1,7 +1,9 @@
 """Runs in Ray's workers. One Ray is started for all tests of this file."""
 
+import os
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,6 +145,27 @@ def test_ray_refuses_a_gpu_that_it_does_not_see():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RequestError, match="Ray sees no GPU"):
         list(RayExecutor(workers=1, device="cuda").execute([job], {setup.scenario.dataset: setup.dataset}))
+
+
+def test_which_gpus_a_process_sees_is_its_own_again_afterwards(monkeypatch):
+    """A second request for the second of two GPUs must find it where the first one did."""
+    for before in ("0,1", None):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if before is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+        for _ in range(2):
+            with pytest.raises(RequestError, match="sees no GPU"):
+                list(RayExecutor(workers=1, device="cuda:1").execute([], {}))
+            assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+
+
+def test_a_ray_that_the_caller_had_joined_is_not_ended(monkeypatch):
+    ended = []
+    theirs = SimpleNamespace(is_initialized=lambda: True, shutdown=lambda: ended.append(True))
+    monkeypatch.setattr("pfl_bench.running.executors.ray._joined", [])
+    monkeypatch.setattr("pfl_bench.running.executors.ray.import_ray", lambda address=None: theirs)
+    disconnect(connect(None, 1))
+    assert not ended
 
 
 def test_ray_s_workers_leave_checkpoints_when_the_driver_is_asked_to_stop():
