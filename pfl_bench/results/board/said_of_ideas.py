@@ -11,7 +11,7 @@ from pfl_bench.text import agreeing, counted
 from .basis import LOST
 from .factors import ALL, OTHER
 from .tables import ASKED, TUNED
-from .words import Tables, listed, name_of, points, said, scenarios, span
+from .words import NAMED, Tables, listed, name_of, points, said, scenarios, span
 
 
 def compared(tables: Tables) -> Iterator[str]:
@@ -189,8 +189,10 @@ def limits(tables: Tables) -> Iterator[str]:
             "best_sets",
         )
     for row in sets[sets["seeds"] >= sets["seeds_needed"]].to_dict("records"):
+        who = str(row["which"]).split(", ")
+        these = listed(who) if len(who) <= NAMED else len(who)
         yield said(
-            f"On {row['scenario']} {row['may_be_best']} of {counted(row['entries'], 'entry')} may be the best (95 % "
-            f"confidence set over {counted(row['seeds'], 'seed')}).",
+            f"On {row['scenario']}, of {counted(row['entries'], 'entry')} only {these} may be the best (95 % confidence "
+            f"set over {counted(row['seeds'], 'seed')}).",
             "best_sets",
         )

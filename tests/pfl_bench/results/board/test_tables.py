@@ -7,6 +7,7 @@ import pytest
 
 from pfl_bench.results.analyses.board import tables_of
 from pfl_bench.results.board.basis import make_basis
+from pfl_bench.results.board.findings import findings
 from pfl_bench.results.board.tables import controls_table, held_out_table, ranking_of, ranks_table, standing_table
 
 from .frames import ENTRIES, IID, LABEL_SKEW, board
@@ -139,6 +140,8 @@ def test_who_may_be_the_best_takes_six_seeds(tables):
     assert (tables["best_sets"]["may_be_best"] == 6).all() and (tables["best_sets"]["seeds_needed"] == 6).all()
     own = tables_of(board(clear, NINE, seeds=7))["best_sets"]
     assert own["which"].tolist() == ["ditto"] * 9
+    text = findings("made-up", tables_of(board(clear, NINE, seeds=7)))
+    assert "On s00, of 6 entries only ditto may be the best (95 % confidence set over 7 seeds)." in text
 
 
 def test_gaps_are_told_and_judged_where_there_are_figures():
