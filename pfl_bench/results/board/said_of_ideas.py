@@ -190,9 +190,9 @@ def limits(tables: Tables) -> Iterator[str]:
         )
     for row in sets[sets["seeds"] >= sets["seeds_needed"]].to_dict("records"):
         who = str(row["which"]).split(", ")
-        these = listed(who) if len(who) <= NAMED else len(who)
+        of, these = counted(row["entries"], "entry"), listed(who) if len(who) <= NAMED else len(who)
         yield said(
-            f"On {row['scenario']}, of {counted(row['entries'], 'entry')} only {these} may be the best (95 % confidence "
-            f"set over {counted(row['seeds'], 'seed')}).",
+            f"On {row['scenario']}, of {of} only {these} may be the best (95 % confidence set over "
+            f"{counted(row['seeds'], 'seed')}).",
             "best_sets",
         )
