@@ -145,3 +145,11 @@ def test_functions_take_what_the_commands_take_with_the_same_defaults(function, 
         if n not in ("out", "settings", "plugins", "track") and own.default is not inspect._empty
     }
     assert {n: api[n].default for n in plain} == {n: common[n].default for n in plain}
+
+
+def test_seeds_of_numpy_are_seeds():
+    import numpy as np
+
+    from pfl_bench.actions.words import as_seeds
+
+    assert as_seeds(np.int64(3)) == "3" and as_seeds(np.arange(2)) == "0,1"

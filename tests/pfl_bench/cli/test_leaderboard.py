@@ -227,3 +227,15 @@ def test_markdown_says_what_was_left_out(cli, tmp_path):
 def test_a_misspelt_folder_names_the_nearest(cli, tmp_path):
     folder_with(tmp_path / "results" / "quick", record())
     assert "did you mean 'quick'?" in cli("leaderboard", "--suite", "quik")[2]
+
+
+def test_where_no_run_can_be_read_yet_nothing_is_printed(capsys):
+    """As with --no-wait, while another driver computes the only run."""
+    import pandas as pd
+
+    from pfl_bench.cli.board import print_leaderboard
+    from pfl_bench.cli.terminal import make_console
+    from pfl_bench.results.leaderboard import leaderboard
+
+    print_leaderboard(make_console(), leaderboard(pd.DataFrame()), {"a-v1"})
+    assert not capsys.readouterr().out.strip()
