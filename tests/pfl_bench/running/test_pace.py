@@ -6,7 +6,8 @@ from pfl_bench.running.pace import _pace, _with_steps
 from pfl_bench.running.runner import make_plan
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import plan_runs
-from tests.pfl_bench.running.test_turns import SUITE, parse_suite
+from pfl_bench.spec.suite import parse_suite
+from tests.pfl_bench.running.test_turns import SUITE
 
 
 def test_a_round_that_is_refused_has_no_pace(tmp_path):
