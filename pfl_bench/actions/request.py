@@ -83,21 +83,14 @@ def check_means(request: RunRequest) -> None:
     Needs no plug-in, so that none runs for a request that is refused.
     """
     for kind, name, choices in (
-        ("executor", request.executor, EXECUTORS),
         ("backend", request.backend, BACKENDS),
         ("state", request.state, STATES),
         *(("tracker", name, tuple(TRACKERS)) for name in request.trackers),
     ):
         if name not in choices:
             raise unknown(kind, name, choices)
-    check_device(request.device, "--device")
-    if request.address is not None:
-        split_address(request.address, "--address")
-        if request.executor == "serial":
-            raise RequestError("--address is for --executor ray")
-    check_counts(workers=request.workers, lockstep=request.lockstep)
-    if request.executor == "serial" and (request.workers or 1) > 1:
-        raise RequestError(f"--workers {request.workers} is for --executor ray; serial computes one run after another")
+    check_executor(request.executor, request.address, request.workers, request.device)
+    check_counts(lockstep=request.lockstep)
     if (request.lockstep or 1) > 1 and request.backend != "auto":
         raise RequestError(f"--lockstep {request.lockstep} is for --backend auto")
     if request.in_process and request.executor != "serial":
@@ -107,6 +100,20 @@ def check_means(request: RunRequest) -> None:
         parse_seeds(request.seeds, "--seeds")
     check_form(request.settings)
     check_writable(request.out)
+
+
+def check_executor(executor: str, address: str | None, workers: int | None, device: str) -> None:
+    """RequestError unless there is such an executor, and it takes the address, so many workers and the device."""
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    check_device(device, "--device")
+    check_counts(workers=workers)
+    if address is not None:
+        split_address(address, "--address")
+        if executor == "serial":
+            raise RequestError("--address is for --executor ray")
+    if executor == "serial" and (workers or 1) > 1:
+        raise RequestError(f"--workers {workers} is for --executor ray; serial computes one run after another")
 
 
 def check_counts(**counts: int | None) -> None:

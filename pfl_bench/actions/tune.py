@@ -32,7 +32,7 @@ from pfl_bench.running.tuning.trials import (
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import check_hyperparameters
-from pfl_bench.spec.scenario import Scenario
+from pfl_bench.spec.scenario import without_edition
 
 from .tune_request import Tunable, TuneRequest
 
@@ -171,17 +171,12 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
     everywhere = len(wanted.suite.scenarios) == 1
     lines = []
     for scenario in wanted.scenarios:
-        head = "hyperparameters" if everywhere else f'hyperparameters_at."{without_edition(scenario)}"'
+        head = "hyperparameters" if everywhere else f'hyperparameters_at."{without_edition(scenario.id)}"'
         lines += [f"[{head}]  # {scenario.id}, validation {metrics.named(scenario.primary).heading} at seeds {seeds}"]
         for method in dict.fromkeys(trials.method for trials in prepared.trials):
             lines.append(_line(method, tuned.choices.get((scenario.id, method)), tuned.grids[scenario.id, method]))
         lines.append("")
     return "\n".join(lines)
-
-
-def without_edition(scenario: Scenario) -> str:
-    """A scenario's id without its edition: what was chosen at a share of the budget is for all of it."""
-    return scenario.id.partition("@")[0].partition("+")[0]
 
 
 def _line(method: str, choice: Choice | None, grid: Any) -> str:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfl_bench.errors import RequestError, unknown
+from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS, Plugin, load_plugins
 from pfl_bench.results.ledger import check_writable
-from pfl_bench.spec.options import EXECUTORS, check_device, split_address
 from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import Suite, load_suite, means_all, parse_names, parse_seeds, select_scenarios
 
-from .request import check_counts, check_names
+from .request import check_counts, check_executor, check_names
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,8 @@ class Tunable:
 
 def resolve_tuning(request: TuneRequest) -> tuple[list[Tunable], tuple[Plugin, ...]]:
     """What is to be tuned, suite by suite, with plug-ins loaded. RequestError before anything is written."""
-    if request.executor not in EXECUTORS:
-        raise unknown("executor", request.executor, EXECUTORS)
-    check_device(request.device, "--device")
-    if request.address is not None:
-        split_address(request.address, "--address")
-        if request.executor == "serial":
-            raise RequestError("--address is for --executor ray")
-    check_counts(trials=request.trials, workers=request.workers, lockstep=request.lockstep)
-    if request.executor == "serial" and (request.workers or 1) > 1:
-        raise RequestError(f"--workers {request.workers} is for --executor ray; serial computes one run after another")
+    check_executor(request.executor, request.address, request.workers, request.device)
+    check_counts(trials=request.trials, lockstep=request.lockstep)
     at_edition([], request.budget_scale, request.precision, "--budget-scale")
     seeds = parse_seeds(request.seeds, "--seeds")
     check_writable(request.out)

@@ -8,6 +8,7 @@ from pfl_bench.errors import RequestError, shown, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.results.places import is_suite_folder
+from pfl_bench.spec.scenario import without_edition
 from pfl_bench.spec.suite import builtin_suites, load_suite
 from pfl_bench.text import counted
 
@@ -43,7 +44,7 @@ def import_figures(request: ImportRequest) -> int:
     figures = read_figures(request.files, wanted)
     known = ids or _of_runs(folder)
     for figure in figures:
-        if known and _base(figure.scenario) not in known:
+        if known and without_edition(figure.scenario) not in known:
             raise unknown("scenario", figure.scenario, known)
     replaced = keep_imported(folder, figures)
     console = make_console()
@@ -82,9 +83,4 @@ def _of_runs(folder: Path) -> list[str]:
     from pfl_bench.results.comparable import plain
     from pfl_bench.results.frame import read_runs
 
-    return sorted({_base(plain(str(scenario))) for scenario in read_runs(folder)["scenario"]})
-
-
-def _base(scenario: str) -> str:
-    """A scenario's id without the edition behind it (``@0.1x``, ``+bf16``)."""
-    return scenario.partition("@")[0].partition("+")[0]
+    return sorted({without_edition(plain(str(scenario))) for scenario in read_runs(folder)["scenario"]})

@@ -6,14 +6,15 @@ from contextlib import suppress
 
 from rich.console import Console
 
-from pfl_bench.actions.tune import Tuning, TuningPrepared, of_suite, prepare_tuning, run_tuning, without_edition
+from pfl_bench.actions.tune import Tuning, TuningPrepared, of_suite, prepare_tuning, run_tuning
 from pfl_bench.actions.tune_request import Tunable, TuneRequest
 from pfl_bench.engine.stop import exit_status, name_of
 from pfl_bench.registry import Plugin
 from pfl_bench.running.reuse import Standing
 from pfl_bench.running.watching import Watch
 from pfl_bench.spec.run import RunSpec
-from pfl_bench.text import counted
+from pfl_bench.spec.scenario import without_edition
+from pfl_bench.text import counted, first_few
 
 from .progress import RunProgress
 from .signals import named, patiently
@@ -73,9 +74,7 @@ def _report(console: Console, prepared: TuningPrepared, tuning: Tuning) -> None:
 
 def _others(wanted: Tunable) -> list[str]:
     """A line that names the suite's scenarios for which nothing was chosen, if there are any that one may tune on."""
-    tuned = {without_edition(scenario) for scenario in wanted.scenarios} | set(wanted.suite.held_out)
+    tuned = {without_edition(scenario.id) for scenario in wanted.scenarios} | set(wanted.suite.held_out)
     others = [scenario.id for scenario in wanted.suite.scenarios if scenario.id not in tuned]
-    listed = ", ".join(others[:MOST_OTHERS]) + (
-        f" and {len(others) - MOST_OTHERS} more" if others[MOST_OTHERS:] else ""
-    )
-    return [f"Nothing was chosen for {listed}: --scenarios 'GLOB' tunes on those that it matches"] if others else []
+    few = first_few(others, MOST_OTHERS)
+    return [f"Nothing was chosen for {few}: --scenarios 'GLOB' tunes on those that it matches"] if others else []

@@ -41,12 +41,8 @@ def pack(folder: Path, into: Path) -> Packed:
     history, more = read_history(folder, by_primary(runs))
     clients, others = read_clients(folder, runs)
     own: Tables = {"runs": runs, "clients": clients.drop(columns="selection"), "curves": history}
-    there = packed_in(into)
-    whole = own if there is None else _joined(there, own, into)
-    into.mkdir(parents=True, exist_ok=True)
-    place = write_bytes(into / PACKED, dumps(whole))
-    known = 0 if there is None else len(there["runs"])
-    return Packed(place, len(whole["runs"]), len(whole["runs"]) - known, (*problems, *more, *others))
+    known, whole = _add(own, into)
+    return Packed(into / PACKED, len(whole), len(whole) - len(known), (*problems, *more, *others))
 
 
 def join(folder: Path, into: Path) -> list[str]:
@@ -54,15 +50,21 @@ def join(folder: Path, into: Path) -> list[str]:
 
     RequestError, and nothing is written, where a run is packed there with other figures.
     """
-    own, there = packed_in(folder), packed_in(into)
+    own = packed_in(folder)
     if own is None:
         return []
+    known, whole = _add(own, into)
+    return [name for name in whole if name not in set(known)]
+
+
+def _add(own: Tables, into: Path) -> tuple[list[str], list[str]]:
+    """Write these runs beside those that a folder has packed: the ids that it had, and those that it has now."""
+    there = packed_in(into)
     whole = own if there is None else _joined(there, own, into)
-    known = set() if there is None else set(there["runs"]["run_id"])
-    if added := [str(name) for name in own["runs"]["run_id"] if name not in known]:
-        into.mkdir(parents=True, exist_ok=True)
-        write_bytes(into / PACKED, dumps(whole))
-    return added
+    into.mkdir(parents=True, exist_ok=True)
+    write_bytes(into / PACKED, dumps(whole))
+    known = [] if there is None else list(map(str, there["runs"]["run_id"]))
+    return known, list(map(str, whole["runs"]["run_id"]))
 
 
 FIGURES = ("status", "accuracy", "validation_accuracy", "data_sha256", "partition_sha256", "bytes_up", "local_steps")

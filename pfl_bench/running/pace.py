@@ -75,10 +75,10 @@ def _pace(plan: Plan, run: RunSpec, seconds: float) -> _Pace:
     seen: list[tuple[int, float, float]] = [(0, 0.0, 0.0)]
     evaluations, ended = 0, False
     for event in run_job(job, plan.datasets[run.scenario.dataset]):
-        ended = isinstance(event, RunResult)
         if isinstance(event, RunResult):
             if event.status != "finished" and len(seen) == 1:
                 raise RuntimeError(event.reason)
+            ended = True
             break
         if not isinstance(event, Progress):
             reason = getattr(event, "reason", "")

@@ -174,6 +174,11 @@ class Scenario(BaseModel):
         return self.model_copy(update={"id": f"{self.id}+{precision}", "precision": precision})
 
 
+def without_edition(scenario: str) -> str:
+    """A scenario's id without the edition behind it (``@0.1x``, ``+bf16``)."""
+    return scenario.partition("@")[0].partition("+")[0]
+
+
 def at_edition(
     scenarios: Sequence[Scenario], budget_scale: float, precision: str, where: str = "budget_scale"
 ) -> list[Scenario]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pfl_bench.errors import PLUG_IN, RequestError, one_line, shown, unknown
 from pfl_bench.files import check_name, expanded, read_text
 
-from .scenario import Scenario, read_scenario
+from .scenario import Scenario, read_scenario, without_edition
 from .tables import check_tables
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def said_of(scenario: str, said: Mapping[str, T]) -> Iterator[T]:
 
     It holds for the scenario's editions too: ``a-v1`` for ``a-v1@0.1x+bf16``.
     """
-    whole = scenario.partition("@")[0].partition("+")[0]
+    whole = without_edition(scenario)
     for pattern, what in said.items():
         if fnmatch.fnmatchcase(scenario, pattern) or fnmatch.fnmatchcase(whole, pattern):
             yield what

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from .scenario import Scenario
+from .scenario import Scenario, without_edition
 from .suite import Overrides, Suite
 
 Origin = Literal["suite", "request", "defaults"]
@@ -38,12 +38,12 @@ def dropped(scenarios: Sequence[Scenario], methods: Sequence[str], suites: Seque
     lines = []
     for suite in suites:
         own = {scenario.id for scenario in suite.scenarios}
-        ids = [scenario.id for scenario in scenarios if scenario.id.partition("@")[0].partition("+")[0] in own]
+        ids = [scenario.id for scenario in scenarios if without_edition(scenario.id) in own]
         chosen = [m for m in methods if any(origin_of(suite, m, id, {}) == "suite" for id in ids)]
         if chosen:
             lines.append(
-                f"--scenarios without --suite leaves out what the suite {suite.name} has chosen for {_listed(chosen)} "
-                f"on {_listed(ids)}; add --suite {suite.name} to use it"
+                f"--scenarios without --suite leaves out what the suite {suite.name} has chosen for "
+                f"{_listed(chosen)} on {_listed(ids)}; add --suite {suite.name} to use it"
             )
     return lines
 

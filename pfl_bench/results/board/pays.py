@@ -36,9 +36,9 @@ def factors_table(basis: Basis, controls: tuple[str, ...] = CONTROLS) -> pd.Data
     over scenarios with Student's interval, and the entry with the highest mean there.
 
     For all kinds together the medians are tested by signed ranks over scenarios: ``difference`` and its interval are
-    the shift that this test is about, ``direction`` the side that it is on, and ``adjusted`` its p-value,
-    Holm-corrected over families, NaN where there are too few scenarios that differ. Within a kind nothing is tested:
-    there are a few scenarios of each.
+    the shift that this test is about, and ``adjusted`` its p-value, Holm-corrected over families, NaN where there are
+    too few scenarios that differ. Within a kind nothing is tested: there are a few scenarios of each. ``direction``:
+    the side that the ranks are on.
     """
     rows: list[dict[str, object]] = []
     for control in controls:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.statistics.best import confidence_set, seeds_to_exclude
-from pfl_bench.results.statistics.common import complete, one_edition_each
+from pfl_bench.results.statistics.common import complete
 from pfl_bench.results.statistics.ranks import Ranking, rank
 from pfl_bench.results.statistics.scenarios import (
     CONTROLS,
@@ -21,6 +21,7 @@ from pfl_bench.results.statistics.scenarios import (
     win_rates,
 )
 from pfl_bench.results.statistics.signed_rank import scenarios_needed, seeds_needed, smallest_found
+from pfl_bench.results.statistics.transfer import in_one_edition
 
 from .basis import Basis
 
@@ -210,8 +211,7 @@ def trials_table(trials: pd.DataFrame | None) -> pd.DataFrame:
     columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "unfinished"]
     if trials is None or trials.empty:
         return pd.DataFrame(columns=columns)
-    editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
-    trials = trials[trials["scenario"].isin(editions.values())]
+    trials = in_one_edition(trials)
     points = trials.groupby(["method", "scenario"])["config"].nunique()
     own = trials.groupby("method")
     table = pd.DataFrame(

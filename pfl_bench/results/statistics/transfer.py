@@ -35,9 +35,7 @@ def transferred(trials: pd.DataFrame) -> list[Transferred]:
     does not suit it, does not count. A method without a common point has no row.
     """
     found = []
-    chosen_editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
-    trials = trials[trials["scenario"].isin(chosen_editions.values())]
-    for method, own in trials.groupby("method", sort=True):
+    for method, own in in_one_edition(trials).groupby("method", sort=True):
         table = _scores(own).dropna(how="all", axis=0)
         tried = _tried(own).loc[table.index]
         common = tried.columns[tried.all(axis=0)]
@@ -51,6 +49,12 @@ def transferred(trials: pd.DataFrame) -> list[Transferred]:
         values = {name: json.loads(chosen)[name] for name in varied}
         found.append(Transferred(str(method), values, float(ranks[chosen]), len(common), len(table)))
     return found
+
+
+def in_one_edition(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials on the edition of each scenario that counts."""
+    editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
+    return trials[trials["scenario"].isin(editions.values())]
 
 
 def _scores(own: pd.DataFrame) -> pd.DataFrame:

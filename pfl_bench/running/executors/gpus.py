@@ -1,4 +1,8 @@
-"""Which GPU a number names."""
+"""Which GPU a number names, and that a process sees it alone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def visible_name(index: int, mask: str | None) -> str:
@@ -8,3 +12,20 @@ def visible_name(index: int, mask: str | None) -> str:
     instances (``MIG-...``); without one, all GPUs count. IndexError where the mask has no such entry.
     """
     return str(index) if mask is None else mask.split(",")[index].strip()
+
+
+@contextmanager
+def seeing(index: str) -> Iterator[None]:
+    """Only this GPU of the machine, which workers then know as "cuda"; all of them where none is named."""
+    if not index:
+        yield
+        return
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), before)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before

@@ -24,7 +24,7 @@ from pfl_bench.running.lockstep.companies import companies
 from pfl_bench.spec.options import split_address
 from pfl_bench.text import counted
 
-from .gpus import visible_name
+from .gpus import seeing
 from .local_ray import Session, prepare_environment, start
 from .ray_stop import run_until_told, tell
 
@@ -48,30 +48,24 @@ class RayExecutor:
     ) -> Iterator[Update]:
         """Run the jobs; a run whose worker dies goes on from its last checkpoint, three times at the most."""
         kind, _, index = self.device.partition(":")
-        seen_before = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if index:  # a worker sees only its own GPU, under the name "cuda"
-            if self.address is not None:
-                raise RequestError(
-                    f"device {self.device!r} is a GPU of this machine; with the address of a cluster use cuda"
-                )
-            os.environ["CUDA_VISIBLE_DEVICES"] = visible_name(int(index), seen_before)
+        if index and self.address is not None:
+            raise RequestError(
+                f"device {self.device!r} is a GPU of this machine; with the address of a cluster use cuda"
+            )
         placed = [_placed(job, kind) for job in jobs]
 
         def begin(position: int, job: Job) -> Job | None:
             own = take(position, job)
             return None if own is None else _placed(own, kind)
 
-        ray = connect(self.address, self.workers)
-        try:
-            submit = Submit(self._remote(ray), self._remote(ray, apart=True), _publish(ray, placed, datasets))
-            limit = self._limit(ray)
-            yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit, begin)
-        finally:
-            disconnect(ray)
-            if index and seen_before is None:
-                os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-            elif index:
-                os.environ["CUDA_VISIBLE_DEVICES"] = str(seen_before)
+        with seeing(index):
+            ray = connect(self.address, self.workers)
+            try:
+                submit = Submit(self._remote(ray), self._remote(ray, apart=True), _publish(ray, placed, datasets))
+                limit = self._limit(ray)
+                yield from _drive(ray, submit, placed, companies(placed, datasets, limit), limit, begin)
+            finally:
+                disconnect(ray)
 
     def _gpus(self, ray: Any) -> float:
         """GPUs to use, as Ray counts them; 0 for CPU runs, and for Apple's GPU, which it does not know."""

@@ -22,10 +22,16 @@ def test_a_gpus_number_counts_along_the_mask(mask, index, name):
 
 def test_workers_get_the_allotted_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    monkeypatch.setattr("pfl_bench.running.executors.ray.connect", lambda *_: 1 / 0)
+    seen = []
+
+    def connect(*_):
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("pfl_bench.running.executors.ray.connect", connect)
     with pytest.raises(ZeroDivisionError):
         list(RayExecutor(1, None, "cuda:1").execute([], {}))
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert seen == ["3"] and os.environ["CUDA_VISIBLE_DEVICES"] == "2,3", "and this process what it saw before"
 
 
 def test_apple_s_gpu_is_taken_where_torch_has_it_and_asked_for(monkeypatch):
