@@ -152,7 +152,7 @@ def handles_degenerate_clients(method: str, context: Context) -> None:
 def fits_any_task(method: str, context: Context) -> None:
     """It works for 1, 3 and 10 classes, for dense and for convolutional client models."""
     for data, model in VARIETY:
-        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=6, local_steps=FEW_STEPS)
+        setup = tiny_setup(data, model, rule={"rule": "iid"}).but(visits=8, local_steps=FEW_STEPS)
         try:
             finish(context.job(setup, method), setup.dataset)
         except CheckFailedError as failure:
