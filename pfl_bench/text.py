@@ -1,7 +1,7 @@
 """Text that comes from files or people, made fit to be shown: nothing hidden in it, and of bounded length."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ufff9-\ufffb\ud800-\udfff"
@@ -11,6 +11,9 @@ HIDDEN = re.compile(
 """Characters that no text needs and that do something else than show: control characters (terminal escapes), line
 separators, surrogates, which cannot be written at all; and what Unicode calls default ignorable, which turns or hides
 what follows (bidi) or is blank, but for the two that choose how an emoji is drawn; and the blank Braille pattern."""
+
+NAMED = 8
+"""How many names a sentence gives before it counts the rest."""
 
 
 def printable(text: str) -> str:
@@ -26,6 +29,14 @@ def shortened(text: str, most: int) -> str:
 def first_few(names: Sequence[str], most: int = 3) -> str:
     """``a, b, c and 4 more``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def listed(names: Iterable[object], most: int = NAMED) -> str:
+    """``a, b and c``; of more than ``most`` the first, and how many there are besides."""
+    own = [str(name) for name in names]
+    if len(own) > most:
+        return f"{', '.join(own[:most])} and {len(own) - most} more"
+    return own[0] if len(own) == 1 else f"{', '.join(own[:-1])} and {own[-1]}"
 
 
 def counted(number: int, what: str) -> str:

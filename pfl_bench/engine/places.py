@@ -1,6 +1,6 @@
 """Where a run takes place: the groups of clients, and the validation and test sets that no method sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,11 @@ class Place:
     group: ClientGroup
     validation: EvaluationSet
     test: EvaluationSet
+
+
+def backends_of(places: Iterable[Place]) -> str:
+    """What computes the clients: ``loop``, or where it differs between client models ``loop; vmap``."""
+    return "; ".join(sorted({place.group.backend.name for place in places}))
 
 
 def build_groups(

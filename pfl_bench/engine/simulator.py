@@ -29,7 +29,7 @@ from .kept import Kept
 from .meter import BudgetError, Costs
 from .method import Method, Moment
 from .moments import evaluate_moment
-from .places import Company, Place, alone, build_places
+from .places import Company, Place, alone, backends_of, build_places
 from .process import peak_memory_bytes, reset_peak_memory
 from .run_state import RunState
 from .selection import is_selectable, summarise
@@ -74,7 +74,7 @@ def simulate(
             stopping = stop.asked()
             due = stopping or time.monotonic() - saved >= options.checkpoint_seconds
             if due and run.visits < spec.scenario.visits:
-                yield Checkpoint(run.dumps(spec.id), list(run.history), places[0].group.backend.name)
+                yield Checkpoint(run.dumps(spec.id), list(run.history), backends_of(places))
                 saved = time.monotonic()
                 if stopping:
                     return
@@ -239,7 +239,7 @@ def _result(
         "state_floats": max(own for own, _ in kept),
         "shared_floats": sum(shared for _, shared in kept),
         "client_model_size": max(place.group.model.size for place in places),
-        "backend": group.backend.name,
+        "backend": backends_of(places),
         "device": str(group.device),
         "peak_memory_bytes": peak_memory_bytes(group.device),
         "costs": run.costs.as_dict(),

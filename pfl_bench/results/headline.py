@@ -1,19 +1,16 @@
 """A suite's result in three sentences: what was compared, who is ahead, and whether that is real."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from pfl_bench.text import agreeing, counted
+from pfl_bench.text import agreeing, counted, listed
 
 from .cells import missing
 from .display import untested
 from .matrix import Matrix
 from .overall import Overall
 from .statistics.best import LEVEL
-
-NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def _of_one(scored: pd.DataFrame) -> tuple[str, str]:
     others, verdicts = len(scored) - 1, scored["versus_best"].value_counts()
     spread = "" if missing(best["accuracy_std"]) else f" ± {best['accuracy_std']:.2f}"
     firsts = scored[scored["rank"] == best["rank"]]["entry"]
-    who = f"{_listed(list(firsts))} {'is' if len(firsts) == 1 else 'are'} first in {scenario}"
+    who = f"{listed(firsts)} {'is' if len(firsts) == 1 else 'are'} first in {scenario}"
     ahead = f"{who}: {best['accuracy_mean']:.2f}{spread} %."
     if not others:
         return ahead, "There is nobody to compare it with."
@@ -75,9 +72,7 @@ def _of_several(scored: pd.DataFrame, table: Matrix, over_all: Overall) -> tuple
         return "No two scenarios have the same methods, so nobody is ahead over all of them.", ""
     best = in_common[0]
     firsts = [e for e in in_common if table.mean_ranks[e] == table.mean_ranks[best]]
-    ahead = (
-        f"{_listed(firsts)} {'has' if len(firsts) == 1 else 'have'} the best mean rank, {table.mean_ranks[best]:.2f}"
-    )
+    ahead = f"{listed(firsts)} {'has' if len(firsts) == 1 else 'have'} the best mean rank, {table.mean_ranks[best]:.2f}"
     has = agreeing(len(in_common), "has", "have")
     ahead += f" over the {counted(table.count, 'scenario')} that {counted(len(in_common), 'method')} {has} in common"
     ahead += f", and is first in {table.wins(best)} of {len(table.counting)}." if len(firsts) == 1 else "."
@@ -96,7 +91,7 @@ def _whether(best: str, others: int, table: Matrix, over_all: Overall) -> str:
         if e != best and mean - ranks.mean_ranks[best] <= ranks.critical_difference
     ]
     how = f"(Nemenyi's test, critical difference {ranks.critical_difference:.2f})"
-    told = f"not told apart from {_listed(near)} {how}." if near else ""
+    told = f"not told apart from {listed(near)} {how}." if near else ""
     if len(near) == others:
         return f"No: it is {told}"
     better = f"its ranks are significantly better than those of {counted(others - len(near), 'other')}"
@@ -113,14 +108,6 @@ def _within(scored: pd.DataFrame) -> str:
     if not tested:
         return " Within no scenario are there seeds enough to test the best one."
     return f" Within scenarios, the best is really alone in {alone} of the {tested} that have seeds enough for a test."
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:NAMED])
-    rest = len(names) - len(shown)
-    if rest:
-        return f"{', '.join(shown)} and {rest} more"
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _be(number: int) -> str:

@@ -17,6 +17,7 @@ from .order import by_scenario
 from .packed import PACKED, SPARSE, Tables, dumps, packed_in, packed_rows
 from .primary import by_primary
 from .run_tables import read_clients, read_history
+from .shared import PATIENCE, SharedFolder
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ def pack(folder: Path, into: Path) -> Packed:
     history, more = read_history(folder, by_primary(runs))
     clients, others = read_clients(folder, runs)
     own: Tables = {"runs": runs, "clients": clients.drop(columns="selection"), "curves": history}
-    known, whole = _add(own, into)
+    with SharedFolder(into).lock(PATIENCE):  # who packs there too is waited for, and his runs are kept
+        known, whole = _add(own, into)
     return Packed(into / PACKED, len(whole), len(whole) - len(known), (*problems, *more, *others))
 
 
 def join(folder: Path, into: Path) -> list[str]:
     """Add the packed runs of a suite's folder to the packed file of another; the ids of those that are new there.
 
-    RequestError, and nothing is written, where a run is packed there with other figures.
+    Under the lock of that folder. RequestError, and nothing is written, where a run is packed there with other figures.
     """
     own = packed_in(folder)
     if own is None:
@@ -61,7 +63,6 @@ def _add(own: Tables, into: Path) -> tuple[list[str], list[str]]:
     """Write these runs beside those that a folder has packed: the ids that it had, and those that it has now."""
     there = packed_in(into)
     whole = own if there is None else _joined(there, own, into)
-    into.mkdir(parents=True, exist_ok=True)
     write_bytes(into / PACKED, dumps(whole))
     known = [] if there is None else list(map(str, there["runs"]["run_id"]))
     return known, list(map(str, whole["runs"]["run_id"]))

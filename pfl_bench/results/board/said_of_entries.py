@@ -9,9 +9,9 @@ import pandas as pd
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.paired import holm
 from pfl_bench.results.statistics.scenarios import MARGIN
-from pfl_bench.text import agreeing, counted
+from pfl_bench.text import agreeing, counted, listed
 
-from .words import Tables, against, listed, name_of, points, said, scenarios
+from .words import Tables, against, name_of, points, said, scenarios
 
 WATCHED = "pfedhn"
 """The method whose place the page tells in any case: this benchmark began with its paper."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN
 from pfl_bench.results.statistics.signed_rank import seeds_needed
-from pfl_bench.text import agreeing, counted
+from pfl_bench.text import NAMED, agreeing, counted, listed
 
 from .basis import LOST
 from .factors import ALL, OTHER
 from .tables import ASKED, TUNED
-from .words import NAMED, Tables, listed, name_of, points, said, scenarios, span
+from .words import Tables, name_of, points, said, scenarios, span
 
 
 def compared(tables: Tables) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """How findings are put: a sentence with its table behind it, names and numbers as they are read."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,8 +10,6 @@ from pfl_bench.text import counted
 
 Tables = Mapping[str, pd.DataFrame]
 """By name, as they are written: ``controls`` is ``controls.csv``."""
-
-NAMED = 8
 
 _NAMES = {"fedavg_ft": "FedAvg-FT", "local": "Local"}
 
@@ -35,14 +33,6 @@ def scenarios(count: object) -> str:
 def span(numbers: list[int]) -> str:
     """``5``, or ``5 to 10``."""
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-
-
-def listed(names: Iterable[object], most: int = NAMED) -> str:
-    """``a, b and c``; of more than ``most`` the first, and how many there are besides."""
-    own = [str(name) for name in names]
-    if len(own) > most:
-        return f"{', '.join(own[:most])} and {len(own) - most} more"
-    return own[0] if len(own) == 1 else f"{', '.join(own[:-1])} and {own[-1]}"
 
 
 def against(row: Mapping[Hashable, Any], most: object) -> str:

@@ -45,6 +45,13 @@ def test_local_is_the_same_whatever_the_others_have():
     }
 
 
+def test_a_result_names_what_computes_each_model():
+    dense = "vmap, loop for single clients"
+    both = f"loop; {dense}"
+    expected = {("mlp", "lenet7"): both, ("lenet7", "mlp"): both, "mlp": dense, "lenet7": "loop"}
+    assert {own: finish(job(mixed(own), "local"), mixed().dataset)[0].facts["backend"] for own in expected} == expected
+
+
 def test_one_hypernetwork_generates_every_model():
     harness = Harness("pfedhn", mixed())
     method, state = harness.method, harness.state

@@ -2,17 +2,21 @@
 
 import gzip
 import os
+import threading
+import time
 
 import pytest
 from pandas.testing import assert_frame_equal
 
 import pfl_bench as pfl
 from pfl_bench.errors import RequestError
+from pfl_bench.results import pack as packing
 from pfl_bench.results import packed
 from pfl_bench.results.board.basis import basis_of
 from pfl_bench.results.pack import pack
-from pfl_bench.results.packed import PACKED, dumps, loads
+from pfl_bench.results.packed import PACKED, dumps, loads, packed_in
 from pfl_bench.results.report.collect import collect
+from pfl_bench.results.shared import SharedFolder
 from tests.ledgers import folder_with, full_folder, record
 
 
@@ -45,6 +49,32 @@ def test_more_runs_are_packed_beside_those_that_are_there(tmp_path, own, cli):
     assert pack(further, into).runs == 18
     assert list(pfl.load(into).leaderboard()["scenario"].unique()) == ["a-v1", "b-v1", "c-v1"]
     assert cli("results", "validate", "packed")[0] == 0
+
+
+def test_who_packs_into_the_same_folder_is_waited_for(tmp_path, monkeypatch):
+    into = tmp_path / "into"
+    sources = [folder_with(tmp_path / str(seed), record(seed=seed)) for seed in (0, 1)]
+    ready = threading.Event()
+
+    def meanwhile() -> None:
+        with SharedFolder(into).lock():
+            ready.set()
+            time.sleep(0.3)
+            packing._add(tables_of(sources[0]), into)
+
+    other = threading.Thread(target=meanwhile)
+    other.start()
+    ready.wait()
+    assert pack(sources[1], into).runs == 2
+    other.join()
+    monkeypatch.setattr(packing, "PATIENCE", 0.0)
+    with SharedFolder(into).lock(), pytest.raises(RequestError, match="^another run is writing to"):
+        pack(sources[1], into)
+
+
+def tables_of(folder):
+    pack(folder, folder.parent / "alone")
+    return packed_in(folder.parent / "alone")
 
 
 def test_a_run_with_a_folder_is_read_from_there(tmp_path):

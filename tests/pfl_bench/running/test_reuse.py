@@ -476,7 +476,8 @@ def test_a_run_begun_under_another_commit_says_so(tmp_path, monkeypatch, capsys)
         record = go_on("bbb", SerialExecutor())
     assert "Going on from checkpoints of commit aaa" in capsys.readouterr().out
     assert record.status == "finished" and record.git_commit == "bbb"
-    assert [(one["git_commit"], one["device"]) for one in record.begun_under] == [("aaa", "cpu")]
+    expected = [{"git_commit": "aaa", "device": "cpu", "backend": "vmap, loop for single clients"}]
+    assert [{key: one[key] for key in expected[0]} for one in record.begun_under] == expected
 
 
 def test_a_fresh_run_replaces_a_finished_one_only_when_it_is_finished_itself(tmp_path, monkeypatch):
