@@ -18,8 +18,6 @@ SLOW = {
     "benchmarks",
     "examples/test_own.py",
     "methods/test_conformance.py",
-    "methods/test_drafts_a.py",
-    "methods/test_drafts_b.py",
     "pfl_bench/cli/test_app.py",
     "pfl_bench/cli/test_failures.py",
     "pfl_bench/cli/test_interrupted.py",
@@ -34,7 +32,7 @@ SLOW = {
     "pfl_bench/running/test_ray.py",
     "pfl_bench/running/test_own_files.py",
     "pfl_bench/running/test_reuse.py",
-    "pfl_bench/running/test_tuning.py",
+    "pfl_bench/running/tuning",
     "pfl_bench/test_front.py",
     "pfl_bench/testing/test_checks.py",
     "pfl_bench/testing/test_model_checks.py",
@@ -55,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     root = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
-        if {str(path), path.parts[0]} & SLOW:
+        if SLOW.intersection(map(str, (path, *path.parents))):
             item.add_marker(pytest.mark.slow)
 
 

@@ -39,7 +39,7 @@ from .serving import (
     serves_each_sample_alone,
     serves_some_as_it_serves_all,
 )
-from .setup import ragged_setup, tiny_setup
+from .setup import brief_setup, ragged_setup, tiny_setup
 
 VARIETY = [
     ("synthetic:classes=1,n=60", "mlp"),
@@ -59,7 +59,7 @@ def runs(method: str, context: Context) -> None:
 
 def deterministic(method: str, context: Context) -> None:
     """The same run twice gives the same bits, checkpoints or not."""
-    setup, once = tiny_setup(), context.run(method)
+    setup, once = brief_setup(), context.run(method)
     again, _ = finish(context.job(setup, method, Options(backend="vmap")), setup.dataset)
     if fingerprint(once.result) != fingerprint(again):
         raise CheckFailedError("two runs of the same seed differ; is there randomness besides fed.generator?")
@@ -67,7 +67,7 @@ def deterministic(method: str, context: Context) -> None:
 
 def resumable(method: str, context: Context) -> None:
     """A run resumed from any checkpoint gives the bits of an uninterrupted one."""
-    setup, whole = tiny_setup(), context.run(method)
+    setup, whole = brief_setup(), context.run(method)
     checkpoints = whole.checkpoints
     for position in {0, len(checkpoints) // 2, len(checkpoints) - 1}:
         job = context.job(setup, method, SHARED).going_on_from(checkpoints[position])
@@ -99,7 +99,7 @@ def same_on_backends(method: str, context: Context) -> None:
 
 def independent_of_company(method: str, context: Context) -> None:
     """A run in lock-step with others gives the bits of one alone, and they give theirs."""
-    setup, options = tiny_setup(), replace(SHARED, backend="lockstep")
+    setup, options = brief_setup(), replace(SHARED, backend="lockstep")
     job = context.job(setup, method, options)
     alone = context.run(method, options)
     results, checkpoints = _finish_together([replace(job, seed=1), job, replace(job, seed=2)], setup.dataset)
@@ -122,7 +122,7 @@ def _finish_together(jobs: Sequence[Job], dataset: ArrayDataset) -> tuple[list[R
 
 def requests_are_values(method: str, context: Context) -> None:
     """Equal requests are the same computation: a step recorded at its third call stands for all later ones."""
-    setup, replayed = tiny_setup(), context.run(method)
+    setup, replayed = brief_setup(), context.run(method)
     with untraced():
         plain, checkpoints = finish(context.job(setup, method, SHARED), setup.dataset)
     same = state_bytes(replayed.checkpoints[-1]) == state_bytes(checkpoints[-1])
@@ -133,7 +133,7 @@ def requests_are_values(method: str, context: Context) -> None:
 
 def blind_to_held_out_data(method: str, context: Context) -> None:
     """Training does not depend on validation or test data: with other images and labels there, the same state."""
-    setup, before = tiny_setup(), context.run(method)
+    setup, before = brief_setup(), context.run(method)
     other = altered(setup.dataset, np.concatenate(setup.partition.validation), test=True)
     _, after = finish(context.job(setup, method, SHARED), other)
     if state_bytes(before.checkpoints[-1]) != state_bytes(after[-1]):

@@ -11,7 +11,7 @@ from pfl_bench.registry import METHODS
 from .check import CheckFailedError
 from .kit import SHARED, Context, altered, finish, state_of, tensors_of
 from .serving import trained
-from .setup import tiny_setup
+from .setup import brief_setup
 from .source import findings
 
 SHOWN = 3
@@ -40,7 +40,7 @@ def keeps_nothing_outside(method: str, context: Context) -> None:
 
 def touches_its_cohort_only(method: str, context: Context) -> None:
     """The state after a round does not depend on the images of clients that did not take part."""
-    setup, after = tiny_setup(), []
+    setup, after = brief_setup(), []
     others = np.concatenate(setup.partition.train[2:])
     for dataset in (setup.dataset, altered(setup.dataset, others, labels=False)):
         harness = trained(method, context, replace(setup, dataset=dataset))
@@ -52,7 +52,7 @@ def touches_its_cohort_only(method: str, context: Context) -> None:
 
 def counts_costs(method: str, context: Context) -> None:
     """Work is counted within the budget, all of it; what moves between clients is metered."""
-    watched, scenario = context.run(method, replace(SHARED, backend="loop")), tiny_setup().scenario
+    watched, scenario = context.run(method, replace(SHARED, backend="loop")), brief_setup().scenario
     costs = watched.result.facts["costs"]
     if watched.watch.complaints:
         raise CheckFailedError(watched.watch.complaints[0])
@@ -72,7 +72,7 @@ def counts_costs(method: str, context: Context) -> None:
 
 def _check_isolation(method: str, context: Context) -> None:
     """A method that sends nothing: with other data on client 0, the other clients' rows stay the same."""
-    setup = tiny_setup()
+    setup = brief_setup()
     _, changed = finish(context.job(setup, method, SHARED), altered(setup.dataset, setup.partition.train[0]))
     before, clients = context.run(method).checkpoints[-1], setup.partition.clients
     for a, b in zip(tensors_of(state_of(before)), tensors_of(state_of(changed[-1])), strict=True):

@@ -22,7 +22,7 @@ from pfl_bench.spec.options import Options
 
 from . import outside
 from .check import CheckFailedError
-from .setup import TinySetup, tiny_setup
+from .setup import TinySetup, brief_setup
 from .source import sources
 from .watch import Watch, watching
 
@@ -69,7 +69,7 @@ class Context:
         if (method, options) not in self._runs:
             for other in [key for key in self._runs if key[0] != method]:
                 del self._runs[other]
-            setup, modules = tiny_setup(), self.modules(method)
+            setup, modules = brief_setup(), self.modules(method)
             torch.rand(1)  # so that a method that seeds the global stream does not find it where it puts it
             before = outside.process() | outside.kept(modules)
             try:
@@ -93,7 +93,7 @@ class Context:
         """The tiny run of every method, computed by Ray workers."""
         from pfl_bench.running.executors.ray import RayExecutor
 
-        setup = tiny_setup()
+        setup = brief_setup()
         jobs = [self.job(setup, method, Options(backend="vmap")) for method in self.methods]
         results: dict[str, RunResult | Failure] = {}
         for position, event in RayExecutor(workers=2).execute(jobs, {setup.scenario.dataset: setup.dataset}):

@@ -18,7 +18,7 @@ from pfl_bench.spec.scenario import EnrollSpec
 from .check import CheckFailedError
 from .harness import Harness
 from .kit import ATOL, RTOL, SHARED, Context, finish
-from .setup import TinySetup, tiny_setup
+from .setup import TinySetup, brief_setup
 
 HOOKS: dict[Moment, str] = {"global": "global_params", "received": "client_params", "adapted": "adapt"}
 SAMPLES = 4
@@ -92,7 +92,7 @@ def enrolls_newcomers(method: str, context: Context) -> None:
     """Who defines ``enroll`` serves clients with one labelled sample and with all, and keeps to the allowance."""
     if not METHODS.get(method).defines("enroll"):
         return
-    tiny = tiny_setup()
+    tiny = brief_setup()
     scenario = tiny.scenario.model_copy(
         update={"novel": 2, "enroll": EnrollSpec(steps=10, samples=(1, "all")), "visits": 5}
     )

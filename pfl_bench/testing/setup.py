@@ -43,6 +43,14 @@ def tiny_setup(
     return TinySetup(scenario, dataset, make_partition(own["rule"], parameters, dataset, clients, seed=0))
 
 
+def brief_setup() -> TinySetup:
+    """``tiny_setup`` with visits of eight steps, which the checks of a method run.
+
+    They are enough for every phase of a visit, and for a recorded step to be replayed.
+    """
+    return tiny_setup().but(local_steps=8)
+
+
 def ragged_setup() -> TinySetup:
     """Clients with one training sample, one class, fewer samples than a batch, and plenty."""
     setup = tiny_setup()

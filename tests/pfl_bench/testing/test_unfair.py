@@ -16,7 +16,7 @@ ENTRANTS = {
         "source_is_fair": "line 13 of cheat_central.py reaches fed._group, a private",
         "counts_costs": "applied to inputs outside fed.train",
     },
-    ("holes", "hole_init"): {"runs": "took 4800 mini-batch gradients in init; the whole budget is 240"},
+    ("holes", "hole_init"): {"runs": "took 4800 mini-batch gradients in init; the whole budget is 96"},
     ("holes", "hole_received"): {"runs": "fed.train while models are evaluated"},
     ("holes", "hole_forgets"): {
         "runs": "hole_forgets.client_params returned the wrong parameters: missing hidden.weight, hidden.bias"
@@ -30,11 +30,11 @@ ENTRANTS = {
     # Uncounted gradients
     ("private", "private_meter"): {
         "source_is_fair": "reaches fed._meter, a private part of the federation",
-        "runs": "private_meter.round took 60 mini-batch gradients of client",
+        "runs": "private_meter.round took 24 mini-batch gradients of client",
     },
     ("private", "private_group"): {
         "source_is_fair": "reaches fed._group, a private part of the federation",
-        "counts_costs": "240 local and 0 adaptation steps are counted, 720 gradients were taken",
+        "counts_costs": "96 local and 0 adaptation steps are counted, 288 gradients were taken",
     },
     ("private", "private_model"): {
         "source_is_fair": "reaches fed.model.factory: a client model is applied by net",
@@ -49,13 +49,13 @@ ENTRANTS = {
     ("meter", "meter_compute"): {"runs": "a function given to fed.compute takes derivatives"},
     ("meter", "meter_by_hand"): {"counts_costs": "fed.compute takes 5 gradients and pays for 0"},
     ("meter", "meter_samples"): {"counts_costs": "fed.compute hands out the training samples themselves"},
-    ("meter", "meter_adapts"): {"runs": "meter_adapts.adapt took 480 mini-batch gradients for 6 clients"},
+    ("meter", "meter_adapts"): {"runs": "meter_adapts.adapt took 192 mini-batch gradients for 6 clients"},
     ("meter", "meter_absent"): {"touches_its_cohort_only": "the data of clients that did not take part"},
     ("elsewhere", "elsewhere_server"): {"counts_costs": "applied to inputs outside fed.train"},
     ("elsewhere", "elsewhere_served"): {"counts_costs": "applied to inputs outside fed.train"},
     ("elsewhere", "elsewhere_batch"): {"counts_costs": "inputs at once pass through the client model"},
     ("elsewhere", "elsewhere_forward"): {"runs": "a loss takes derivatives of its own"},
-    ("elsewhere", "elsewhere_one"): {"runs": "elsewhere_one.round took 100 mini-batch gradients of client"},
+    ("elsewhere", "elsewhere_one"): {"runs": "elsewhere_one.round took 40 mini-batch gradients of client"},
     # Predictions that no client could make
     ("serving", "serving_batch"): {"serves_each_sample_alone": "depends on the samples beside it"},
     ("serving", "serving_entropy"): {

@@ -69,7 +69,7 @@ class BeforeServing(Averaging):
         served = []
         for one in clients.split(1):
             got = fed.compute(halved, stacked(state.server, 1), one, reduce="rows")
-            served.append(descend(fed.model, state.server, got, 50))
+            served.append(descend(fed.model, state.server, got, 10))
         return Params({name: torch.stack([own[name] for own in served]) for name in state.server})
 
 
