@@ -6,7 +6,8 @@ the same command finishes it. It must exit with 0, repeat no finished run, and w
 of an undisturbed suite, bit for bit. A signal that can be heard must end the driver with its status, how to go on, and
 no traceback. With ``--shared`` two drivers share a folder; one of them, or both, are killed and started again, and no
 finished run may be computed again by anybody. Prints what was tried and what was wrong; exits with 1 if anything was.
-A driver that was faster than its signal does not count.
+A driver that was faster than its signal does not count. Leave the checkout alone meanwhile: a table says where its runs
+are of several commits or of edited code.
 """
 
 import argparse
@@ -75,13 +76,19 @@ def begun(folder: Path) -> int:
     return len(list((folder / "results/kills/runs").glob("*/checkpoint.bin")))
 
 
-def scores(folder: Path) -> dict[str, bytes]:
-    """What must be equal bit by bit: the leaderboard without times, and every run's clients."""
+def scores(folder: Path) -> dict[str, list[str]]:
+    """What must be equal bit by bit: the leaderboard without times, by column, and every run's clients."""
     home = folder / "results/kills"
-    table = pd.read_csv(home / "leaderboard.csv", dtype=str)
-    kept = table[[name for name in map(str, table) if not re.search("second|hour|memory|time", name)]]
-    clients = {p.parent.name: p.read_bytes() for p in sorted(home.glob("runs/[!.]*/clients.csv"))}
-    return {"leaderboard": kept.to_csv().encode(), **clients}
+    table = pd.read_csv(home / "leaderboard.csv", dtype=str, keep_default_na=False)
+    kept = [name for name in map(str, table) if not re.search("second|hour|memory|time", name)]
+    clients = {p.parent.name: p.read_text().splitlines() for p in sorted(home.glob("runs/[!.]*/clients.csv"))}
+    return {f"column {name}": list(table[name]) for name in kept} | clients
+
+
+def differing(found: dict[str, list[str]], expected: dict[str, list[str]]) -> list[str]:
+    """Which columns of the table, or runs, are not those of the undisturbed suite."""
+    names = [name for name in found | expected if found.get(name) != expected.get(name)]
+    return [f"other scores or another table: {', '.join(names)}"] if names else []
 
 
 def kill(folder: Path, executor: str, way: str, wait: float) -> list[str] | None:
@@ -102,7 +109,7 @@ def kill(folder: Path, executor: str, way: str, wait: float) -> list[str] | None
     return [f"{one}: {output[-1500:]}" for one in wrong]
 
 
-def go_on(folder: Path, executor: str, expected: dict[str, bytes]) -> list[str]:
+def go_on(folder: Path, executor: str, expected: dict[str, list[str]]) -> list[str]:
     """Let the same command finish; what was wrong."""
     before = finished(folder)
     driver = start(folder, executor)
@@ -111,12 +118,12 @@ def go_on(folder: Path, executor: str, expected: dict[str, bytes]) -> list[str]:
     wrong = [] if driver.returncode == 0 else [f"going on ended with {driver.returncode}: {output[-1500:]}"]
     repeated = [run for run, stamp in before.items() if after.get(run) != stamp]
     wrong += [f"repeated {repeated}"] if repeated else []
-    wrong += ["another table or other scores"] if not wrong and scores(folder) != expected else []
+    wrong += [] if wrong else differing(scores(folder), expected)
     left = [p.name for p in (folder / "results/kills/runs").glob(".*")]
     return wrong + ([f"left {left}"] if left else [])
 
 
-def share(folder: Path, draw: random.Random, length: float, expected: dict[str, bytes], kills: int) -> list[str]:
+def share(folder: Path, draw: random.Random, length: float, expected: dict[str, list[str]], kills: int) -> list[str]:
     """Two drivers at once, killed and started again at random; what was wrong in the end."""
     drivers, wrong = [start(folder, "serial") for _ in range(2)], []
     seen: dict[str, int] = {}
@@ -136,7 +143,7 @@ def share(folder: Path, draw: random.Random, length: float, expected: dict[str, 
         wrong += [] if driver.returncode == 0 else [f"ended with {driver.returncode}: {output[-1500:]}"]
     now = finished(folder)
     wrong += [f"repeated {run}" for run, stamp in seen.items() if now.get(run) != stamp]
-    wrong += ["another table or other scores"] if not wrong and scores(folder) != expected else []
+    wrong += [] if wrong else differing(scores(folder), expected)
     left = [p.name for p in [*(folder / "results/kills/runs").glob(".*"), *(folder / "results/kills").glob(".holds")]]
     return wrong + ([f"left {left}"] if left else [])
 
