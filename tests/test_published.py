@@ -264,6 +264,27 @@ def test_what_a_board_found_is_what_its_runs_give(folder):
     assert {path.name: path.read_text(encoding="utf-8") for path in (folder / "board").iterdir()} == found
 
 
+CURVES = {
+    "pfedhn, ours": ("pfedhn-s0-bc39a299ef71", "pfedhn-s1-cd30c052e166"),
+    "pfedhn_pc, ours": ("pfedhn_pc-s0-4b5cacba0c5e", "pfedhn_pc-s1-f5395f6a2143"),
+    "pfedhn_pc, ours, heads equal at the start": ("pfedhn_pc-s0-82d8f271f024", "pfedhn_pc-s1-e18fac5d9828"),
+}
+"""Rows of ``results/README.md`` beside the official code's curve, and the runs whose mean they are."""
+
+
+def test_curves_beside_the_official_code_are_those_of_the_runs():
+    page = (RESULTS / "README.md").read_text(encoding="utf-8").splitlines()
+    header = next(line for line in page if line.startswith("| client visits | 60 |"))
+    visits, means = [int(cell) for cell in header.split("|")[2:-1]], {}
+    for row, runs in CURVES.items():
+        histories = [pd.read_csv(RESULTS / "published/paper-table1/runs" / run / "history.csv") for run in runs]
+        tested = [own[own["split"] == "test"].set_index("visits")["accuracy"] for own in histories]
+        means[row] = sum(tested).loc[visits] / len(tested)
+        assert f"| {row} | {' | '.join(f'{mean:.1f}' for mean in means[row])} |" in page
+    lead = means["pfedhn_pc, ours, heads equal at the start"] - means["pfedhn_pc, ours"]
+    assert lead[60] > 8 and lead[300] < 1.5, "equal heads lead at first; the official code's start independent"
+
+
 @pytest.mark.parametrize("folder", [f for f in SUITES if f not in PACKED], ids=lambda folder: folder.name)
 def test_every_cell_agrees_with_those_that_decide_it(folder):
     """Of the large suites in some 30 runs; ``results validate`` looks at all."""
