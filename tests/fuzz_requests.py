@@ -166,7 +166,8 @@ def scenarios(rng: random.Random) -> Case:
         "enroll": ["1", "true", "[]", "{}", "{ steps = 1 }", "{ samples = [] }"],
         "id": ids, "dataset": [*texts[:-1], *sources], "partition": no_rules, "model": texts,
         "precision": texts, "batches": texts,
-        "shift": [*texts[:-1], "[{}]", "{ rule = \"noise\" }", "[{ rule = 1 }]", '[{ rule = "nose" }]',
+        "shift": [*(text for text in texts[:-1] if text != "[]"),  # which means none
+                  "[{}]", "{ rule = \"noise\" }", "[{ rule = 1 }]", '[{ rule = "nose" }]',
                   *(f'[{{ rule = "noise", groups = {v} }}]' for v in (*NO_COUNTS, "7", '"all"')),
                   *(f'[{{ rule = "noise", level = {v} }}]' for v in (*NO_NUMBERS, "-1")),
                   '[{ rule = "noise", levels = [1.0] }]', '[{ rule = "noise", groups = "natural" }]',
