@@ -118,7 +118,7 @@ def tamper(run: Path, r: random.Random, folder: Path) -> tuple[str, str, list[st
 
 def examine(count: int, seed: int) -> dict[str, collections.Counter[str]]:
     """So many edits of published runs, suites in turn: per kind of cell, by what they were noticed, how often."""
-    suites = [sorted(place.iterdir()) for place in sorted(PUBLISHED.glob("*/runs"))]
+    suites = [runs for place in sorted(PUBLISHED.glob("*/runs")) if (runs := sorted(place.iterdir()))]
     found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for number in range(count):
         r = random.Random(f"{seed} {number}")

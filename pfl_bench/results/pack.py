@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ def pack(folder: Path, into: Path) -> Packed:
     history, more = read_history(folder, by_primary(runs))
     clients, others = read_clients(folder, runs)
     own: Tables = {"runs": runs, "clients": clients.drop(columns="selection"), "curves": history}
-    with SharedFolder(into).lock(PATIENCE):  # who packs there too is waited for, and his runs are kept
+    shared = SharedFolder(into)
+    with shared.lock(PATIENCE):  # who packs there too is waited for, and his runs are kept
         known, whole = _add(own, into)
+        with suppress(OSError):  # there are runs with folders, too
+            shared.runs.rmdir()
     return Packed(into / PACKED, len(whole), len(whole) - len(known), (*problems, *more, *others))
 
 

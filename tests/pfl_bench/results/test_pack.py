@@ -13,6 +13,7 @@ from pfl_bench.errors import RequestError
 from pfl_bench.results import pack as packing
 from pfl_bench.results import packed
 from pfl_bench.results.board.basis import basis_of
+from pfl_bench.results.lock import LOCK
 from pfl_bench.results.pack import pack
 from pfl_bench.results.packed import PACKED, dumps, loads, packed_in
 from pfl_bench.results.report.collect import collect
@@ -67,6 +68,7 @@ def test_who_packs_into_the_same_folder_is_waited_for(tmp_path, monkeypatch):
     ready.wait()
     assert pack(sources[1], into).runs == 2
     other.join()
+    assert sorted(path.name for path in into.iterdir() if path.name != LOCK) == [PACKED]
     monkeypatch.setattr(packing, "PATIENCE", 0.0)
     with SharedFolder(into).lock(), pytest.raises(RequestError, match="^another run is writing to"):
         pack(sources[1], into)
