@@ -21,7 +21,8 @@ OF_PEERS = {"fedfomo"}
 @pytest.mark.parametrize("name", [name for name in METHODS.names() if METHODS.get(name).defines("enroll")])
 def test_newcomers_are_served_within_their_allowance(name):
     """More newcomers than there were training clients: nothing of theirs may be looked up among those."""
-    harness, other = after(name, rounds=2), Harness("fedavg", tiny_setup(clients=8))
+    harness = Harness(name, tiny_setup().but(local_steps=6), rounds=2, options=LOOP)
+    other = Harness("fedavg", tiny_setup(clients=8))
     fed = other.federation("enroll", local_steps=6)
     found = harness.method.enroll(fed, harness.state, fed.everyone)
     served = found if isinstance(found, Served) else Served(found)
@@ -117,8 +118,9 @@ def test_running_figures_are_averaged_and_never_descended(name):
 
     wanted = {"lr": 0.02, "weight_decay": 0.1}
     config = {key: wanted[key] for key in wanted if key in METHODS.get(name).Config.model_fields}
+    setup = tiny_setup(model="normed").but(local_steps=6)
     loop, stacked = (
-        Harness(name, tiny_setup(model="normed"), rounds=2, options=Options(backend=backend), **config)
+        Harness(name, setup, rounds=2, options=Options(backend=backend), **config)
         for backend in ("loop", "vmap")
     )
     for a, b in zip(loop.tensors(), stacked.tensors(), strict=True):

@@ -14,7 +14,7 @@ from pfl_bench.spec.options import Options
 from pfl_bench.testing.harness import Harness
 from pfl_bench.testing.setup import tiny_setup
 
-SETUP = tiny_setup().but(local_steps=8)
+SETUP = tiny_setup().but(local_steps=5)
 """Steps enough for every phase of a visit, and for a recorded step to be replayed."""
 
 
