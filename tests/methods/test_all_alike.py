@@ -120,8 +120,7 @@ def test_running_figures_are_averaged_and_never_descended(name):
     config = {key: wanted[key] for key in wanted if key in METHODS.get(name).Config.model_fields}
     setup = tiny_setup(model="normed").but(local_steps=6)
     loop, stacked = (
-        Harness(name, setup, rounds=2, options=Options(backend=backend), **config)
-        for backend in ("loop", "vmap")
+        Harness(name, setup, rounds=2, options=Options(backend=backend), **config) for backend in ("loop", "vmap")
     )
     for a, b in zip(loop.tensors(), stacked.tensors(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
