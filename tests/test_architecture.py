@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import SLOW
+
 ROOT = Path(__file__).parent.parent
 
 FOUNDATION = {"commands", "errors", "files", "global_state", "metrics", "registry", "seeds", "tallies", "text"}
@@ -150,6 +152,10 @@ def test_a_method_is_one_short_file(path):
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_stay_readable(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 250, "split it: one idea per module"
+
+
+def test_what_the_smoke_tier_leaves_out_is_there():
+    assert [name for name in sorted(SLOW) if not (ROOT / "tests" / name).exists()] == []
 
 
 def test_the_wheel_has_every_package():
