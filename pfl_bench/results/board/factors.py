@@ -6,8 +6,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+ALIKE = "none"
+"""The kind of a scenario in which nothing sets clients apart: the control, where one model for all should be best."""
+
 KINDS = (
-    "none", "mild label skew", "label skew", "quantity skew", "feature shift", "concept shift", "natural clients",
+    ALIKE, "mild label skew", "label skew", "quantity skew", "feature shift", "concept shift", "natural clients",
     "absent clients",
 )  # fmt: skip
 """In which tables have them; the last that applies is a scenario's kind."""
@@ -51,4 +54,4 @@ def kind_of(scenario: Mapping[str, Any]) -> str:
         "natural clients": rule == "natural",
         "absent clients": bool(scenario.get("availability")),
     }
-    return next((kind for kind in reversed(KINDS) if applies.get(kind)), KINDS[0])
+    return next((kind for kind in reversed(KINDS) if applies.get(kind)), ALIKE)

@@ -10,11 +10,11 @@ from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.clients import BASELINES, for_whom
 from pfl_bench.results.statistics.costs import pareto_front
 from pfl_bench.results.statistics.paired import holm
-from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN, TINY, SeedTables, differences, interval_of
+from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN, TINY, differences, interval_of
 from pfl_bench.results.statistics.signed_rank import direction, seeds_needed, shift, signed_rank_p
 
 from .basis import Basis
-from .factors import ALL, KINDS
+from .factors import ALIKE, ALL, KINDS
 
 COSTS = {
     "bytes": ("bytes_down", "bytes_up"),
@@ -101,44 +101,51 @@ def costs_table(
 ) -> pd.DataFrame:  # fmt: skip
     """A row per entry: its expenses as a multiple of the control's, the median over scenarios (inf where only the
     entry has any, NaN where neither has); what it spends ``DEARER`` times the control's and more on, numbers kept on
-    clients apart; in how many scenarios it is above the control, Holm-corrected over its scenarios; its mean rank, and
-    whether nobody ranks better and moves no more bytes, over the scenarios in which all that are ranked have finished.
+    clients apart; in how many scenarios it is above the control (``_above``); its mean rank and the megabytes that a
+    run of it moves, the mean over scenarios in which all that are ranked have finished; and whether nobody ranks better
+    and moves no more.
 
-    ``verdict``: ``pays`` if it is better than the control over scenarios, or above it in one of them; ``never pays``
-    if it is dearer in something, cheaper in nothing, and the interval over scenarios ends below ``MARGIN`` points;
-    ``cannot tell`` of other dearer ones; "" of those that are not. None is said of Local, which trains alone.
+    ``verdict``: ``pays`` if it is better than the control over scenarios; ``pays in places`` if it is ``above`` it in
+    one where clients differ; ``never pays`` if it is dearer in something, cheaper in nothing, in no such scenario even
+    ``perhaps_above``, and the interval over scenarios ends below ``MARGIN`` points; ``cannot tell`` of other dearer
+    ones; "" of those that are not. None is said of Local, which trains alone.
     """
     ratios = _ratios(basis.runs, control)
-    above = _above(basis.tables, control)
-    ranks = standing.set_index("entry")["mean_rank"]
-    ranked = [entry for entry in ratios.index if np.isfinite(ranks.get(entry, math.nan))]
+    above = _above(basis, control).reindex(ratios.index, fill_value=0)
+    ranks = standing.set_index("entry")["mean_rank"].reindex(ratios.index)
+    ranked = ranks.index[np.isfinite(ranks.astype(float))]
     moved = basis.runs[list(COSTS["bytes"])].sum(axis=1).groupby([basis.runs["scenario"], basis.runs["entry"]]).mean()
-    total = moved.unstack()[ranked].dropna().mean()
-    front = pareto_front(total.to_numpy(float), -ranks[ranked].to_numpy(float)) & total.notna().to_numpy()
+    megabytes = moved.unstack()[ranked].dropna().mean() / 1e6
+    front = pareto_front(megabytes.to_numpy(float), -ranks[ranked].to_numpy(float)) & megabytes.notna().to_numpy()
     against = controls[controls["control"] == control].set_index("entry")
-    table = ratios.assign(
-        family=[basis.families[str(entry)] for entry in ratios.index],
-        above=[above.get(str(entry), 0) for entry in ratios.index],
-        mean_rank=[ranks.get(entry, math.nan) for entry in ratios.index],
-        on_front=[entry in {e for e, there in zip(ranked, front, strict=True) if there} for entry in ratios.index],
-    )
     spent = [name for name in COSTS if name != "state"]
     dearer = {entry: [name for name in spent if row[name] >= DEARER] for entry, row in ratios.iterrows()}
     cheaper = {entry: any(row[name] <= 1 / DEARER for name in spent) for entry, row in ratios.iterrows()}
-    table["dearer_in"] = [", ".join(dearer[entry]) for entry in table.index]
 
     def verdict(entry: str) -> str:
         if entry not in against.index or entry == "local":
             return ""
         own = against.loc[entry]
-        if own["verdict"] == "better" or above.get(entry, 0):
+        if own["verdict"] == "better":
             return "pays"
+        if above.loc[entry, "above"]:
+            return "pays in places"
         if not dearer[entry]:
             return ""
-        return "never pays" if not cheaper[entry] and own["high"] < MARGIN else "cannot tell"
+        never = not cheaper[entry] and not above.loc[entry, "perhaps_above"] and own["high"] < MARGIN
+        return "never pays" if never else "cannot tell"
 
-    table["verdict"] = [verdict(str(entry)) for entry in table.index]
-    order = ["family", *COSTS, "dearer_in", "above", "mean_rank", "on_front", "verdict"]
+    table = ratios.assign(
+        family=[basis.families[str(entry)] for entry in ratios.index],
+        megabytes=megabytes,
+        dearer_in=[", ".join(dearer[entry]) for entry in ratios.index],
+        above=above["above"],
+        perhaps_above=above["perhaps_above"],
+        mean_rank=ranks,
+        on_front=ratios.index.isin(ranked[front]),
+        verdict=[verdict(str(entry)) for entry in ratios.index],
+    )
+    order = ["family", *COSTS, "megabytes", "dearer_in", "above", "perhaps_above", "mean_rank", "on_front", "verdict"]
     return table[order].sort_values("mean_rank", kind="stable", na_position="last").reset_index()
 
 
@@ -158,18 +165,23 @@ def _ratios(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     return quotients.groupby("entry").median()
 
 
-def _above(tables: SeedTables, control: str) -> dict[str, int]:
-    """In how many scenarios each entry is above the control: Student's test over seeds, Holm over its scenarios."""
-    raw: dict[str, list[tuple[float, float]]] = {}
-    for table in tables.values():
-        for entry in table.columns if control in table else ():
+def _above(basis: Basis, control: str) -> pd.DataFrame:
+    """Per entry, in how many of the scenarios where clients differ it is above the control by Student's test over
+    seeds: ``above`` with Holm's correction over all entries and scenarios, because those of whom this is said are found
+    among all; ``perhaps_above`` with the correction over its own scenarios, for those of whom nothing is found."""
+    rows = []
+    for scenario, table in basis.tables.items():
+        if control not in table or basis.kinds[scenario] == ALIKE:
+            continue
+        for entry in table.columns.drop(control):
             gains = (table[entry] - table[control]).dropna().to_numpy(float)
-            if len(gains) > 1 and gains.std(ddof=1) > TINY:
-                found = (float(scipy.stats.ttest_1samp(gains, 0).pvalue), float(gains.mean()))
-            else:
-                found = (1.0, 0.0)
-            raw.setdefault(str(entry), []).append(found)
-    return {
-        entry: sum(p <= 1 - LEVEL and mean > 0 for p, (_, mean) in zip(holm([p for p, _ in own]), own, strict=True))
-        for entry, own in raw.items()
-    }
+            differs = len(gains) > 1 and gains.std(ddof=1) > TINY
+            p_value = float(scipy.stats.ttest_1samp(gains, 0).pvalue) if differs else 1.0
+            rows.append((str(entry), p_value, differs and gains.mean() > 0))
+    found = pd.DataFrame(rows, columns=["entry", "p", "ahead"])
+    for name, adjusted in (
+        ("above", holm(found["p"].tolist())),
+        ("perhaps_above", found.groupby("entry")["p"].transform(lambda own: holm(own.tolist()))),
+    ):
+        found[name] = (np.asarray(adjusted, dtype=float) <= 1 - LEVEL) & found["ahead"].astype(bool)
+    return found.groupby("entry")[["above", "perhaps_above"]].sum().astype(int)

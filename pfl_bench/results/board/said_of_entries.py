@@ -40,7 +40,7 @@ def controls(tables: Tables) -> Iterator[str]:
             who = listed([against(row, most) for row in found], most=len(found)) if found else "no entry"
             be = "is" if len(found) < 2 else "are"
             told = f" ({how})" if verdict == "better" else ""
-            yield said(f"Over these {scenarios(most)}, {who} {be} {verdict} than {name}{told}.", "controls")
+            yield said(f"Over these {scenarios(most)}, {who} {be} shown to be {verdict} than {name}{told}.", "controls")
         level = tested[tested["verdict"] == "not told apart"]
         who = f": {listed(level['entry'], most=len(level))}" if len(level) else ""
         yield said(
@@ -137,9 +137,11 @@ def watched(tables: Tables) -> Iterator[str]:
         yield said(f"Its mean rank is {place:.1f} of {counted(ranked, 'entry')}.", "standing")
     against_ = tables["controls"]
     for row in against_[against_["entry"] == WATCHED].to_dict("records"):
+        corrected = "" if pd.isna(row["adjusted"]) else f"p {row['adjusted']:.2g} with Holm's correction"
         yield said(
-            f"Against {name_of(row['control'])} its shift is {points(row)}, over {scenarios(row['scenarios'])}, ahead "
-            f"in {row['wins']} and behind in {row['losses']}: {row['verdict']}.",
+            f"Against {name_of(row['control'])} its shift is {points(row)} (the interval of this entry alone), over "
+            f"{scenarios(row['scenarios'])}, ahead in {row['wins']} and behind in {row['losses']}: {row['verdict']}"
+            f"{corrected and f' ({corrected})'}.",
             "controls",
         )
     gains = tables["gains"][tables["gains"]["entry"] == WATCHED].sort_values("difference", kind="stable")
@@ -208,6 +210,7 @@ def held_out(tables: Tables) -> Iterator[str]:
             low, high = (math.tanh(math.atanh(min(max(alike, -0.999), 0.999)) + sign * half) for sign in (-1, 1))
             yield said(
                 f"Ranks there and mean ranks on the board have a Spearman correlation of {alike:.2f} ({low:.2f} to "
-                f"{high:.2f}) over {counted(len(both), 'entry')}.",
+                f"{high:.2f} by Fisher's z) over {counted(len(both), 'entry')}, counted as independent, which variants "
+                "of one method are not.",
                 "held_out",
             )

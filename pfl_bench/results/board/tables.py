@@ -117,22 +117,25 @@ def gains_table(basis: Basis) -> pd.DataFrame:
 
 
 def power_table(controls: pd.DataFrame, basis: Basis) -> pd.DataFrame:
-    """A row per control: over how many scenarios, from how many sources, how many entries were tested, the median
-    spread of their differences over scenarios, the mean difference that a test of them finds with a probability of
-    80 %, and how many scenarios a true one of ``ASKED`` points would take; how many sources a test by source takes."""
+    """A row per control: over how many scenarios, from how many sources, how many entries were tested; the smallest,
+    median and largest spread (standard deviation over scenarios) that an entry's differences have; of an entry with
+    the median spread, the mean difference that a test finds with a probability of 80 %, and how many scenarios a true
+    one of ``ASKED`` points would take; how many sources a test by source takes."""
     rows = []
     for control, own in controls.groupby("control", sort=True):
         tested = own[own["adjusted"].notna()]
         gains = differences(basis.tables, str(control))
         family = max(1, len(tested))
-        spread = float(gains[list(tested["entry"])].std(ddof=1).median()) if len(tested) else math.nan
+        spreads = gains[list(tested["entry"])].std(ddof=1)
+        spread = float(spreads.median())
         count = int(tested["scenarios"].max()) if len(tested) else 0
         found = smallest_found(spread, count, family) if len(tested) else math.inf
         needed = [scenarios_needed(points, spread, family) for points in ASKED]
         sources = len({basis.sources[str(name)] for name in gains.index})
-        rows.append((control, len(tested), len(own) - len(tested), count, sources, spread, found, *needed,
-                     seeds_needed(family)))  # fmt: skip
-    columns = ["control", "tested", "untested", "scenarios", "sources", "median_spread", "smallest_found"]
+        rows.append((control, len(tested), len(own) - len(tested), count, sources, spreads.min(), spread,
+                     spreads.max(), found, *needed, seeds_needed(family)))  # fmt: skip
+    columns = ["control", "tested", "untested", "scenarios", "sources", "least_spread", "median_spread",
+               "most_spread", "smallest_found"]  # fmt: skip
     columns += [f"needed_for_{points:g}" for points in ASKED]
     return pd.DataFrame(rows, columns=[*columns, "sources_needed"])
 

@@ -31,8 +31,8 @@ def scenarios(count: object) -> str:
 
 
 def span(numbers: list[int]) -> str:
-    """``5``, or ``5 to 10``."""
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    """``5``, ``5 or 10``, or ``5 to 10`` of more than two."""
+    return " or ".join(map(str, numbers)) if len(numbers) < 3 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def against(row: Mapping[Hashable, Any], most: object) -> str:

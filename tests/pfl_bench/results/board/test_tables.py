@@ -67,7 +67,8 @@ def test_costs_are_multiples_of_the_control_s(tables):
     assert own.loc["ditto", "bytes"] == 1.5 and own.loc["local", "bytes"] == 0
     assert own.loc["fedper", "gradients"] == pytest.approx(1000 / 1200), "one adaptation of ten"
     assert own.loc["ditto", "state"] == math.inf and math.isnan(own.loc["ditto", "forward_samples"])
-    assert own.loc["ditto", ["dearer_in", "above", "verdict"]].tolist() == ["bytes, gradients", 9, "pays"]
+    assert own.loc["ditto", ["dearer_in", "above", "perhaps_above"]].tolist() == ["bytes, gradients", 4, 4]
+    assert own.loc["ditto", "megabytes"] == pytest.approx(300e-6) and own.loc["local", "megabytes"] == 0
     assert own["verdict"].to_dict() == {e: "pays" if e == "ditto" else "" for e in own.index}, "no other one is dearer"
     assert set(own.index[own["on_front"]]) == {"ditto", "fedavg_ft", "local"}
 
@@ -85,13 +86,31 @@ def test_who_is_dearer_and_no_better_never_pays_unless_that_cannot_be_told():
     def level(entry, position):
         return 60 + 2 * position - (2 if entry == "ditto" else 0)
 
-    def verdicts(mean, noise):
-        return tables_of(board(mean, NINE, noise=noise))["costs"].set_index("entry")["verdict"]
+    def verdicts(mean, noise, definitions=NINE):
+        return tables_of(board(mean, definitions, noise=noise))["costs"].set_index("entry")["verdict"]
 
     def here_and_there(entry, position):
         return 70 + (entry == "ditto") * 4 * (-1) ** position
 
     assert verdicts(level, 0.1)["ditto"] == "never pays" and verdicts(here_and_there, 3.0)["ditto"] == "cannot tell"
+    assert verdicts(here_and_there, 0.1)["ditto"] == "cannot tell", "above in the control without heterogeneity only"
+    shifted = dict.fromkeys(NINE, LABEL_SKEW)
+    assert verdicts(here_and_there, 0.1, shifted)["ditto"] == "pays in places"
+
+
+@pytest.mark.parametrize(
+    ("lead", "noise", "found"), [(2.0, 0.3, [1, 1, "pays in places"]), (1.0, 0.3, [0, 1, "cannot tell"]),
+                                 (1.0, 0.5, [0, 0, "never pays"])],
+)  # fmt: skip
+def test_who_pays_in_places_is_found_among_all_and_who_never_pays_by_itself(lead, noise, found):
+    """A lead in one scenario that stands the correction over all cells, over the entry's own only, and neither."""
+
+    def level(entry, position):
+        return 70 + lead * (entry == "ditto" and position == 1)
+
+    basis = board(level, dict.fromkeys(NINE, LABEL_SKEW), seeds=4, noise=noise)
+    own = tables_of(basis)["costs"].set_index("entry")
+    assert own.loc["ditto", ["above", "perhaps_above", "verdict"]].tolist() == found
 
 
 def test_a_run_that_broke_down_is_the_last_of_its_scenario():
