@@ -209,6 +209,26 @@ def test_the_held_out_scenario_has_the_settings_that_were_best_elsewhere():
         assert given == {found.method: found.values for found in transferred(trials)}
 
 
+def test_the_pilots_of_the_board_s_page_are_those_of_their_runs():
+    """The best accuracy on validation so far, means of seeds that neither the board nor its tuning has."""
+    pilot = pd.read_csv(RESULTS / "published" / "board-v1-tuning" / "pilot.csv")
+    assert set(pilot["seed"]) == {2000, 2001} and (pilot.groupby(["scenario", "method"]).size() == 2).all()
+    rates = (
+        pilot["config"]
+        .map(json.loads)
+        .map(lambda own: ", ".join(f"{own[k]:g}" for k in ("lr", "inner_lr") if k in own))
+    )
+    means = pilot.groupby(["scenario", "method", rates])[["quarter", "half", "three_quarters", "whole"]].mean()
+    page = (RESULTS.parent / "docs" / "board.md").read_text(encoding="utf-8")
+    told = re.findall(
+        r"^\| (\S+-v1) \| (\w+) \| ([\d., ]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.M
+    )
+    assert {row[:3]: row[3:] for row in told} == {
+        row.Index: tuple(f"{value:.1f}" for value in row[1:]) for row in means.itertuples()
+    }
+    assert {scenario.id for scenario in load_suite("board-v1").scenarios} == set(pilot["scenario"])
+
+
 def test_what_half_the_budget_chose_loses_at_the_whole_one_as_the_page_says():
     """Accuracy on validation; a setting's is the mean of its seeds."""
     folder, chosen_by = RESULTS / "published" / "board-v1-tuning", {}
