@@ -148,8 +148,9 @@ def costs(tables: Tables) -> Iterator[str]:
     }
     for verdict, words in told.items():
         found = own[own["verdict"] == verdict]
-        places = {row.entry: f" ({row.above})" if verdict == "pays in places" else "" for row in found.itertuples()}
-        who = [f"{entry}{told}" for entry, told in places.items()]
+        who = [str(entry) for entry in found["entry"]]
+        if verdict == "pays in places":
+            who = [f"{entry} ({places})" for entry, places in zip(who, found["above"], strict=True)]
         yield said(f"{words}: {listed(who, most=len(who)) if who else 'no entry'}.", "costs")
     if len(front := own[own["on_front"]]["entry"]):
         yield said(
