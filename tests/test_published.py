@@ -209,6 +209,17 @@ def test_the_held_out_scenario_has_the_settings_that_were_best_elsewhere():
         assert given == {found.method: found.values for found in transferred(trials)}
 
 
+def test_who_pays_on_the_board_is_what_the_page_says():
+    costs = pd.read_csv(RESULTS / "published" / "board-v1" / "board" / "costs.csv")
+    who = dict(iter(costs.groupby("verdict")))
+    page = " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+    assert "pays" not in who and set(who["pays in places"]["above"]) == {1, 2}
+    places = len(who["pays in places"])
+    assert f"{places} entries are above FedAvg-FT in one or two scenarios where clients differ" in page
+    assert who["never pays"]["entry"].tolist() == ["scaffold"]
+    assert "SCAFFOLD alone is dearer, cheaper in nothing, and never above" in page
+
+
 def test_the_pilots_of_the_board_s_page_are_those_of_their_runs():
     """The best accuracy on validation so far, means of seeds that neither the board nor its tuning has."""
     pilot = pd.read_csv(RESULTS / "published" / "board-v1-tuning" / "pilot.csv")
