@@ -138,9 +138,9 @@ def costs(tables: Tables) -> Iterator[str]:
         return
     told = {
         "pays": "Better than FedAvg-FT over scenarios",
-        "pays in places": "Not that, but above FedAvg-FT in some scenarios where clients differ (in brackets how many), "
-        "by more than the noise of seeds (Student's test, Holm over all entries and scenarios; test samples and what "
-        "was tuned are the same at all seeds)",
+        "pays in places": "Not that, but above FedAvg-FT in some scenarios where clients differ (in brackets how "
+        "many), by more than the noise of seeds (Student's test, Holm over all entries and scenarios; test samples "
+        "and what was tuned are the same at all seeds)",
         "never pays": "Dearer than FedAvg-FT in bytes, gradients or forward passes, cheaper in none of them, above it "
         "in no scenario where clients differ (even with Holm's correction over its own scenarios only), and with an "
         f"interval over scenarios that ends below {MARGIN:g} point",
