@@ -48,7 +48,7 @@ def tables_of(basis: Basis, trials: pd.DataFrame | None = None) -> dict[str, pd.
         "held_out": held_out_table(basis, standing),
         "best_sets": best_sets_table(basis),
         "plateau": plateau_table(basis),
-        "trials": trials_table(trials),
+        "trials": trials_table(trials, set(basis.runs["seed"])),
         "gaps": basis.gaps,
         "left_out": pd.DataFrame({"left_out": list(basis.left_out)}),
     }

@@ -89,7 +89,7 @@ def make_basis(
     own = clients.assign(entry=clients["run_id"].map(names))
     twins = _twins(counted[counted["status"] == "finished"], own)
     counted = counted[~counted["entry"].isin(list(twins))]
-    apart = counted["scenario"].map(lambda name: split_edition(str(name))[0] in held_out)
+    apart = counted["scenario"].map(lambda name: split_edition(str(name))[0] in held_out).astype(bool)
     kept = counted[(counted["status"] == "finished") & ~apart]
     scenarios = list(kept["scenario"].drop_duplicates())
     told = [f"{entry} has the figures of {other} in every run and counts once" for entry, other in twins.items()]
@@ -121,14 +121,14 @@ def _with_lost(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _shared_seeds(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The runs at seeds that half of a scenario's entries have at least, and the other seeds in words: who has more
+    """The runs at seeds that more than half of a scenario's entries have, and the other seeds in words: who has more
     seeds than the others must not stand alone for it."""
     having = runs.groupby(["scenario", "seed"])["entry"].transform("nunique")
-    rare = 2 * having < runs.groupby("scenario")["entry"].transform("nunique")
+    rare = 2 * having <= runs.groupby("scenario")["entry"].transform("nunique")
     told = []
     for scenario, own in runs[rare].groupby("scenario", sort=False):
         seeds = ", ".join(map(str, sorted(own["seed"].unique())))
-        told.append(f"{scenario}: seeds {seeds}, which fewer than half of its entries have")
+        told.append(f"{scenario}: seeds {seeds}, which no more than half of its entries have")
     return runs[~rare], told
 
 
@@ -166,6 +166,11 @@ def _gaps(runs: pd.DataFrame) -> pd.DataFrame:
             if done["seed"].nunique() == seeds:
                 continue
             troubled = own[~own["run_id"].isin(done["run_id"])]
+            unknown = troubled["status"] == "finished"
+            troubled = troubled.assign(
+                status=troubled["status"].mask(unknown, "without a figure"),
+                reason=troubled["reason"].mask(unknown, "what ranks is undefined"),
+            )
             status = ", ".join(sorted(set(troubled["status"]))) or ("not run at every seed" if len(own) else "not run")
             reason = "; ".join(sorted({str(why) for why in troubled["reason"].dropna() if str(why)}))
             rows.append((scenario, entry, status, reason, done["seed"].nunique(), seeds))

@@ -86,10 +86,13 @@ def hurt_table(basis: Basis) -> pd.DataFrame:
     on their test samples than under Local and under FedAvg at the same seed; and the mean worst decile of clients.
 
     A client has few test samples: of two equally good models each is the less accurate on a third or so of the clients,
-    so that one share is read beside the other.
+    so that one share is read beside the other. A scenario in which the entry lacks a result at some seed (broke down,
+    for instance) does not count for it.
     """
     figures = [f"{how}_than_{baseline}" for baseline in BASELINES for how in ("worse", "better")]
     whom = for_whom(basis.clients)
+    lacking = pd.MultiIndex.from_frame(basis.gaps[["scenario", "entry"]])
+    whom = whom[~pd.MultiIndex.from_frame(whom[["scenario", "entry"]]).isin(lacking)]
     table = whom.groupby("entry", sort=True)[[*figures, "worst_decile"]].mean()
     table.insert(0, "scenarios", whom.groupby("entry")["scenario"].nunique())
     table.insert(0, "family", [basis.families[str(entry)] for entry in table.index])
@@ -106,9 +109,9 @@ def costs_table(
     and moves no more.
 
     ``verdict``: ``pays`` if it is better than the control over scenarios; ``pays in places`` if it is ``above`` it in
-    one where clients differ; ``never pays`` if it is dearer in something, cheaper in nothing, in no such scenario even
-    ``perhaps_above``, and the interval over scenarios ends below ``MARGIN`` points; ``cannot tell`` of other dearer
-    ones; "" of those that are not. None is said of Local, which trains alone.
+    one where clients differ; ``never pays`` if it is dearer in something, cheaper by as much in nothing, in no such
+    scenario even ``perhaps_above``, and the interval over scenarios ends below ``MARGIN`` points; ``cannot tell`` of
+    other dearer ones; "" of those that are not. All of finished runs only.
     """
     ratios = _ratios(basis.runs, control)
     above = _above(basis, control).reindex(ratios.index, fill_value=0)
@@ -123,7 +126,7 @@ def costs_table(
     cheaper = {entry: any(row[name] <= 1 / DEARER for name in spent) for entry, row in ratios.iterrows()}
 
     def verdict(entry: str) -> str:
-        if entry not in against.index or entry == "local":
+        if entry not in against.index:
             return ""
         own = against.loc[entry]
         if own["verdict"] == "better":
@@ -165,6 +168,13 @@ def _ratios(runs: pd.DataFrame, control: str) -> pd.DataFrame:
     return quotients.groupby("entry").median()
 
 
+def _student_p(gains: np.ndarray) -> float:
+    """Two-sided, over seeds: 1 with fewer than two, and where nothing differs; 0 of one gain at all seeds."""
+    if len(gains) < 2 or not (np.abs(gains) > TINY).any():
+        return 1.0
+    return float(scipy.stats.ttest_1samp(gains, 0).pvalue) if gains.std(ddof=1) > TINY else 0.0
+
+
 def _above(basis: Basis, control: str) -> pd.DataFrame:
     """Per entry, in how many of the scenarios where clients differ it is above the control by Student's test over
     seeds: ``above`` with Holm's correction over all entries and scenarios, because those of whom this is said are found
@@ -175,9 +185,7 @@ def _above(basis: Basis, control: str) -> pd.DataFrame:
             continue
         for entry in table.columns.drop(control):
             gains = (table[entry] - table[control]).dropna().to_numpy(float)
-            differs = len(gains) > 1 and gains.std(ddof=1) > TINY
-            p_value = float(scipy.stats.ttest_1samp(gains, 0).pvalue) if differs else 1.0
-            rows.append((str(entry), p_value, differs and gains.mean() > 0))
+            rows.append((str(entry), _student_p(gains), gains.size > 1 and gains.mean() > TINY))
     found = pd.DataFrame(rows, columns=["entry", "p", "ahead"])
     for name, adjusted in (
         ("above", holm(found["p"].tolist())),

@@ -28,7 +28,7 @@ def controls(tables: Tables) -> Iterator[str]:
     for control, own in tables["controls"].groupby("control", sort=False):
         name, tested = name_of(control), own[own["adjusted"].notna()]
         if tested.empty:
-            yield said(f"No entry could be tested against {name} over scenarios: {own['note'].iloc[0]}.", "controls")
+            yield said(f"No entry could be tested against {name} over scenarios: {_most_differing(own)}.", "controls")
             continue
         most = tested["scenarios"].max()
         how = (
@@ -55,6 +55,11 @@ def controls(tables: Tables) -> Iterator[str]:
         if len(untested):
             who = listed(untested["entry"], most=len(untested))
             yield said(f"Untested against {name}, with too few scenarios in which they differ: {who}.", "controls")
+
+
+def _most_differing(own: pd.DataFrame) -> str:
+    """The note of the entry that differs in most scenarios."""
+    return str(own["note"].iloc[int((own["wins"] + own["losses"]).to_numpy().argmax())])
 
 
 def _otherwise(tested: pd.DataFrame, name: str) -> Iterator[str]:
@@ -95,9 +100,14 @@ def standing(tables: Tables) -> Iterator[str]:
     if ranked.empty:
         return
     first = ranked.iloc[0]
+    level = ranked[ranked["mean_rank"] == first["mean_rank"]]
+    if len(level) > 1:
+        who, won = f"{listed(level['entry'])} have", ""
+    else:
+        who = f"{first['entry']} has"
+        won = "" if pd.isna(first["win_rate"]) else f", and wins {first['win_rate']:.0f} % of its pairs"
     yield said(
-        f"{first['entry']} has the best mean rank, {first['mean_rank']:.1f} of {len(ranked)}, over "
-        f"{scenarios(ranks['count'])}, and wins {first['win_rate']:.0f} % of its pairs.",
+        f"{who} the best mean rank, {first['mean_rank']:.1f} of {len(ranked)}, over {scenarios(ranks['count'])}{won}.",
         "standing",
     )
     most = table["improvability_scenarios"].max()
@@ -204,13 +214,20 @@ def held_out(tables: Tables) -> Iterator[str]:
             "held_out",
         )
         both = own.dropna(subset=["rank", "mean_rank_on_board"])
-        if len(both) >= FEWEST_TO_AGREE:
-            alike = float(both["rank"].corr(both["mean_rank_on_board"], method="spearman"))
-            half = 1.96 / math.sqrt(len(both) - 3)
-            low, high = (math.tanh(math.atanh(min(max(alike, -0.999), 0.999)) + sign * half) for sign in (-1, 1))
+        if len(both) >= FEWEST_TO_AGREE and both[["rank", "mean_rank_on_board"]].nunique().min() > 1:
+            alike, low, high = _agreement(both["rank"], both["mean_rank_on_board"])
             yield said(
                 f"Ranks there and mean ranks on the board have a Spearman correlation of {alike:.2f} ({low:.2f} to "
-                f"{high:.2f} by Fisher's z) over {counted(len(both), 'entry')}, counted as independent, which variants "
-                "of one method are not.",
+                f"{high:.2f} by Fisher's z with Bonett and Wright's error) over {counted(len(both), 'entry')}, counted "
+                "as independent, which variants of one method are not.",
                 "held_out",
             )
+
+
+def _agreement(ranks: pd.Series, others: pd.Series) -> tuple[float, float, float]:
+    """Spearman's correlation and its 95 % interval (Bonett and Wright 2000, Psychometrika 65(1): the z of a
+    correlation of ranks has the variance (1 + r^2 / 2) / (n - 3))."""
+    alike = float(ranks.corr(others, method="spearman"))
+    z = math.atanh(min(max(alike, -0.999), 0.999))
+    half = 1.96 * math.sqrt((1 + alike**2 / 2) / (len(ranks) - 3))
+    return alike, math.tanh(z - half), math.tanh(z + half)

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator
 
+import pandas as pd
+
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.scenarios import CONTROLS, MARGIN
 from pfl_bench.results.statistics.signed_rank import seeds_needed
@@ -10,7 +12,8 @@ from pfl_bench.text import NAMED, agreeing, counted, listed
 
 from .basis import LOST
 from .factors import ALIKE, ALL, OTHER
-from .tables import ASKED, TUNED
+from .pays import DEARER
+from .tables import APART, ASKED, TUNED
 from .words import Tables, name_of, points, said, scenarios, span
 
 
@@ -18,32 +21,11 @@ def compared(tables: Tables) -> Iterator[str]:
     """What took part, and what has no result."""
     own, gaps = tables["scenarios"], tables["gaps"]
     if own.empty:
-        yield said("No scenario that claims may rest on has a finished run.", "scenarios")
-        return
-    seeds = sorted(set(own["seeds"]))
-    kinds = ", ".join(f"{kind} {count}" for kind, count in own["kind"].value_counts().sort_index().items())
-    yield said(
-        f"{counted(len(tables['standing']), 'entry')} on {scenarios(len(own))}, "
-        f"{span(seeds)} {agreeing(seeds[-1], 'seed', 'seeds')} each; "
-        f"by kind of heterogeneity: {kinds}.",
-        "scenarios",
-    )
-    sources = own["source"].value_counts()
-    shared = [f"{source} {count}" for source, count in sources.sort_index().items() if count > 1]
-    if shared:
-        yield said(
-            f"Their data come from {counted(len(sources), 'source')} ({', '.join(shared)}; the others one each): "
-            "scenarios of one source share its test samples and are no independent repetitions.",
-            "scenarios",
-        )
+        yield said("On no scenario that claims may rest on has an entry finished every seed.", "scenarios")
+    else:
+        yield from _took_part(own, len(tables["standing"]))
     if len(trials := tables["trials"]):
-        fewest, most = int(trials["fewest_points"].min()), int(trials["most_points"].max())
-        yield said(
-            f"Tuned with {fewest if fewest == most else f'{fewest} to {most}'} settings per entry and scenario at "
-            f"{span(sorted(set(trials['seeds'])))} {agreeing(int(trials['seeds'].max()), 'seed', 'seeds')} of their "
-            "own, on validation data; those beyond the fewest lie past the edges of grids.",
-            "trials",
-        )
+        yield _tuned(trials)
     for (status, reason), part in gaps.groupby(["status", "reason"], sort=True):
         cells = [f"{row.entry} on {row.scenario}" for row in part.itertuples()]
         why = f" ({reason})" if reason else ""
@@ -52,12 +34,53 @@ def compared(tables: Tables) -> Iterator[str]:
         yield said("A run that diverged or failed counts as the last of its scenario and seed.", "gaps")
     for told in tables["left_out"]["left_out"]:
         yield said(f"Left out: {told}.", "left_out")
-    entries = set(tables["standing"]["entry"])
+    entries, begun = set(tables["standing"]["entry"]), set(gaps[gaps["seeds"] > 0]["entry"])
     for control in CONTROLS:
         if control not in entries:
             instead = sorted(entry for entry in entries if entry.startswith(f"{control} ("))
-            how = f"took part as {listed(instead)} only" if instead else "took no part"
+            lacking = "has every seed of no scenario" if control in begun else "took no part"
+            how = f"took part as {listed(instead)} only" if instead else lacking
             yield said(f"{name_of(control)} {how}: nothing is tested against it.", "standing")
+
+
+def _took_part(own: pd.DataFrame, entries: int) -> Iterator[str]:
+    """How many entries on which scenarios, and what those have in common."""
+    seeds = sorted(set(own["seeds"]))
+    kinds = ", ".join(f"{kind} {count}" for kind, count in own["kind"].value_counts().sort_index().items())
+    yield said(
+        f"{counted(entries, 'entry')} on {scenarios(len(own))}, "
+        f"{span(seeds)} {agreeing(seeds[-1], 'seed', 'seeds')} each; "
+        f"by kind of heterogeneity: {kinds}.",
+        "scenarios",
+    )
+    sources = own["source"].value_counts()
+    shared = [f"{source} {count}" for source, count in sources.sort_index().items() if count > 1]
+    if shared:
+        others = "; the others one each" if len(shared) < len(sources) else ""
+        yield said(
+            f"Their data come from {counted(len(sources), 'source')} ({', '.join(shared)}{others}): "
+            "scenarios of one source share its test samples and are no independent repetitions.",
+            "scenarios",
+        )
+    commits = sorted(set(own["commits"]))
+    if commits and commits[-1] > 1:
+        yield said(
+            f"The runs of a scenario were computed at {span(commits)} commits of this program, those of two "
+            "entries perhaps at different ones; `results validate` says whether the code between may give other numbers.",
+            "scenarios",
+        )
+
+
+def _tuned(trials: pd.DataFrame) -> str:
+    """With how many settings, at how many seeds, and whether these are the board's own too."""
+    fewest, most = int(trials["fewest_points"].min()), int(trials["most_points"].max())
+    settings, wider = (f"{fewest} to {most}", "; a grid was widened where its edge was best") if fewest < most else (
+        str(fewest), ""
+    )  # fmt: skip
+    seeds = f"{span(sorted(set(trials['seeds'])))} {agreeing(int(trials['seeds'].max()), 'seed', 'seeds')}"
+    own = "of their own" if not trials["seeds_of_runs"].any() else "that are seeds of the runs below, too"
+    return said(f"Tuned with {settings} settings per entry and scenario at {seeds} {own}, on validation data{wider}.",
+                "trials")  # fmt: skip
 
 
 def factors(tables: Tables) -> Iterator[str]:
@@ -85,12 +108,12 @@ def factors(tables: Tables) -> Iterator[str]:
     for kind, part in own[own["kind"] != ALL].groupby("kind", sort=False):
         shown = part["difference"].round(1)
         first = part[shown == shown.max()].sort_values("difference", ascending=False, kind="stable")
-        best = first.sort_values("best_difference", ascending=False, kind="stable").iloc[0]
+        best = part.sort_values("best_difference", ascending=False, kind="stable").iloc[0]
         name = "no heterogeneity" if kind == ALIKE else str(kind)
         yield said(
             f"Under {name} ({scenarios(best['scenarios'])}; a description, no test) the median entry comes out highest "
             f"against FedAvg-FT in the {agreeing(len(first), 'family', 'families')} "
-            f"{listed(map(repr, first['family']))}, {shown.max():+.1f} points; the best entry there is "
+            f"{listed(map(repr, first['family']))}, {shown.max():+.1f} points; the best entry of all there is "
             f"{best['best_entry']}, {best['best_difference']:+.1f}.",
             "factors",
         )
@@ -105,9 +128,10 @@ def unhelpful(tables: Tables) -> Iterator[str]:
         personal = own[~own["entry"].map(families).isin(["one model", "one model, fine-tuned", "alone", OTHER])]
         if len(shared) and len(personal):
             one, middle = shared.iloc[0].to_dict(), float(personal["difference"].median())
+            interval = "" if math.isnan(float(one["low"])) else " (Student's interval over seeds)"
             yield said(
-                f"On {scenario}, where all clients are alike, FedAvg is {points(one)} from FedAvg-FT (Student's "
-                f"interval over seeds), and the median of {counted(len(personal), 'entry')} that keep something on "
+                f"On {scenario}, where all clients are alike, FedAvg is {points(one)} from FedAvg-FT{interval}, and "
+                f"the median of {counted(len(personal), 'entry')} that keep something on "
                 f"clients or serve several models {middle:+.1f}: {middle - one['difference']:+.1f} from FedAvg.",
                 "gains",
             )
@@ -121,8 +145,11 @@ def hurt(tables: Tables) -> Iterator[str]:
         known = table[table[worse].notna() & (table["scenarios"] == table["scenarios"].max())]
         if known.empty:
             continue
-        ordered = known.sort_values(worse, kind="stable")
+        ordered = known.sort_values([worse, better, "entry"], ascending=[True, False, True], kind="stable")
         least, most = ordered.iloc[0], ordered.iloc[-1]
+        if least[worse] == most[worse]:
+            yield said(f"No entry has more clients less accurate than under {name} than another.", "hurt")
+            continue
         yield said(
             f"Clients less accurate on their test samples than under {name}, beside those that are more accurate: "
             f"fewest with {least['entry']} ({least[worse]:.0f} % and {least[better]:.0f} %), most with {most['entry']} "
@@ -141,10 +168,10 @@ def costs(tables: Tables) -> Iterator[str]:
         "pays in places": "Not that, but above FedAvg-FT in some scenarios where clients differ (in brackets how "
         "many), by more than the noise of seeds (Student's test, Holm over all entries and scenarios; test samples "
         "and what was tuned are the same at all seeds)",
-        "never pays": "Dearer than FedAvg-FT in bytes, gradients or forward passes, cheaper in none of them, above it "
-        "in no scenario where clients differ (even with Holm's correction over its own scenarios only), and with an "
-        f"interval over scenarios that ends below {MARGIN:g} point",
-        "cannot tell": "Dearer than FedAvg-FT in something, and it cannot be told whether they pay",
+        "never pays": f"Dearer than FedAvg-FT in bytes, gradients or forward passes ({DEARER:g} times and more), "
+        "cheaper by as much in none of them, above it in no scenario where clients differ (even with Holm's correction "
+        f"over its own scenarios only), and with an interval over scenarios that ends below {MARGIN:g} point",
+        "cannot tell": "Dearer than FedAvg-FT in something by as much, and it cannot be told whether they pay",
     }
     for verdict, words in told.items():
         found = own[own["verdict"] == verdict]
@@ -201,8 +228,13 @@ def limits(tables: Tables) -> Iterator[str]:
             "best_sets",
         )
     for row in sets[sets["seeds"] >= sets["seeds_needed"]].to_dict("records"):
-        who = str(row["which"]).split(", ")
+        who = str(row["which"]).split(APART)
         of, these = counted(row["entries"], "entry"), listed(who) if len(who) <= NAMED else len(who)
+        if len(who) == row["entries"]:
+            if len(who) > 1:
+                none = f"nobody can be left out of those who may be the best, with {counted(row['seeds'], 'seed')}"
+                yield said(f"On {row['scenario']} {none}.", "best_sets")
+            continue
         yield said(
             f"On {row['scenario']}, of {of} only {these} may be the best (95 % confidence set over "
             f"{counted(row['seeds'], 'seed')}).",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -30,14 +30,19 @@ FLOOR, TUNED = "local", "fedavg_ft"
 ASKED = (1.0, 2.0, 5.0)
 """Points of a true difference, for each of which ``power`` says how many scenarios it would take."""
 
+APART = "; "
+"""Between names in one cell; the name of a variant has commas."""
+
 LATE = 0.75
 """Share of the budget after which a curve should be flat."""
 
 
 def scenarios_table(basis: Basis) -> pd.DataFrame:
     """A row per scenario: kind of heterogeneity, source of its data, entries and seeds, Local's, FedAvg-FT's and the
-    best entry's mean, the distance from Local to the best (``spread``), and whether it ``tells``."""
+    best entry's mean, the distance from Local to the best (``spread``), whether it ``tells``, and at how many commits
+    its runs were computed (0 where none is recorded)."""
     rows = []
+    commits = _commits(basis.runs)
     for scenario, kind in basis.kinds.items():
         table = basis.tables[scenario]
         means = table.mean().sort_index()
@@ -47,11 +52,16 @@ def scenarios_table(basis: Basis) -> pd.DataFrame:
         deviation = float(table.std(ddof=1).median())
         rows.append(
             (scenario, kind, basis.sources[scenario], table.shape[1], len(table), local, tuned, best,
-             float(means[best]), spread, deviation, spread >= TELLS)
+             float(means[best]), spread, deviation, spread >= TELLS, int(commits.get(scenario, 0)))
         )  # fmt: skip
     columns = ["scenario", "kind", "source", "entries", "seeds", "local", "fedavg_ft", "best_entry", "best", "spread",
-               "median_std_over_seeds", "tells"]  # fmt: skip
+               "median_std_over_seeds", "tells", "commits"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def _commits(runs: pd.DataFrame) -> pd.Series:
+    """By scenario."""
+    return runs.groupby("scenario")["git_commit"].nunique() if "git_commit" in runs else pd.Series(dtype=int)
 
 
 def ranking_of(basis: Basis) -> Ranking:
@@ -176,7 +186,7 @@ def best_sets_table(basis: Basis) -> pd.DataFrame:
     for scenario, table in basis.tables.items():
         found = confidence_set(table)
         kept = sorted(entry for entry, standing in found.items() if not standing.excluded)
-        rows.append((scenario, len(table), seeds_to_exclude(), len(found), len(kept), ", ".join(kept)))
+        rows.append((scenario, len(table), seeds_to_exclude(), len(found), len(kept), APART.join(kept)))
     columns = ["scenario", "seeds", "seeds_needed", "entries", "may_be_best", "which"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -207,11 +217,11 @@ def trials_of(folder: Path) -> pd.DataFrame | None:
     return found if {"scenario", "method", "seed", "status", "config"} <= set(found.columns) else None
 
 
-def trials_table(trials: pd.DataFrame | None) -> pd.DataFrame:
+def trials_table(trials: pd.DataFrame | None, seeds: Collection[int] = ()) -> pd.DataFrame:
     """A row per method: in how many scenarios it was tuned (of editions one counts), the fewest and the most points
-    that it had in one, tuning seeds, and trials that did not finish. More points than others have are beyond the edges
-    of grids."""
-    columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "unfinished"]
+    that it had in one, tuning seeds, how many of these are among ``seeds``, the runs' own, and trials that did not
+    finish. ``tune`` has points beyond the edges of grids where these are best."""
+    columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "seeds_of_runs", "unfinished"]
     if trials is None or trials.empty:
         return pd.DataFrame(columns=columns)
     trials = in_one_edition(trials)
@@ -223,6 +233,7 @@ def trials_table(trials: pd.DataFrame | None) -> pd.DataFrame:
             "fewest_points": points.groupby("method").min(),
             "most_points": points.groupby("method").max(),
             "seeds": own["seed"].nunique(),
+            "seeds_of_runs": own["seed"].agg(lambda used: len(set(used) & set(seeds))),
             "unfinished": own["status"].agg(lambda states: int((states != "finished").sum())),
         }
     )

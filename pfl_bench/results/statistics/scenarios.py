@@ -130,8 +130,9 @@ def _versus(
 
 def sign_flip_p(values: np.ndarray) -> float:
     """Two-sided p-value of the mean of differences ``[scenarios]`` where every assignment of signs is equally likely
-    (SciPy's permutation test; exact up to 16 scenarios). 1 where nothing differs."""
-    if not np.any(values):
+    (SciPy's permutation test; exact up to 16 scenarios). 1 where nothing differs, and of one scenario, whose other sign
+    is as far from 0."""
+    if len(values) < 2 or not np.any(values):
         return 1.0
     every = 2.0 ** len(values) <= EVERY_SIGN
     found = scipy.stats.permutation_test(
@@ -143,14 +144,14 @@ def sign_flip_p(values: np.ndarray) -> float:
 
 def win_rates(means: pd.DataFrame) -> pd.Series:
     """Per entry of ``[scenarios, entries]``: how often, in percent, it is above another entry in a scenario; ties count
-    half. What has no figure in a scenario takes no part there."""
+    half. What has no figure in a scenario takes no part there; NaN of what has no pair."""
     values = np.round(means.to_numpy(dtype=float), DIGITS)
     shares = {}
     for column, entry in enumerate(means.columns):
         own, others = values[:, [column]], np.delete(values, column, axis=1)
         pairs = int((~np.isnan(own) & ~np.isnan(others)).sum())
         wins, ties = int((own > others).sum()), int((own == others).sum())
-        shares[str(entry)] = 100.0 * (wins + 0.5 * ties) / max(1, pairs)
+        shares[str(entry)] = 100.0 * (wins + 0.5 * ties) / pairs if pairs else math.nan
     return pd.Series(shares, dtype=float)
 
 

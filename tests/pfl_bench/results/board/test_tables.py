@@ -192,5 +192,5 @@ def test_how_many_settings_each_was_tuned_with_is_told():
     rows += [("a", "local", k, 1000, "diverged" if k else "finished") for k in range(8)]
     trials = pd.DataFrame(rows, columns=["scenario", "method", "config", "seed", "status"])
     own = tables_of(board(clear, NINE), trials)["trials"].set_index("method")
-    assert own.loc["ditto"].tolist() == [2, 8, 10, 2, 0] and own.loc["local"].tolist() == [1, 8, 8, 1, 7]
+    assert own.loc["ditto"].tolist() == [2, 8, 10, 2, 0, 0] and own.loc["local"].tolist() == [1, 8, 8, 1, 0, 7]
     assert tables_of(board(clear, NINE))["trials"].empty
