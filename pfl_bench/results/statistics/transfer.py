@@ -30,12 +30,14 @@ def transferred(trials: pd.DataFrame) -> list[Transferred]:
 
     Points count that every scenario of the method has: those that were tried first are the same everywhere, what was
     widened at an edge is not; of a scenario's editions one counts (``common.one_edition_each``). A point's figure in a
-    scenario is its mean over the tuning seeds; one that failed or diverged at any is last there. Of equal mean ranks
-    the one with the better mean accuracy is chosen. A scenario in which no point of the method has a figure, because it
-    does not suit it, does not count. A method without a common point has no row.
+    scenario is its mean over the tuning seeds, those that most of the method's points have there; one that failed or
+    diverged at any is last there, and one that was not tried at all of them does not count. Of equal mean ranks the one
+    with the better mean accuracy is chosen. A scenario in which no point of the method has a figure, because it does
+    not suit it, does not count. A method without a common point has no row.
     """
     found = []
     for method, own in in_one_edition(trials).groupby("method", sort=True):
+        own = _at_the_tuning_seeds(own)
         table = _scores(own).dropna(how="all", axis=0)
         tried = _tried(own).loc[table.index]
         common = tried.columns[tried.all(axis=0)]
@@ -55,6 +57,17 @@ def in_one_edition(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials on the edition of each scenario that counts."""
     editions, _ = one_edition_each(trials.assign(entry=trials["method"]))
     return trials[trials["scenario"].isin(editions.values())]
+
+
+def _at_the_tuning_seeds(own: pd.DataFrame) -> pd.DataFrame:
+    """A method's trials at the seeds that most of its points in a scenario have, of the points that have all these."""
+    kept = []
+    for _, there in own.groupby("scenario", sort=False):
+        points = there.groupby("seed")["config"].nunique()
+        seeds = points.index[2 * points > there["config"].nunique()]
+        there = there[there["seed"].isin(seeds)]
+        kept.append(there[there.groupby("config")["seed"].transform("nunique") == len(seeds)])
+    return pd.concat(kept)
 
 
 def _scores(own: pd.DataFrame) -> pd.DataFrame:

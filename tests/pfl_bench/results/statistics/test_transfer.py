@@ -65,3 +65,15 @@ def test_editions_of_a_scenario_count_once():
     scores = {"a-v1@0.5x": half, "b-v1@0.5x": {1.0: 80.0, 2.0: 90.0}, "c-v1@0.5x": {1.0: 80.0, 2.0: 90.0}}
     (found,) = transferred(trials_of("fedavg", {**scores, "a-v1": whole, "a-v1@0.25x": whole}))
     assert found.values == {"lr": 2.0} and found.scenarios == 3
+
+
+def test_a_point_counts_where_it_has_the_seeds_that_most_have():
+    """0.1 is ahead at seed 0 only because it was tried at no other; what was tried at seed 2 alone is no mean."""
+    trials = trials_of("fedavg", {"a": {0.1: 60.0, 0.01: 50.0, 0.03: 55.0}})
+    trials.loc[trials["seed"] == 0, "validation_accuracy"] += 4.0
+    lacking = trials[~(trials["config"].str.contains("0.1}") & (trials["seed"] == 1))]
+    (found,) = transferred(lacking)
+    assert found.values == {"lr": 0.03} and found.points == 2
+    more = trials_of("fedavg", {"a": {0.01: 90.0}}, seeds=3).tail(1)
+    (found,) = transferred(pd.concat([trials, more]))
+    assert found.values == {"lr": 0.1} and found.points == 3, "the third seed is one point's alone"
