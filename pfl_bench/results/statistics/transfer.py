@@ -48,7 +48,8 @@ def transferred(trials: pd.DataFrame) -> list[Transferred]:
         means = table.fillna(0.0).mean()
         chosen = min(common, key=lambda config: (round(float(ranks[config]), 9), -float(means[config]), config))
         varied = _varied(list(tried.columns))
-        values = {name: json.loads(chosen)[name] for name in varied}
+        config = json.loads(chosen)
+        values = {name: config[name] for name in varied if name in config}
         found.append(Transferred(str(method), values, float(ranks[chosen]), len(common), len(table)))
     return found
 
@@ -84,6 +85,7 @@ def _tried(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def _varied(configs: list[str]) -> list[str]:
-    """The fields in which these configurations differ, in the order of the first."""
+    """The fields in which these configurations differ, or that some lack, in the order in which they come."""
     tables = [json.loads(config) for config in configs]
-    return [name for name in tables[0] if len({json.dumps(table.get(name)) for table in tables}) > 1]
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [name for name in names if len({json.dumps(table[name]) if name in table else "" for table in tables}) > 1]

@@ -77,3 +77,11 @@ def test_a_point_counts_where_it_has_the_seeds_that_most_have():
     more = trials_of("fedavg", {"a": {0.01: 90.0}}, seeds=3).tail(1)
     (found,) = transferred(pd.concat([trials, more]))
     assert found.values == {"lr": 0.1} and found.points == 3, "the third seed is one point's alone"
+
+
+@pytest.mark.parametrize(("best", "values"), [(0.1, {"lr": 0.1}), (0.9, {"extra": 2.0, "lr": 0.9})])
+def test_a_field_that_a_configuration_lacks_is_left_out(best, values):
+    """A later version of a method may have a field more."""
+    scores = {lr: 90.0 if lr == best else 50.0 for lr in (0.1, 0.9)}
+    frames = [trials_of("fedavg", {"a": {0.1: scores[0.1]}}), trials_of("fedavg", {"a": {0.9: scores[0.9]}}, extra=2.0)]
+    assert [found.values for found in transferred(pd.concat(frames))] == [values]
