@@ -1,7 +1,8 @@
 """The trials of a suite's methods: planned, run through the ledger, widened where the choice is at an edge, chosen."""
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,10 @@ import pandas as pd
 from pfl_bench.data.store import default_data_dir
 from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.results.files import write_text
+from pfl_bench.results.files import MOST_TABLE_BYTES, read_text, write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
+from pfl_bench.results.lineage import differences, sources_of_record
 from pfl_bench.results.primary import by_primary
 from pfl_bench.results.record import FINAL
 from pfl_bench.results.run_tables import read_trials
@@ -22,6 +24,7 @@ from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import execute, make_plan, missing
+from pfl_bench.running.sources import Sources
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
@@ -34,6 +37,9 @@ from .grid import Grid, Point, draw_points, refined, widened
 TRIALS_FILE = "tuning.csv"
 COLUMNS = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
 """Of that file."""
+
+OF_METHOD = ("method:", "method helper:")
+"""How keys of a method's own sources begin."""
 
 WIDENINGS = 3
 """How often a grid is widened for a choice at its edge."""
@@ -177,7 +183,8 @@ def _run(
     wanted: Sequence[RunSpec], ledger: Ledger, executor: Executor, watch: Watch, tuned: Tuned, means: Means,
     known: pd.DataFrame,
 ) -> pd.DataFrame:  # fmt: skip
-    """All runs in the ledger and those that are known, what was wanted among them; written down as ``tuning.csv``."""
+    """What the ledger has of the present code and what is known, which comes first; written down as ``tuning.csv``,
+    with what that had besides."""
     others = set(known["run_id"])
     others |= set(tuned.failed)  # in an earlier widening: they would fail again
     runs = list({run.id: run for run in wanted if run.id not in others}.values())
@@ -188,11 +195,48 @@ def _run(
         tuned.failed |= execute(plan, ledger, executor, watcher.listen, standing).failed
     with ledger.lock(PATIENCE):
         tuned.absent = [run_id for run_id in missing(plan, ledger) if run_id not in tuned.failed]
-        frame = by_primary(read_runs(ledger.folder))[COLUMNS]
-        theirs = known[~known["run_id"].isin(frame["run_id"])]
-        frame = frame if theirs.empty else pd.concat([frame, theirs], ignore_index=True)
-        write_text(ledger.folder / TRIALS_FILE, frame.to_csv(index=False, lineterminator="\n"))
+        there = by_primary(read_runs(ledger.folder))[COLUMNS]
+        stale = set(review(plan.runs, plan.bases, ledger).renewed) | _of_other_code(
+            there["run_id"], wanted, ledger, means
+        )
+        frame = there[~there["run_id"].isin(stale | set(known["run_id"]))]
+        frame = frame if known.empty else pd.concat([frame, known], ignore_index=True)
+        text = frame.to_csv(index=False, lineterminator="\n")
+        has = {*there["run_id"], *known["run_id"], *(run.id for run in wanted)}
+        write_text(ledger.folder / TRIALS_FILE, text + _kept_rows(ledger.folder / TRIALS_FILE, has))
     return frame
+
+
+def _of_other_code(ids: Iterable[str], wanted: Sequence[RunSpec], ledger: Ledger, means: Means) -> set[str]:
+    """Which runs the ledger has of methods that are wanted, computed by another source of the method than the present
+    one: points of a grid as it was before, which nobody asks for any more."""
+    sources, present = Sources(means.plugins), {run.method: run for run in wanted}
+    of_method = {name: _of_the_method(sources.of(run)) for name, run in present.items()}
+    found = set()
+    for run_id in set(ids) - {run.id for run in wanted}:
+        record = ledger.record(run_id)
+        if record is None or record.status == "failed" or record.method not in of_method:
+            continue
+        others = {k: v for k, v in sources_of_record(record).items() if not k.startswith(OF_METHOD)}
+        if differences(record, others | of_method[record.method]):
+            found.add(run_id)
+    return found
+
+
+def _of_the_method(sources: Mapping[str, str]) -> dict[str, str]:
+    return {key: sha256 for key, sha256 in sources.items() if key.startswith(OF_METHOD)}
+
+
+def _kept_rows(place: Path, has: set[str]) -> str:
+    """Rows that the table has, as they are, of runs that neither the ledger nor the request has: they were known."""
+    try:
+        before = pd.read_csv(io.StringIO(read_text(place, MOST_TABLE_BYTES)), dtype=str)
+    except (OSError, ValueError):
+        return ""
+    if not set(COLUMNS) <= set(before):
+        return ""
+    kept = before[COLUMNS][before["status"].isin(FINAL) & ~before["run_id"].isin(has)].drop_duplicates("run_id")
+    return kept.to_csv(index=False, header=False, lineterminator="\n")
 
 
 def known_trials(place: Path) -> pd.DataFrame:

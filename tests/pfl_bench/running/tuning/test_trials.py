@@ -1,5 +1,6 @@
 import json
 
+import pandas as pd
 import pytest
 
 from pfl_bench.cli.app import run_command_line
@@ -132,6 +133,39 @@ def test_trials_that_are_known_are_not_run_again(tmp_path, monkeypatch):
     known = str(first / TRIALS_FILE)
     assert run_command_line([*asked, "--out", str(tmp_path / "c"), "--known", known]) == 0
     assert not list((tmp_path / "c" / "tiny-tuning").glob("runs/*"))
+
+
+def test_known_trials_stay_in_the_table_and_come_before_the_ledgers_own(tmp_path):
+    (tmp_path / "s.toml").write_text(SUITE)
+    asked = ["tune", str(tmp_path / "s.toml"), "--seeds", "1000", "--executor", "serial", "--trials", "1"]
+    asked += ["--out", str(tmp_path), "--methods"]
+    assert run_command_line([*asked, "fedavg"]) == 0
+    place = tmp_path / "tiny-tuning" / TRIALS_FILE
+    table = pd.read_csv(place, dtype=str)
+    other = table.tail(1).assign(run_id="elsewhere-s1000-0123456789ab", method="elsewhere")
+    changed = table.assign(validation_accuracy="12.5")
+    pd.concat([changed, other]).to_csv(tmp_path / "known.csv", index=False)
+    assert run_command_line([*asked, "fedavg", "--known", str(tmp_path / "known.csv")]) == 0
+    assert set(pd.read_csv(place)["validation_accuracy"][:-1]) == {12.5}, "what is known is not reviewed, and wins"
+    assert run_command_line([*asked, "local"]) == 0
+    assert "elsewhere-s1000-0123456789ab" in set(pd.read_csv(place)["run_id"])
+
+
+def test_trials_of_other_code_are_not_in_the_table(tmp_path):
+    """1e-9 was computed by another text of the method, and is not on the grid any more."""
+    asked = ["tune", str(tmp_path / "s.toml"), "--methods", "fedavg", "--seeds", "1000", "--executor", "serial"]
+    asked += ["--out", str(tmp_path)]
+    (tmp_path / "s.toml").write_text(SUITE)
+    assert run_command_line(asked) == 0
+    runs, place = tmp_path / "tiny-tuning" / "runs", tmp_path / "tiny-tuning" / TRIALS_FILE
+    records = {path: json.loads(path.read_text()) for path in runs.glob("*/run.json")}
+    (path,) = (path for path, record in records.items() if record["config"]["lr"] == 1e-9)
+    (tmp_path / "s.toml").write_text(SUITE.replace("1e-9, ", ""))
+    assert run_command_line(asked) == 0 and path.parent.name in set(pd.read_csv(place)["run_id"])
+    sources = {key: "0" * 64 if key.startswith("method:") else sha for key, sha in records[path]["sources"].items()}
+    path.write_text(json.dumps({**records[path], "sources": sources}))
+    assert run_command_line(asked) == 0
+    assert set(pd.read_csv(place)["run_id"]) == {own.parent.name for own in records} - {path.parent.name}
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n", "lacks the column run_id")])
