@@ -9,6 +9,8 @@ import pytest
 
 from pfl_bench.results.cross_checks import UNNOTICED, contradictions
 from pfl_bench.results.cross_checks.across import disagreements
+from pfl_bench.results.cross_checks.costs import check_costs
+from pfl_bench.results.cross_checks.sheets import Sheet
 from pfl_bench.results.record import read_record
 from tests.tampering import PUBLISHED, UNDECIDED, copied, examine, noticed, tamper
 
@@ -73,6 +75,17 @@ def test_costs_that_were_raised_for_a_whole_evaluation_leave_their_line(tmp_path
     path.write_text("".join(",".join(line) + "\n" for line in lines))
     by, said = noticed(suite, RUN.name)
     assert by == "validate" and said == ["history.csv, line 18: bytes_up is 2885996; by all other lines 2886000"]
+
+
+@pytest.mark.parametrize(("visits", "more"), [("30", -88_400), ("270", 88_400)])
+def test_a_method_that_spends_otherwise_before_the_first_or_after_the_last_inner_evaluation_is_honest(visits, more):
+    record = read_record(RUN)
+    rows = pd.read_csv(RUN / "history.csv", dtype=str)
+    at = rows["visits"] == visits
+    assert at.any()
+    rows.loc[at, "bytes_up"] = [str(int(cell) + more) for cell in rows.loc[at, "bytes_up"]]
+    sheet = Sheet("history.csv", {name: place for place, name in enumerate(rows)}, rows.to_numpy().tolist())
+    assert list(check_costs(sheet, record, later=True)) == []
 
 
 def document_with(tmp_path, run=RUN, **changes):

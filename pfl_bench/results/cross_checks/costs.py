@@ -47,7 +47,10 @@ def check_costs(history: Sheet, record: Record, later: bool) -> Iterator[str]:
 def _check_growth(
     history: Sheet, name: str, spent: np.ndarray, visits: np.ndarray, first: np.ndarray
 ) -> Iterator[str]:  # fmt: skip
-    """Counters do not run backwards, and one that is on a line everywhere else is on it here."""
+    """Counters do not run backwards, and one that is on a line everywhere else is on it here.
+
+    The first evaluation and the last are not held to that line: a method may spend otherwise before or after a round.
+    """
     own = spent[first]
     for place in hits(~(np.diff(own) >= 0)):
         row, before = first[place + 1], first[place]
@@ -57,7 +60,7 @@ def _check_growth(
     if name not in LINEAR or len(first) <= FEWEST_ON_A_LINE:
         return
     inner = first[:-1]  # a last round may be a smaller one
-    for place in range(len(inner)):
+    for place in range(1, len(inner) - 1):
         others = np.delete(inner, place)
         rate = (spent[others[-1]] - spent[others[0]]) / (visits[others[-1]] - visits[others[0]])
         line = spent[others[0]] + rate * (visits - visits[others[0]])
