@@ -1,7 +1,7 @@
 """Tuning a suite's methods: trials on some of its scenarios, choices, and the TOML that a suite takes them in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import pandas as pd
 
 from pfl_bench import metrics
 from pfl_bench.data.store import default_data_dir
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.registry import METHODS, Plugin
 from pfl_bench.results.files import write_text
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.run_tables import read_trials
+from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
@@ -105,6 +107,9 @@ def prepare_tuning(
 def _planned(wanted: Tunable, trials: int) -> list[Trials]:
     check_hyperparameters(wanted.suite)
     methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
+    for method in methods:
+        _check_grid(method, METHODS.get(method).search_space, "search_space")
+        _check_grid(method, wanted.suite.search_space.get(method, {}), f"suite {wanted.suite.name}: search_space")
     return [
         planned
         for scenario in wanted.scenarios
@@ -112,12 +117,30 @@ def _planned(wanted: Tunable, trials: int) -> list[Trials]:
     ]
 
 
+def _check_grid(method: str, grid: Any, where: str) -> None:
+    """RequestError unless it is values by hyper-parameter that TOML can write; None, where it is the default, is left
+    out there."""
+    if not isinstance(grid, Mapping):
+        raise RequestError(
+            f"{where} of {method}: {shown(grid)} must be a table of lists, such as {{'lr': [0.01, 0.1]}}"
+        )
+    fields = METHODS.get(method).Config.model_fields
+    for name, values in grid.items():
+        if isinstance(values, str | Mapping | Set) or not isinstance(values, Iterable):
+            raise RequestError(f"{where} of {method}: {name}={shown(values)} must be a list of values")
+        if any(value is None for value in values) and name in fields and fields[name].default is not None:
+            raise RequestError(
+                f"{where} of {method}: {name}={shown(values)} must not have None, which is no default: TOML has none"
+            )
+
+
 def run_tuning(prepared: TuningPrepared, watch: Watch = unwatched) -> Tuning:
     """Run the trials that the ledger does not have, choose, and write the choices beside them."""
     wanted, ledger = prepared.wanted, prepared.ledger
     tuned = tune(prepared.trials, ledger, prepared.executor, watch, prepared.means, prepared.known)
     text = fragment(prepared, tuned)
-    place = write_text(ledger.folder / CHOICES_FILE, text)
+    with ledger.lock(PATIENCE):
+        place = write_text(ledger.folder / CHOICES_FILE, text)
     rows = [
         (*key, dict(choice.values), choice.validation_accuracy, ", ".join(at_edge(choice.values, tuned.grids[key])))
         for key, choice in tuned.choices.items()
@@ -182,7 +205,7 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
 def _line(method: str, choice: Choice | None, grid: Any) -> str:
     if choice is None:
         return f"# {method}: no point of its grid was finished, with a score, at every seed"
-    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in choice.values.items())
+    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in choice.values.items() if value is not None)
     edges = at_edge(choice.values, grid)
     warning = f"; at the edge of its grid: {', '.join(edges)}" if edges else ""
     return f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation{warning}"

@@ -23,7 +23,8 @@ def fragment(found: Sequence[Transferred]) -> str:
     """The settings as lines of a suite's ``[hyperparameters_at."ID"]``."""
     lines = []
     for each in found:
-        pairs = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in each.values.items())
+        values = {name: value for name, value in each.values.items() if value is not None}  # the default, by `tune`
+        pairs = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
         lines.append(
             f"{each.method} = {{ {pairs} }}  # mean rank {each.mean_rank:.1f} of {counted(each.points, 'point')} over "
             f"{counted(each.scenarios, 'scenario')}"

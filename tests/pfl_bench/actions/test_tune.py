@@ -1,12 +1,17 @@
 """Tuning as it is asked for: several scenarios, plug-ins, and a fragment that a suite takes."""
 
 import re
+from contextlib import contextmanager
 
 import pytest
 
-from pfl_bench.actions.tune import joined, prepare_tuning, run_tuning
+from pfl_bench.actions.tune import _line, joined, prepare_tuning, run_tuning
 from pfl_bench.actions.tune_request import TuneRequest, resolve_tuning
 from pfl_bench.errors import RequestError
+from pfl_bench.registry import METHODS
+from pfl_bench.results.files import write_text
+from pfl_bench.results.ledger import Ledger
+from pfl_bench.running.tuning.choice import Choice
 from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.spec.suite import parse_suite
 from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
@@ -136,3 +141,41 @@ def test_a_choice_is_for_its_scenario_alone(tune, tmp_path):
     pasted = parse_suite(text + (tmp_path / "tiny-tuning" / "tuned.toml").read_text(), "pasted")
     first, second = (pasted.hyperparameters_of("fedavg", scenario.id) for scenario in pasted.scenarios)
     assert first and not second
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [({"lr": 0.1}, "search_space of fedavg: lr=0.1 must be a list of values"), (["lr"], "must be a table of lists"),
+     ({"lr": "fast"}, "lr='fast' must be a list of values"), ({"lr": [None, 0.1]}, "must not have None")],
+)  # fmt: skip
+def test_a_method_s_grid_that_is_none(tune, tmp_path, monkeypatch, grid, said):
+    monkeypatch.setattr(METHODS.get("fedavg"), "search_space", grid)
+    with pytest.raises(RequestError, match=re.escape(said)):
+        tune(methods="fedavg")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.toml"]
+
+
+def test_a_choice_of_none_where_that_is_the_default_is_left_out():
+    assert _line("own", Choice({"lr": 0.1, "share": None}, 50.0), {"lr": [0.1], "share": [None, 0.5]}) == (
+        "own = { lr = 0.1 }  # 50.00 % on validation"
+    )
+
+
+def test_choices_are_written_under_the_lock(tune, monkeypatch):
+    locked = []
+    real = Ledger.lock
+
+    @contextmanager
+    def lock(ledger, *patience):
+        with real(ledger, *patience):
+            locked.append(True)
+            yield
+            locked.pop()
+
+    def write(place, text):
+        assert locked
+        return write_text(place, text)
+
+    monkeypatch.setattr(Ledger, "lock", lock)
+    monkeypatch.setattr("pfl_bench.actions.tune.write_text", write)
+    tune(methods="fedavg", trials=1)
