@@ -23,12 +23,21 @@ def draw_points(grid: Grid, trials: int, default: Point | None = None) -> list[d
     A prefix of that sequence covers the grid evenly. ``default`` may lie beside the grid; it counts as a trial.
     """
     drawn: list[dict[str, Any]] = [] if default is None else [{name: default[name] for name in grid}]
+    seen = [_plain(point) for point in drawn]
     for point in _sequence(grid):
         if len(drawn) >= trials:
             break
-        if point not in drawn:
+        if (plain := _plain(point)) not in seen:
             drawn.append(point)
+            seen.append(plain)
     return drawn
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, which knows no tuples."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def refined(grid: Grid, trials: int) -> dict[str, list[Any]]:

@@ -25,6 +25,10 @@ def test_a_default_on_the_grid_is_one_trial_not_two():
     assert draw_points({"lr": [1, 2, 3, 4]}, 4, {"lr": 3, "momentum": 0.9}) == [{"lr": v} for v in (3, 1, 2, 4)]
 
 
+def test_a_tuple_and_the_list_that_json_makes_of_it_are_one_value():
+    assert draw_points({"sizes": [[1, 2], [3, 4]]}, 4, {"sizes": (1, 2)}) == [{"sizes": (1, 2)}, {"sizes": [3, 4]}]
+
+
 @pytest.mark.parametrize(
     ("value", "values", "further"),
     [
