@@ -217,7 +217,7 @@ def test_who_pays_on_the_board_is_what_the_page_says():
     places = len(who["pays in places"])
     assert f"{places} entries are above FedAvg-FT in one or two scenarios where clients differ" in page
     assert who["never pays"]["entry"].tolist() == ["scaffold"]
-    assert "SCAFFOLD alone is dearer, cheaper in nothing, and never above" in page
+    assert "SCAFFOLD alone is dearer, cheaper by 5 % in nothing, and never above" in page
 
 
 def test_the_pilots_of_the_board_s_page_are_those_of_their_runs():

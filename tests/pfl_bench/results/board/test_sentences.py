@@ -6,6 +6,7 @@ import pandas as pd
 from pfl_bench.results.analyses.board import tables_of
 from pfl_bench.results.board.basis import Basis, make_basis
 from pfl_bench.results.board.findings import findings
+from pfl_bench.results.board.said_of_entries import _agreement
 
 from .frames import IID, LABEL_SKEW, board
 from .test_tables import NINE, clear
@@ -145,8 +146,6 @@ def test_the_note_of_the_entry_that_differs_most_is_the_reason():
 
 
 def test_the_interval_of_a_correlation_of_ranks_covers_as_often_as_it_says():
-    from pfl_bench.results.board.said_of_entries import _agreement
-
     rng, true, count, held = np.random.default_rng(0), 0.95, 49, 0
     pearson = 2 * np.sin(np.pi * true / 6)
     for _ in range(400):
