@@ -43,7 +43,7 @@ class RunRequest:
     backend: str = "auto"
     lockstep: int | None = None
     state: str = "memory"
-    precision: str = "fp32"
+    precision: str | None = None
     budget_scale: float = 1.0
     data_dir: Path | None = None
     settings: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ class TuneRequest:
     seeds: str = "1000-1002"
     out: Path = Path("results")
     budget_scale: float = 1.0
-    precision: str = "fp32"
+    precision: str | None = None
     executor: str = "auto"
     workers: int | None = None
     address: str | None = None

@@ -37,7 +37,7 @@ Lockstep = Annotated[
     ),
 ]  # fmt: skip
 State = Annotated[str, typer.Option(help="Personal state of the clients: memory or disk.")]
-Precision = Annotated[str, typer.Option(help="fp32 or bf16.")]
+Precision = Annotated[str | None, typer.Option(help="fp32 or bf16; default: the scenario's.")]
 BudgetScale = Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Multiply the client visits.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")]
 Folder = Annotated[

@@ -65,15 +65,15 @@ def validate_folder(folder: Path, recompute: int, data_dir: Path | None, plugins
     from pfl_bench.registry import load_plugins
     from pfl_bench.testing.submission import examine_results  # loads torch
 
-    loaded, console, wrong = load_plugins(plugins), make_console(), 0
+    loaded, console, wrong, partial = load_plugins(plugins), make_console(), 0, False
     for name, own in found.items():
         say(console, name)
         for finding in examine_results(own, recompute, data_dir or default_data_dir(), loaded):
             wrong += bool(finding.wrong)
+            partial |= finding.partial
+            verdict = "FAILED" if finding.wrong else "partly" if finding.partial else "ok"
             detail = finding.wrong or finding.told
-            say(
-                console,
-                f"  {'FAILED' if finding.wrong else 'ok    '} {finding.what}" + (f": {detail}" if detail else ""),
-            )
-    say(console, counted(wrong, "finding") if wrong else "nothing is wrong")
+            say(console, f"  {verdict:6} {finding.what}" + (f": {detail}" if detail else ""))
+    fine = "nothing is wrong" + (", but runs are missing for a submission" if partial else "")
+    say(console, counted(wrong, "finding") if wrong else fine)
     return 1 if wrong else 0

@@ -180,9 +180,9 @@ def without_edition(scenario: str) -> str:
 
 
 def at_edition(
-    scenarios: Sequence[Scenario], budget_scale: float, precision: str, where: str = "budget_scale"
+    scenarios: Sequence[Scenario], budget_scale: float, precision: str | None, where: str = "budget_scale"
 ) -> list[Scenario]:
-    """The scenarios at a share of their budget and in a precision; RequestError where that is none.
+    """The scenarios at a share of their budget and in a precision (None: their own); RequestError where that is none.
 
     ``where`` is what the error calls the share.
     """
@@ -193,6 +193,8 @@ def at_edition(
             raise RequestError(f"{where}: {budget_scale:g} times {scenario.visits} client visits is more than {MOST}")
         if scenario.visits * budget_scale < 0.5:
             raise RequestError(f"{where}: {budget_scale:g} times {scenario.visits} client visits is less than one")
+    if precision is None:
+        return [scenario.scaled(budget_scale) for scenario in scenarios]
     if precision not in get_args(Precision):
         raise unknown("precision", precision, get_args(Precision))
     computed_in: Precision = "bf16" if precision == "bf16" else "fp32"

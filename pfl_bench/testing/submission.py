@@ -25,15 +25,20 @@ from .as_asked import not_as_asked
 from .check import examine
 from .checks import CHECKS
 from .kit import Context
+from .wholeness import lacks
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined: what, what is wrong with it ("" for nothing), and what is worth knowing."""
+    """One thing that was examined: what, what is wrong with it ("" for nothing), and what is worth knowing.
+
+    ``partial``: nothing is wrong, but for a submission something is missing, and ``told`` says what.
+    """
 
     what: str
     wrong: str = ""
     told: str = ""
+    partial: bool = False
 
 
 def examine_results(
@@ -63,6 +68,7 @@ def examine_results(
     dirty = sorted({str(one.git_commit) for one in records if not one.git_commit or one.git_commit.endswith(DIRTY)})
     yield Finding("runs come from a clean commit", _named([f"commit {commit}" for commit in dirty]))
     yield _of_the_suite(folder.resolve().name, records)
+    yield from _whole(folder.resolve().name, records)
     yield Finding("no run spent more than its budget", _named(over_budget(records)))
     yield Finding("runs of one scenario and seed have the same data and split", _named(_divided(records)))
     yield Finding("runs were computed by the files that are here", _named(_by_other_files(records, plugins)))
@@ -127,6 +133,13 @@ def _of_the_suite(name: str, records: Sequence[Record]) -> Finding:
         if {**edition.identity(), "id": record.scenario_id} != dict(record.scenario):
             wrong.append(f"{record.scenario_id} differs from the shipped one")
     return Finding(what, _named(wrong))
+
+
+def _whole(name: str, records: Sequence[Record]) -> Iterator[Finding]:
+    """Whether every method has all runs that its board asks for, for a shipped suite's name."""
+    if (suite := builtin_suites().get(name)) is not None:
+        left = list(lacks(records, suite))
+        yield Finding("every method has all runs of the board", told=_named(left), partial=bool(left))
 
 
 def _conformance(records: Sequence[Record], plugins: tuple[Plugin, ...]) -> Iterator[Finding]:

@@ -100,6 +100,12 @@ def test_budgets_that_are_none(factor):
         at_edition(builtin_suites()["quick"].scenarios, factor, "fp32", "--budget-scale")
 
 
+def test_a_scenario_s_own_precision_holds_where_none_is_asked_for():
+    (own,) = parse_suite("name = 'x'" + SCENARIO + "\nprecision = 'bf16'", "s.toml").scenarios
+    said = {asked: (at.id, at.precision) for asked in (None, "bf16", "fp32") for at in at_edition([own], 1, asked)}
+    assert said == {None: ("a-v1", "bf16"), "bf16": ("a-v1", "bf16"), "fp32": ("a-v1+fp32", "fp32")}
+
+
 def test_own_suite_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("name = 'mine'\nmethods = 'fedavg'" + SCENARIO + "\n[hyperparameters]\nfedavg = { lr = 0.1 }")

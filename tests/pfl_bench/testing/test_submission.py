@@ -12,6 +12,7 @@ from pfl_bench.registry import load_plugins
 from pfl_bench.results.frame import run_names
 from pfl_bench.results.record import read_record
 from pfl_bench.running.again import compute_again, request_of
+from pfl_bench.spec.suite import load_suite
 from pfl_bench.testing import CHECKS, submission
 from pfl_bench.testing.submission import examine_results, over_budget
 from tests.pfl_bench.cli.tiny import FEDMEDIAN, SUITE
@@ -130,6 +131,16 @@ def test_a_scenario_that_is_not_the_suite_s_is_said(folder):
     renamed = folder.rename(folder.parent / "quick")
     found = wrong(renamed)
     assert "is not in it" in found["scenarios are those of the suite"]
+
+
+def test_a_part_of_a_board_s_runs_is_not_taken_for_a_submission(folder, cli, monkeypatch):
+    monkeypatch.setattr(submission, "builtin_suites", lambda: {"tiny": load_suite(str(folder.parent / "s.toml"))})
+    (folder.parent / "s.toml").write_text(SUITE)
+    told = {f.what: (f.told, f.partial) for f in examine_results(folder, 0, folder, load_plugins((FEDMEDIAN,)))}
+    assert told["every method has all runs of the board"] == ("", False)
+    (folder.parent / "s.toml").write_text(SUITE.replace('seeds = "0-1"', 'seeds = "0-2"'))
+    status, out, _ = cli("results", "validate", str(folder), "--plugin", FEDMEDIAN, "--recompute", "0")
+    assert status == 0 and "no run of" in out and "nothing is wrong, but runs are missing for a submission" in out
 
 
 @pytest.mark.parametrize("folder", SUITES, ids=lambda folder: folder.name)
