@@ -24,7 +24,8 @@ from pfl_bench.results.publish import Tables
 from pfl_bench.results.record import read_record
 from pfl_bench.results.render import to_csv
 from pfl_bench.results.statistics.transfer import transferred
-from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials
+from pfl_bench.running.tuning.table import TRIALS_FILE
+from pfl_bench.running.tuning.trials import WIDENINGS, plan_trials
 from pfl_bench.spec.identity import BEFORE
 from pfl_bench.spec.run import plan_runs
 from pfl_bench.spec.scenario import at_edition

@@ -21,16 +21,8 @@ from pfl_bench.running.executors.choice import choose_executor, executor_notes
 from pfl_bench.running.runner import resolve_device
 from pfl_bench.running.tuning.choice import Choice
 from pfl_bench.running.tuning.grid import at_edge
-from pfl_bench.running.tuning.trials import (
-    TRIALS_FILE,
-    Means,
-    Trials,
-    Tuned,
-    known_trials,
-    plan_trials,
-    tune,
-    tuning_ledger,
-)
+from pfl_bench.running.tuning.table import TRIALS_FILE, known_trials
+from pfl_bench.running.tuning.trials import Means, Trials, Tuned, plan_trials, tune, tuning_ledger
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import check_hyperparameters

@@ -20,6 +20,7 @@ from pfl_bench.engine.process import keep_freed_memory
 from pfl_bench.engine.simulator import simulate
 from pfl_bench.errors import RequestError, one_line, placed
 from pfl_bench.registry import METHODS, MODELS, SHIFTS, Plugin, base_name, load_plugin
+from pfl_bench.spec.fields import plain_values
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -72,7 +73,7 @@ def make_job(
     sources: Mapping[str, str] | None = None,
 ) -> Job:  # fmt: skip
     """Pack a run for travelling."""
-    config = spec.config.model_dump()
+    config = plain_values(spec.config)
     return Job(spec.method, config, spec.scenario, spec.seed, partition, options, plugins, sources=dict(sources or {}))
 
 

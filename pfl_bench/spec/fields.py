@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from pfl_bench.errors import RequestError, shown
 
@@ -22,6 +22,11 @@ def read_fields(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
         return model.model_validate_json(_json(values, prefix), strict=True)
     except ValidationError as error:
         raise RequestError(prefix + first_problem(error, model)) from error
+
+
+def plain_values(config: BaseModel) -> dict[str, Any]:
+    """The fields as JSON has them, lists and text for tuples and enumerations: what travels to who loads a plug-in."""
+    return {name: to_jsonable_python(v, inf_nan_mode="constants") for name, v in config.model_dump().items()}
 
 
 def check_written(config: BaseModel, prefix: str) -> None:

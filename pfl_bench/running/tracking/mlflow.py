@@ -10,6 +10,7 @@ from urllib.parse import quote
 from mlflow import MlflowClient
 
 from pfl_bench.errors import RequestError
+from pfl_bench.spec.fields import plain_values
 from pfl_bench.spec.run import RunSpec
 
 STATUSES = {"finished": "FINISHED", "skipped": "FINISHED"}
@@ -47,7 +48,7 @@ class MLflow:
         experiment = found.experiment_id if found else self.client.create_experiment(run.scenario.id)
         created = self.client.create_run(experiment, run_name=run.id)
         self._runs[run.id] = created.info.run_id
-        for name, value in {"method": run.method, "seed": run.seed, **run.config.model_dump()}.items():
+        for name, value in {"method": run.method, "seed": run.seed, **plain_values(run.config)}.items():
             self.client.log_param(self._runs[run.id], name, value)
 
     def log(self, run: RunSpec, visits: int, metrics: Mapping[str, float]) -> None:

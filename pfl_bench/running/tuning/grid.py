@@ -43,9 +43,9 @@ def _plain(value: Any) -> Any:
 def refined(grid: Grid, trials: int) -> dict[str, list[Any]]:
     """The grid, with what lies between its numbers where it has fewer points than trials: all methods get equally many.
 
-    The first hyper-parameter whose values are positive numbers, in most methods the learning rate, gets the geometric
-    mean of the two neighbours that are furthest apart, until there are enough points. Whole numbers stay whole; a grid
-    without room is left as it is.
+    The first hyper-parameter whose values are numbers, in most methods the learning rate, gets the geometric mean of
+    the two neighbours that are furthest apart, until there are enough points. A 0 switches something off and is no
+    neighbour. Whole numbers stay whole; a grid without room is left as it is.
 
     >>> refined({"lr": [0.01, 0.1, 1.0]}, 5)
     {'lr': [0.01, 0.1, 1.0, 0.0316, 0.316]}
@@ -62,9 +62,9 @@ def refined(grid: Grid, trials: int) -> dict[str, list[Any]]:
 
 def _between(values: Sequence[Any]) -> Any | None:
     """A number between the two neighbours that are furthest apart, by their ratio; None where there is no room."""
-    if not all(_is_number(each) and each > 0 for each in values):
+    if not _from_zero(values):
         return None
-    ordered, whole = sorted(set(values)), all(isinstance(each, int) for each in values)
+    ordered, whole = _positive(values), all(isinstance(each, int) for each in values)
     for low, high in sorted(pairwise(ordered), key=lambda pair: pair[0] / pair[1]):
         mean = math.sqrt(low * high)
         between = round(mean) if whole else float(f"{mean:.{DIGITS}g}")
@@ -105,13 +105,17 @@ def _off_centre(value: Any, values: Sequence[Any]) -> float:
 def beyond(value: Any, values: Sequence[Any]) -> Any | None:
     """The value that follows an edge of the grid at the edge's own ratio; None where ``value`` is at no edge.
 
+    Nothing follows 0, and where the grid has it nothing is below the least number beside it.
+
     >>> beyond(0.1, [0.1, 0.05, 0.01]), beyond(1, [1, 5]), beyond(5, [1, 5]), beyond(0.05, [0.1, 0.05, 0.01])
     (0.2, None, 25, None)
+    >>> beyond(0, [0, 1, 5]), beyond(1, [0, 1, 5]), beyond(5, [0, 1, 5])
+    (None, None, 25)
     """
-    if not all(_is_number(each) and each > 0 for each in (value, *values)):
+    if not _from_zero([value, *values]) or not at_edge({"": value}, {"": values}):
         return None
-    ordered = sorted({value, *values})
-    if len(ordered) < 2 or value not in (ordered[0], ordered[-1]):
+    ordered = _positive([value, *values])
+    if len(ordered) < 2:
         return None
     neighbour = ordered[1] if value == ordered[0] else ordered[-2]
     further = value * value / neighbour
@@ -124,13 +128,15 @@ def beyond(value: Any, values: Sequence[Any]) -> Any | None:
 def at_edge(point: Point, grid: Grid) -> list[str]:
     """The hyper-parameters, of those with several numbers to try, in which a point has the least or the greatest.
 
+    0 is the least that there is of what is never negative, and no edge.
+
     >>> at_edge({"lr": 0.1, "mu": 1}, {"lr": [0.01, 0.1], "mu": [0, 1, 2]})
     ['lr']
     """
 
     def extreme(value: Any, values: Sequence[Any]) -> bool:
         ordered = sorted({value, *values}) if all(_is_number(each) for each in (value, *values)) else []
-        return len(ordered) > 1 and value in (ordered[0], ordered[-1])
+        return len(ordered) > 1 and value in (ordered[0], ordered[-1]) and not value == ordered[0] == 0
 
     return [name for name, values in grid.items() if extreme(point[name], values)]
 
@@ -139,6 +145,14 @@ def widened(grid: Grid, point: Point) -> dict[str, list[Any]]:
     """The grid with what lies beyond it in every hyper-parameter in which the point is at its edge."""
     further = {name: beyond(point[name], values) for name, values in grid.items()}
     return {name: [*values, *([further[name]] if further[name] is not None else [])] for name, values in grid.items()}
+
+
+def _from_zero(values: Sequence[Any]) -> bool:
+    return all(_is_number(each) and each >= 0 for each in values)
+
+
+def _positive(values: Sequence[Any]) -> list[Any]:
+    return sorted({each for each in values if each > 0})
 
 
 def _is_number(value: Any) -> bool:

@@ -1,6 +1,5 @@
 """The trials of a suite's methods: planned, run through the ledger, widened where the choice is at an edge, chosen."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,19 +12,18 @@ import pandas as pd
 from pfl_bench.data.store import default_data_dir
 from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS, Plugin
-from pfl_bench.results.files import MOST_TABLE_BYTES, read_text, write_text
+from pfl_bench.results.files import write_text
 from pfl_bench.results.frame import read_runs
 from pfl_bench.results.ledger import Ledger
 from pfl_bench.results.lineage import differences, sources_of_record
 from pfl_bench.results.primary import by_primary
-from pfl_bench.results.record import FINAL
-from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.shared import PATIENCE
 from pfl_bench.running.executors import Executor
 from pfl_bench.running.reuse import review
 from pfl_bench.running.runner import execute, make_plan, missing
 from pfl_bench.running.sources import Sources
 from pfl_bench.running.watching import Watch, unwatched
+from pfl_bench.spec.fields import plain_values
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import RunSpec, make_config
 from pfl_bench.spec.scenario import Scenario
@@ -33,10 +31,7 @@ from pfl_bench.spec.suite import Suite
 
 from .choice import Choice, choose
 from .grid import Grid, Point, draw_points, refined, widened
-
-TRIALS_FILE = "tuning.csv"
-COLUMNS = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
-"""Of that file."""
+from .table import COLUMNS, TRIALS_FILE, kept_rows
 
 OF_METHOD = ("method:", "method helper:")
 """How keys of a method's own sources begin."""
@@ -146,7 +141,7 @@ def plan_trials(
         own_grid = suite.search_space.get(method)
         grid = refined(METHODS.get(method).search_space, trials) if own_grid is None else own_grid
         fixed = {k: v for k, v in suite.hyperparameters_of(method, scenario.id).items() if k not in grid}
-        default = make_config(method, fixed, "hyper-parameters").model_dump()
+        default = plain_values(make_config(method, fixed, "hyper-parameters"))
         for name in grid:
             if name not in default:
                 raise unknown(f"hyper-parameter of {method}", name, default)
@@ -203,7 +198,7 @@ def _run(
         frame = frame if known.empty else pd.concat([frame, known], ignore_index=True)
         text = frame.to_csv(index=False, lineterminator="\n")
         has = {*there["run_id"], *known["run_id"], *(run.id for run in wanted)}
-        write_text(ledger.folder / TRIALS_FILE, text + _kept_rows(ledger.folder / TRIALS_FILE, has))
+        write_text(ledger.folder / TRIALS_FILE, text + kept_rows(ledger.folder / TRIALS_FILE, has))
     return frame
 
 
@@ -225,26 +220,3 @@ def _of_other_code(ids: Iterable[str], wanted: Sequence[RunSpec], ledger: Ledger
 
 def _of_the_method(sources: Mapping[str, str]) -> dict[str, str]:
     return {key: sha256 for key, sha256 in sources.items() if key.startswith(OF_METHOD)}
-
-
-def _kept_rows(place: Path, has: set[str]) -> str:
-    """Rows that the table has, as they are, of runs that neither the ledger nor the request has: they were known."""
-    try:
-        before = pd.read_csv(io.StringIO(read_text(place, MOST_TABLE_BYTES)), dtype=str)
-    except (OSError, ValueError):
-        return ""
-    if not set(COLUMNS) <= set(before):
-        return ""
-    kept = before[COLUMNS][before["status"].isin(FINAL) & ~before["run_id"].isin(has)].drop_duplicates("run_id")
-    return kept.to_csv(index=False, header=False, lineterminator="\n")
-
-
-def known_trials(place: Path) -> pd.DataFrame:
-    """The trials of a ``tuning.csv`` that have ended. RequestError where it is none."""
-    try:
-        found = read_trials(place)
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--known: {place} is not readable; 'tune' writes {TRIALS_FILE}") from error
-    if missing := [column for column in COLUMNS if column not in found]:
-        raise RequestError(f"--known: {place} lacks the column {missing[0]}; 'tune' writes {TRIALS_FILE}")
-    return found[COLUMNS][found["status"].isin(FINAL)].drop_duplicates("run_id")

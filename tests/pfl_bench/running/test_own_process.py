@@ -97,6 +97,36 @@ def test_progress_and_checkpoints_are_streamed_and_gone_on_from(plugin):
     assert fingerprint(resumed[-1]) == fingerprint(here[-1])
 
 
+WITH_ENUM = '''
+from enum import Enum
+from pydantic import Field
+from pfl_bench.api import register_method
+from pfl_bench.methods.fedavg import FedAvg
+
+class Kind(Enum):
+    slow = "slow"
+    fast = "fast"
+
+@register_method("enumerated", paper="none", family="averaging")
+class Enumerated(FedAvg):
+    """FedAvg with a choice that nothing reads."""
+
+    class Config(FedAvg.Config):
+        """A choice by name."""
+
+        kind: Kind = Field(Kind.slow, description="of two")
+'''
+
+
+def test_an_enumeration_of_a_plug_in_travels_by_its_value(tmp_path):
+    (tmp_path / "enumerated.py").write_text(WITH_ENUM)
+    plugin = read_plugin(tmp_path / "enumerated.py")
+    load_plugin(plugin)
+    job = job_of(plugin, "enumerated", kind="fast")
+    assert job.config["kind"] == "fast"
+    assert isinstance(list(run_in_own_process(job, SETUP.dataset))[-1], RunResult)
+
+
 def test_one_that_hangs_ends_when_its_events_are_no_longer_wanted(plugin):
     """As on Ctrl-C, which raises in the driver."""
     events = run_in_own_process(job_of(plugin, deed="hangs", options=Options(checkpoint_seconds=0)), SETUP.dataset)

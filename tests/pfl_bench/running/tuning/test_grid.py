@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.running.tuning.grid import beyond, draw_points, from_middle, refined, widened
+from pfl_bench.running.tuning.grid import at_edge, beyond, draw_points, from_middle, refined, widened
 
 
 @given(sizes=st.lists(st.integers(1, 5), max_size=3), trials=st.integers(1, 40), with_default=st.booleans())
@@ -36,6 +36,8 @@ def test_a_tuple_and_the_list_that_json_makes_of_it_are_one_value():
         (0.3, [0.1, 0.05, 0.01], 0.9), (5, [1, 3, 5], 8), (1, [1, 3, 5], None), (2, [2, 4], 1), (4, [8, 4], 2),
         (3, [3, 8], 1), (1, [1, 2], None),
         ("fo", ["fo", "hf"], None), (True, [True, False], None), (0.0, [0.0, 1.0], None), (0.1, [0.1], None),
+        (5.0, [0.0, 0.1, 1.0, 5.0], 25.0), (0.1, [0.0, 0.1, 1.0], None), (0.0, [0.0, 0.1, 1.0], None),
+        (0.5, [0.0, 0.5], None), (4, [0, 1, 2], 8), (1.0, [-1.0, 0.5, 1.0], None),
     ],
 )  # fmt: skip
 def test_beyond_an_edge_the_grid_goes_on_at_its_own_ratio(value, values, further):
@@ -47,6 +49,15 @@ def test_a_grid_is_widened_only_where_the_point_is_at_an_edge():
     grid = {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0]}
     assert widened(grid, {"lr": 0.05, "lam": 5.0}) == {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0, 25.0]}
     assert widened({}, {}) == {}
+
+
+@pytest.mark.parametrize(("mu", "there"), [(0.0, []), (0.1, []), (1.0, ["mu"]), (2.0, ["mu"])])
+def test_zero_is_no_edge(mu, there):
+    assert at_edge({"mu": mu}, {"mu": [0.0, 0.1, 1.0]}) == there
+
+
+def test_of_what_may_be_negative_zero_is_no_exception():
+    assert at_edge({"mu": -1.0}, {"mu": [-1.0, 0.0]}) == ["mu"] == at_edge({"mu": 0.0}, {"mu": [-1.0, 0.0]})
 
 
 def test_the_middle_is_by_order_not_by_size():
@@ -75,5 +86,6 @@ def test_a_small_grid_is_refined_until_every_method_has_as_many_trials(sizes, tr
 def test_what_has_no_room_is_left_as_it_is():
     assert refined({"k": [1, 3], "how": ["a", "b"]}, 12) == {"k": [1, 3, 2], "how": ["a", "b"]}
     assert refined({"on": [True, False], "mu": [0.0, 1.0]}, 9) == {"on": [True, False], "mu": [0.0, 1.0]}
+    assert refined({"mu": [0.0, 0.01, 1.0]}, 4) == {"mu": [0.0, 0.01, 1.0, 0.1]}, "0 is no neighbour"
     assert refined({}, 5) == {} and refined({"lr": [0.1]}, 5) == {"lr": [0.1]}
     assert refined({"lr": [0.1, 0.2, 0.3]}, 3) == {"lr": [0.1, 0.2, 0.3]}, "enough is enough"

@@ -9,7 +9,8 @@ from pfl_bench.errors import RequestError
 from pfl_bench.registry import METHODS
 from pfl_bench.results.frame import read_runs
 from pfl_bench.running.executors.serial import SerialExecutor
-from pfl_bench.running.tuning.trials import TRIALS_FILE, WIDENINGS, plan_trials, tune, tuning_ledger
+from pfl_bench.running.tuning.table import TRIALS_FILE
+from pfl_bench.running.tuning.trials import WIDENINGS, plan_trials, tune, tuning_ledger
 from pfl_bench.spec.suite import load_suite, parse_suite
 
 SUITE = """
