@@ -26,6 +26,7 @@ from .comparable import DIGITS, IDENTITIES, plain
 from .entries import entries
 from .order import natural_key
 from .primary import by_primary
+from .statistics.best import DIGITS as ROUNDING
 
 FEWEST_SEEDS = 3
 KEYS = ["scenario", "scenario_hash", "method", "config_hash"]
@@ -105,7 +106,7 @@ def _cell(scenario: str, entry: str, before: pd.DataFrame, after: pd.DataFrame) 
     equal = equal if same_data else equal[:0]
     told = equal[(a.loc[equal, "accuracy"].notna() & b.loc[equal, "accuracy"].notna()).to_numpy(dtype=bool)]
     undefined, equal = equal.difference(told), told
-    values = (b.loc[equal, "accuracy"] - a.loc[equal, "accuracy"]).to_numpy(dtype=float)
+    values = (b.loc[equal, "accuracy"] - a.loc[equal, "accuracy"]).to_numpy(dtype=float).round(ROUNDING)
     verdict, p_value = _verdict(old, new, len(common), len(undefined), values) if same_data else ("other data", None)
     alone = verdict in ("new", "gone")
     left_out = [*_left_out("before", before, old), *_left_out("after", after, new)]

@@ -106,11 +106,13 @@ def versus_best(runs: pd.DataFrame) -> pd.DataFrame:
     done = runs[runs["status"] == "finished"].copy()
     done["entry"] = entries(done)
     for (scenario, _), part in done.groupby(["scenario", "scenario_hash"], sort=False):
-        table = accuracy_table(part, str(scenario))
+        undefined = set(part.loc[part["accuracy"].isna(), "entry"])  # at a seed: such a mean ranks nowhere
+        table = accuracy_table(part[~part["entry"].isin(undefined)], str(scenario))
         standings = confidence_set(table)
         best = best_entry(table, [entry for entry, standing in standings.items() if standing.excluded])
         for key, own in part.groupby(KEYS, sort=False):
-            rows[key] = _standing(table, own["entry"].iloc[0], best, standings, bool(own["accuracy"].isna().all()))
+            entry = own["entry"].iloc[0]
+            rows[key] = _standing(table, entry, best, standings, entry in undefined)
     index = pd.MultiIndex.from_frame(pd.DataFrame(list(rows), columns=KEYS))
     return pd.DataFrame(list(rows.values()), index=index, columns=VERSUS_BEST)
 

@@ -26,6 +26,7 @@ def verdicts(tmp_path, before, after) -> dict[str, str]:
         ([62.0, 63.1, 63.9, 65.0], "better"),
         ([62.0, 59.0, 63.5, 62.0], "within noise"),
         ([59.0, 60.0, 61.0, 62.0], "worse"),  # by exactly one point each time
+        ([value + 1e-11 for value in BEFORE], "same"),  # rounding
         ([50.0, 51.0], "too few seeds"),
     ],
 )

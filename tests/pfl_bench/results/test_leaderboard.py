@@ -149,6 +149,16 @@ def test_the_best_is_nobody_whom_the_set_excludes(tmp_path):
     assert table.loc["b", "difference_to_best"] == pytest.approx(-0.5)
 
 
+def test_who_is_undefined_at_a_seed_has_no_rank_and_is_not_the_best(tmp_path):
+    frame = read_runs(
+        folder_with(tmp_path, *(record(m, s, 50.0 + s + 20 * (m == "b")) for m in "ab" for s in range(7)))
+    )
+    frame.loc[(frame["method"] == "b") & (frame["seed"] == 3), "accuracy"] = np.nan
+    table = leaderboard(frame).set_index("method")
+    assert table["versus_best"].to_dict() == {"a": "best", "b": "untested"}
+    assert pd.isna(table.loc["b", "rank"]) and table.loc["b", "versus_note"] == "what ranks is undefined"
+
+
 def test_without_enough_seeds_it_says_so_instead_of_a_p_value(tmp_path):
     table = leaderboard(read_runs(folder_with(tmp_path, record("a"), record("b", 0, 60.0))))
     assert table["p_versus_best"].isna().all() and table["versus_best"].tolist() == ["best", "untested"]
