@@ -17,7 +17,8 @@ def lacks(records: Sequence[Record], suite: Suite) -> Iterator[str]:
 
     Asked of a method: a run in each scenario, as the suite has it, at each of ``board_seeds``.
     """
-    asked = {(scenario, seed) for scenario, seeds in board_seeds(suite).items() for seed in seeds}
+    by_scenario = board_seeds(suite)
+    asked = {(scenario, seed) for scenario, seeds in by_scenario.items() for seed in seeds}
     for method in sorted({record.method for record in records}):
         own = {(record.scenario_id, record.seed) for record in records if record.method == method}
         editions = sorted({scenario for scenario, _ in own if scenario != without_edition(scenario)})
@@ -27,7 +28,7 @@ def lacks(records: Sequence[Record], suite: Suite) -> Iterator[str]:
         if others:
             yield f"{method} has runs at seeds that are not the board's ({listed(others)})"
         missing: dict[tuple[int, ...], list[str]] = {}
-        for scenario, seeds in board_seeds(suite).items():
+        for scenario, seeds in by_scenario.items():
             if left := tuple(seed for seed in seeds if (scenario, seed) not in own):
                 missing.setdefault(left, []).append(scenario)
         if missing:
