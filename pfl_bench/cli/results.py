@@ -74,6 +74,6 @@ def validate_folder(folder: Path, recompute: int, data_dir: Path | None, plugins
             verdict = "FAILED" if finding.wrong else "partly" if finding.partial else "ok"
             detail = finding.wrong or finding.told
             say(console, f"  {verdict:6} {finding.what}" + (f": {detail}" if detail else ""))
-    fine = "nothing is wrong" + (", but runs are missing for a submission" if partial else "")
+    fine = "nothing is wrong" + (", but it is no whole submission" if partial else "")
     say(console, counted(wrong, "finding") if wrong else fine)
     return 1 if wrong else 0

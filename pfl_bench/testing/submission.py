@@ -50,7 +50,7 @@ def examine_results(
     if packed is not None:
         what = "packed runs' scores are those of their clients"
         told = f"{counted(len(packed), 'run')}; nothing else can be examined without their folders"
-        yield Finding(what, _named(other_scores(folder, packed)), told)
+        yield Finding(what, _named(other_scores(folder, packed)), told, partial=True)
         if runs.empty and not problems:
             return
     left = [f"{problem.where}: {problem.why}" for problem in problems]

@@ -66,7 +66,8 @@ def _took_part(own: pd.DataFrame, entries: int) -> Iterator[str]:
     if commits and commits[-1] > 1:
         yield said(
             f"The runs of a scenario were computed at {span(commits)} commits of this program, those of two "
-            "entries perhaps at different ones; `results validate` says whether code between may give other numbers.",
+            "entries perhaps at different ones; `results validate` says of runs with their folders whether code "
+            "between may give other numbers.",
             "scenarios",
         )
 
