@@ -58,9 +58,9 @@ PLUG_IN = "; one of your own comes with --plugin FILE"
 def unknown(kind: str, name: str, known: Iterable[str], meant: str = "", also: str = "") -> RequestError:
     """Build the error for a name that does not exist: what is ``meant``, or the nearest names, first; then all of them,
     or some of many. ``also``: what else to say, last."""
-    names = sorted(known)
-    near = [meant] if meant else nearest(name, names)
-    likely = near[:1] + [other for other in near[1:] if _likeness(name, other) == _likeness(name, near[0])]
+    names, text = sorted(known), str(name)
+    near = [meant] if meant else nearest(text, names)
+    likely = near[:1] + [other for other in near[1:] if _likeness(text, other) == _likeness(text, near[0])]
     hint = f"did you mean {' or '.join(map(repr, likely))}? " if near else ""
     near = [] if meant else near
     listed = names if len(names) <= MOST_CHOICES else [*near, *(n for n in names if n not in near)][:MOST_CHOICES]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, shown
 from pfl_bench.metrics import PRIMARY
 
 from .files import MOST_TABLE_BYTES, Unreadable, read_text
@@ -113,13 +113,28 @@ def _with_packed(folder: Path, name: str, own: pd.DataFrame, runs: pd.DataFrame)
 
 
 def read_trials(place: Path) -> pd.DataFrame:
-    """A ``tuning.csv``. Unreadable if it is no table; FileNotFoundError or NotADirectoryError if it is not there."""
+    """A ``tuning.csv``. Unreadable if it is no table, or a figure in it is none; FileNotFoundError or
+    NotADirectoryError if it is not there."""
     try:
-        return pd.read_csv(io.StringIO(read_text(place, MOST_TABLE_BYTES)))
+        return _with_figures(pd.read_csv(io.StringIO(read_text(place, MOST_TABLE_BYTES))), place)
     except (FileNotFoundError, NotADirectoryError, Unreadable):
         raise
     except ValueError as error:
         raise Unreadable(f"{place.name} is no table") from error
+
+
+def _with_figures(trials: pd.DataFrame, place: Path) -> pd.DataFrame:
+    """Seeds are whole numbers, accuracies finite or absent."""
+    for column in {"seed", "validation_accuracy"} & set(trials.columns):
+        texts = trials[column]
+        is_truth = texts.map(lambda text: isinstance(text, bool | np.bool_))
+        figures = pd.to_numeric(texts.mask(is_truth.astype(bool)), errors="coerce")
+        fine = figures.notna() & (figures % 1 == 0) if column == "seed" else np.isfinite(figures) | texts.isna()
+        for text in texts[~fine]:
+            what = "a whole number" if column == "seed" else "a number"
+            raise Unreadable(f"{place.name}: {column}={shown(text)} must be {what}")
+        trials[column] = figures.astype(int) if column == "seed" else figures
+    return trials
 
 
 def of_official_moment(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from .as_asked import not_as_asked
 from .check import examine
 from .checks import CHECKS
 from .kit import Context
-from .wholeness import lacks
+from .wholeness import Ended, ended, lacks
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ def examine_results(
     """Examine a suite's results folder: cheap things first. ``recompute``: how many runs are computed again."""
     runs, problems = recorded_runs(folder)
     packed = packed_runs(folder, run_names(folder / "runs"))
+    there = [] if packed is None else ended(packed)
     if packed is not None:
         what = "packed runs' scores are those of their clients"
         told = f"{counted(len(packed), 'run')}; nothing else can be examined without their folders"
         yield Finding(what, _named(other_scores(folder, packed)), told, partial=True)
         if runs.empty and not problems:
+            yield from _whole(folder.resolve().name, there)
             return
     left = [f"{problem.where}: {problem.why}" for problem in problems]
     yield Finding("every run's id, hashes and scores agree with each other", _named(left), counted(len(runs), "run"))
@@ -68,7 +70,7 @@ def examine_results(
     dirty = sorted({str(one.git_commit) for one in records if not one.git_commit or one.git_commit.endswith(DIRTY)})
     yield Finding("runs come from a clean commit", _named([f"commit {commit}" for commit in dirty]))
     yield _of_the_suite(folder.resolve().name, records)
-    yield from _whole(folder.resolve().name, records)
+    yield from _whole(folder.resolve().name, [*there, *ended(runs)])
     yield Finding("no run spent more than its budget", _named(over_budget(records)))
     yield Finding("runs of one scenario and seed have the same data and split", _named(_divided(records)))
     yield Finding("runs were computed by the files that are here", _named(_by_other_files(records, plugins)))
@@ -135,10 +137,10 @@ def _of_the_suite(name: str, records: Sequence[Record]) -> Finding:
     return Finding(what, _named(wrong))
 
 
-def _whole(name: str, records: Sequence[Record]) -> Iterator[Finding]:
+def _whole(name: str, runs: Sequence[Ended]) -> Iterator[Finding]:
     """Whether every method has all runs that its board asks for, for a shipped suite's name."""
     if (suite := builtin_suites().get(name)) is not None:
-        left = list(lacks(records, suite))
+        left = list(lacks(runs, suite))
         yield Finding("every method has all runs of the board", told=_named(left), partial=bool(left))
 
 

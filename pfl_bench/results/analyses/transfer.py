@@ -11,7 +11,7 @@ import pandas as pd
 
 from pfl_bench.errors import RequestError
 from pfl_bench.results.board.tables import TRIALS
-from pfl_bench.results.files import write_text
+from pfl_bench.results.files import Unreadable, write_text
 from pfl_bench.results.run_tables import read_trials
 from pfl_bench.results.statistics.transfer import Transferred, transferred
 from pfl_bench.text import counted
@@ -37,6 +37,8 @@ def main(folder: Path) -> list[Path]:
     place = folder / TRIALS
     try:
         trials = read_trials(place)
+    except Unreadable as error:
+        raise RequestError(f"{folder}: {error}; 'tune' writes it into the folder of a suite's trials") from error
     except (OSError, ValueError) as error:
         raise RequestError(f"{place} is not readable; 'tune' writes it into the folder of a suite's trials") from error
     if missing := COLUMNS - set(trials.columns):

@@ -1,7 +1,8 @@
 """A grid of hyper-parameters: which of its points are tried, where its middle is, and what lies beyond its edge."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
 from itertools import pairwise
 from typing import Any
 
@@ -23,38 +24,43 @@ def draw_points(grid: Grid, trials: int, default: Point | None = None) -> list[d
     A prefix of that sequence covers the grid evenly. ``default`` may lie beside the grid; it counts as a trial.
     """
     drawn: list[dict[str, Any]] = [] if default is None else [{name: default[name] for name in grid}]
-    seen = [_plain(point) for point in drawn]
+    seen = [plain(point) for point in drawn]
     for point in _sequence(grid):
         if len(drawn) >= trials:
             break
-        if (plain := _plain(point)) not in seen:
+        if (values := plain(point)) not in seen:
             drawn.append(point)
-            seen.append(plain)
+            seen.append(values)
     return drawn
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it, which knows no tuples."""
+def plain(value: Any) -> Any:
+    """A value, or a grid of them, as JSON has it, which knows no tuples and no enumerations."""
     if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, Enum):
+        return plain(value.value)
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def refined(grid: Grid, trials: int) -> dict[str, list[Any]]:
+def refined(
+    grid: Grid, trials: int, takes: Callable[[str, Any], bool] = lambda name, value: True
+) -> dict[str, list[Any]]:
     """The grid, with what lies between its numbers where it has fewer points than trials: all methods get equally many.
 
     The first hyper-parameter whose values are numbers, in most methods the learning rate, gets the geometric mean of
     the two neighbours that are furthest apart, until there are enough points. A 0 switches something off and is no
-    neighbour. Whole numbers stay whole; a grid without room is left as it is.
+    neighbour. Whole numbers stay whole; a grid without room is left as it is, or one whose method does not take
+    (``takes``) what lies between.
 
     >>> refined({"lr": [0.01, 0.1, 1.0]}, 5)
     {'lr': [0.01, 0.1, 1.0, 0.0316, 0.316]}
     """
     found = {name: list(values) for name, values in grid.items()}
-    for values in found.values():
+    for name, values in found.items():
         while math.prod(map(len, found.values())) < trials:
             between = _between(values)
-            if between is None:
+            if between is None or not takes(name, between):
                 break
             values.append(between)
     return found

@@ -30,7 +30,7 @@ from pfl_bench.spec.scenario import Scenario
 from pfl_bench.spec.suite import Suite
 
 from .choice import Choice, choose
-from .grid import Grid, Point, draw_points, refined, widened
+from .grid import Grid, Point, draw_points, plain, refined, widened
 from .table import COLUMNS, TRIALS_FILE, kept_rows
 
 OF_METHOD = ("method:", "method helper:")
@@ -89,10 +89,7 @@ class Trials:
         return replace(self, grid=grid, points=tuple(points)) if len(points) > len(self.points) else self
 
     def _may_be(self, point: Point) -> bool:
-        try:
-            return bool(self.runs_at(point))
-        except RequestError:
-            return False
+        return _takes(self.method, {**self.fixed, **point})
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,10 @@ def plan_trials(
 
     def of(method: str) -> Trials:
         own_grid = suite.search_space.get(method)
-        grid = refined(METHODS.get(method).search_space, trials) if own_grid is None else own_grid
+        grid = plain(METHODS.get(method).search_space if own_grid is None else own_grid)
         fixed = {k: v for k, v in suite.hyperparameters_of(method, scenario.id).items() if k not in grid}
+        if own_grid is None:
+            grid = refined(grid, trials, lambda name, value: _takes(method, {**fixed, name: value}))
         default = plain_values(make_config(method, fixed, "hyper-parameters"))
         for name in grid:
             if name not in default:
@@ -148,6 +147,13 @@ def plan_trials(
         return Trials(method, scenario, tuple(seeds), grid, tuple(draw_points(grid, trials, default)), fixed)
 
     return [of(method) for method in methods]
+
+
+def _takes(method: str, values: Point) -> bool:
+    try:
+        return bool(make_config(method, values, "search space"))
+    except RequestError:
+        return False
 
 
 def tune(

@@ -106,6 +106,12 @@ def test_a_scenario_s_own_precision_holds_where_none_is_asked_for():
     assert said == {None: ("a-v1", "bf16"), "bf16": ("a-v1", "bf16"), "fp32": ("a-v1+fp32", "fp32")}
 
 
+@pytest.mark.parametrize("precision", [True, 1, float("nan"), "", "FP32", ["fp32"]])
+def test_precisions_that_are_none(precision):
+    with pytest.raises(RequestError, match="^unknown precision .*: .*choose from bf16, fp32"):
+        at_edition(builtin_suites()["quick"].scenarios, 1, precision)
+
+
 def test_own_suite_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("name = 'mine'\nmethods = 'fedavg'" + SCENARIO + "\n[hyperparameters]\nfedavg = { lr = 0.1 }")

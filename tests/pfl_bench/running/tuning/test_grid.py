@@ -1,10 +1,16 @@
+import enum
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfl_bench.running.tuning.grid import at_edge, beyond, draw_points, from_middle, refined, widened
+from pfl_bench.running.tuning.grid import at_edge, beyond, draw_points, from_middle, plain, refined, widened
+
+
+class Kind(enum.Enum):
+    one = 1
+    ten = 10
 
 
 @given(sizes=st.lists(st.integers(1, 5), max_size=3), trials=st.integers(1, 40), with_default=st.booleans())
@@ -49,6 +55,17 @@ def test_a_grid_is_widened_only_where_the_point_is_at_an_edge():
     grid = {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0]}
     assert widened(grid, {"lr": 0.05, "lam": 5.0}) == {"lr": [0.1, 0.05, 0.01], "lam": [1.0, 5.0, 25.0]}
     assert widened({}, {}) == {}
+
+
+def test_members_of_an_enumeration_and_their_values_are_one_point():
+    assert plain({"kind": [Kind.one, "two"], "sizes": [(1, Kind.one)]}) == {"kind": [1, "two"], "sizes": [[1, 1]]}
+    assert draw_points({"kind": list(Kind)}, 9, {"kind": 1}) == [{"kind": 1}, {"kind": Kind.ten}]
+
+
+def test_what_the_method_does_not_take_is_not_between():
+    assert refined({"kind": [1, 10]}, 8, lambda name, value: value in (1, 10)) == {"kind": [1, 10]}
+    grid = {"kind": [1, 10], "lr": [0.1, 0.4]}
+    assert refined(grid, 6, lambda name, value: name == "lr") == {"kind": [1, 10], "lr": [0.1, 0.4, 0.2]}
 
 
 @pytest.mark.parametrize(("mu", "there"), [(0.0, []), (0.1, []), (1.0, ["mu"]), (2.0, ["mu"])])
