@@ -13,6 +13,9 @@ from .overall import Overall
 from .statistics.best import LEVEL
 
 
+NOBODY = "Nobody can be ranked: what ranks is undefined at some seed of every method."
+
+
 @dataclass(frozen=True)
 class Headline:
     """``compared``: what; ``ahead``: who; ``real``: whether anybody may say so, beginning with Yes, No, Partly or
@@ -29,7 +32,8 @@ def headline(runs: pd.DataFrame, board: pd.DataFrame, table: Matrix, over_all: O
     counting = [column.scenario for column in table.counting]
     scored = board[board["scenario"].isin(counting) & board["rank"].notna()]
     if scored.empty:
-        return Headline(compared, "No run has a result yet.", "")
+        undefined = (runs["status"] == "finished").any()
+        return Headline(compared, NOBODY if undefined else "No run has a result yet.", "")
     if scored["scenario"].nunique() == 1:
         return Headline(compared, *_of_one(scored))
     return Headline(compared, *_of_several(scored, table, over_all))

@@ -16,6 +16,13 @@ def told(folder, *records):
     return table, headline(runs.assign(entry=runs["method"]), board, table, over_all)
 
 
+def test_where_what_ranks_is_undefined_nobody_is_ahead(tmp_path):
+    runs = read_runs(folder_with(tmp_path, record("a"), record("b"))).assign(accuracy=float("nan"))
+    board, over_all = named(leaderboard(runs), runs), overall(runs)
+    said = headline(runs.assign(entry=runs["method"]), board, matrix(board, over_all), over_all)
+    assert said.ahead.startswith("Nobody can be ranked: what ranks is undefined") and said.real == ""
+
+
 def suite(scenarios=6, seeds=1, gap=5.0):
     """``ditto`` above ``local`` above ``fedavg`` everywhere; the first scenario in two editions."""
     names = ["s0-v1", *(f"s{k}-v1@0.1x" for k in range(scenarios))]
