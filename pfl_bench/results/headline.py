@@ -12,7 +12,6 @@ from .matrix import Matrix
 from .overall import Overall
 from .statistics.best import LEVEL
 
-
 NOBODY = "Nobody can be ranked: what ranks is undefined at some seed of every method."
 
 
