@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +121,20 @@ def read_trials(place: Path) -> pd.DataFrame:
         raise
     except ValueError as error:
         raise Unreadable(f"{place.name} is no table") from error
+
+
+def needed_trials(place: Path, columns: Collection[str], asked_by: str = "") -> pd.DataFrame:
+    """Those columns of a ``tuning.csv``. RequestError, beginning with ``asked_by``, where they cannot be had."""
+    hint = "'tune' writes it into the folder of a suite's trials"
+    try:
+        found = read_trials(place)
+    except Unreadable as error:
+        raise RequestError(f"{asked_by}{place.parent}: {error}; {hint}") from error
+    except OSError as error:
+        raise RequestError(f"{asked_by}{place} is not readable; {hint}") from error
+    if missing := [column for column in columns if column not in found]:
+        raise RequestError(f"{asked_by}{place} lacks the column {missing[0]}; {hint}")
+    return found[[*columns]]
 
 
 def _with_figures(trials: pd.DataFrame, place: Path) -> pd.DataFrame:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pfl_bench.errors import RequestError
 from pfl_bench.results.board.tables import TRIALS
-from pfl_bench.results.files import Unreadable, write_text
-from pfl_bench.results.run_tables import read_trials
+from pfl_bench.results.files import write_text
+from pfl_bench.results.run_tables import needed_trials
 from pfl_bench.results.statistics.transfer import Transferred, transferred
 from pfl_bench.text import counted
 
-COLUMNS = {"scenario", "method", "seed", "status", "validation_accuracy", "config"}
+COLUMNS = ["scenario", "method", "seed", "status", "validation_accuracy", "config"]
 
 
 def fragment(found: Sequence[Transferred]) -> str:
@@ -34,16 +33,7 @@ def fragment(found: Sequence[Transferred]) -> str:
 
 def main(folder: Path) -> list[Path]:
     """Write them into the tuning's folder; where. RequestError without trials."""
-    place = folder / TRIALS
-    try:
-        trials = read_trials(place)
-    except Unreadable as error:
-        raise RequestError(f"{folder}: {error}; 'tune' writes it into the folder of a suite's trials") from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{place} is not readable; 'tune' writes it into the folder of a suite's trials") from error
-    if missing := COLUMNS - set(trials.columns):
-        raise RequestError(f"{place} lacks the column {min(missing)}; 'tune' writes it")
-    found = transferred(trials)
+    found = transferred(needed_trials(folder / TRIALS, COLUMNS))
     rows = [(t.method, json.dumps(t.values), t.mean_rank, t.points, t.scenarios) for t in found]
     table = pd.DataFrame(rows, columns=["method", "hyperparameters", "mean_rank", "points", "scenarios"])
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pfl_bench.errors import RequestError
-from pfl_bench.results.files import MOST_TABLE_BYTES, Unreadable, read_text
+from pfl_bench.results.files import MOST_TABLE_BYTES, read_text
 from pfl_bench.results.record import FINAL
-from pfl_bench.results.run_tables import read_trials
+from pfl_bench.results.run_tables import needed_trials
 
 TRIALS_FILE = "tuning.csv"
 COLUMNS = ["run_id", "scenario", "method", "seed", "status", "validation_accuracy", "config"]
@@ -17,15 +16,8 @@ COLUMNS = ["run_id", "scenario", "method", "seed", "status", "validation_accurac
 
 def known_trials(place: Path) -> pd.DataFrame:
     """The trials of a ``tuning.csv`` that have ended. RequestError where it is none, or a figure in it is none."""
-    try:
-        found = read_trials(place)
-    except Unreadable as error:
-        raise RequestError(f"--known: {place.parent}: {error}; 'tune' writes {TRIALS_FILE}") from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--known: {place} is not readable; 'tune' writes {TRIALS_FILE}") from error
-    if missing := [column for column in COLUMNS if column not in found]:
-        raise RequestError(f"--known: {place} lacks the column {missing[0]}; 'tune' writes {TRIALS_FILE}")
-    return found[COLUMNS][found["status"].isin(FINAL)].drop_duplicates("run_id")
+    found = needed_trials(place, COLUMNS, "--known: ")
+    return found[found["status"].isin(FINAL)].drop_duplicates("run_id")
 
 
 def kept_rows(place: Path, has: set[str]) -> str:

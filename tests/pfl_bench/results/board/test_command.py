@@ -80,7 +80,7 @@ def test_transferred_settings_are_a_fragment_that_a_suite_takes(tmp_path, cli):
     assert pd.read_csv(folder / "transferred.csv")["mean_rank"].tolist() == [1.0]
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n1,2\n", "lacks the column config")])
+@pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n1,2\n", "lacks the column scenario")])
 def test_trials_that_are_none(text, said, tmp_path, cli):
     (tmp_path / "runs").mkdir()
     if text is not None:
