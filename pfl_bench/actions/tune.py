@@ -1,6 +1,5 @@
 """Tuning a suite's methods: trials on some of its scenarios, choices, and the TOML that a suite takes them in."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from pfl_bench.running.tuning.grid import at_edge
 from pfl_bench.running.tuning.table import TRIALS_FILE, known_trials
 from pfl_bench.running.tuning.trials import Means, Trials, Tuned, plan_trials, tune, tuning_ledger
 from pfl_bench.running.watching import Watch, unwatched
+from pfl_bench.spec.fields import inline_table
 from pfl_bench.spec.options import Options
 from pfl_bench.spec.run import check_hyperparameters
 from pfl_bench.spec.scenario import without_edition
@@ -173,8 +173,8 @@ def of_suite(prepared: TuningPrepared) -> str:
 def _edges(scenario: str, method: str, choice: Choice, tuned: Tuned) -> list[str]:
     grid = tuned.grids[scenario, method]
     return [
-        f"At the edge of its grid on {scenario}: {method}, {name} = {_toml(choice.values[name])} of "
-        f"{', '.join(_toml(value) for value in sorted({choice.values[name], *grid[name]}))}"
+        f"At the edge of its grid on {scenario}: {method}, {name} = {choice.values[name]} of "
+        f"{', '.join(map(str, sorted({choice.values[name], *grid[name]})))}"
         for name in at_edge(choice.values, grid)
     ]
 
@@ -197,12 +197,6 @@ def fragment(prepared: TuningPrepared, tuned: Tuned) -> str:
 def _line(method: str, choice: Choice | None, grid: Any) -> str:
     if choice is None:
         return f"# {method}: no point of its grid was finished, with a score, at every seed"
-    pairs = ", ".join(f"{name} = {_toml(value)}" for name, value in choice.values.items() if value is not None)
     edges = at_edge(choice.values, grid)
     warning = f"; at the edge of its grid: {', '.join(edges)}" if edges else ""
-    return f"{method} = {{ {pairs} }}  # {choice.validation_accuracy:.2f} % on validation{warning}"
-
-
-def _toml(value: Any) -> str:
-    """A hyper-parameter's value as TOML writes it: numbers, texts, truth and lists look as in JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    return f"{method} = {inline_table(choice.values)}  # {choice.validation_accuracy:.2f} % on validation{warning}"

@@ -1,5 +1,6 @@
 """A table of values, from TOML, JSON or Python, read as a model: numbers are numbers, and what is wrong is one line."""
 
+import json
 from collections.abc import Mapping, Set
 from typing import Any, TypeVar
 
@@ -27,6 +28,16 @@ def read_fields(model: type[M], values: Mapping[str, Any], prefix: str) -> M:
 def plain_values(config: BaseModel) -> dict[str, Any]:
     """The fields as JSON has them, lists and text for tuples and enumerations: what travels to who loads a plug-in."""
     return {name: to_jsonable_python(v, inf_nan_mode="constants") for name, v in config.model_dump().items()}
+
+
+def inline_table(values: Mapping[str, Any]) -> str:
+    """The values as a suite's file has them, without those that are None: a default, which TOML cannot write.
+
+    >>> inline_table({"lr": 0.1, "how": "fo", "sizes": [1, 2], "embedding": None})
+    '{ lr = 0.1, how = "fo", sizes = [1, 2] }'
+    """
+    there = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items() if value is not None}
+    return f"{{ {', '.join(f'{name} = {text}' for name, text in there.items())} }}"
 
 
 def check_written(config: BaseModel, prefix: str) -> None:

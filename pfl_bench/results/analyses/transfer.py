@@ -13,6 +13,7 @@ from pfl_bench.results.board.tables import TRIALS
 from pfl_bench.results.files import write_text
 from pfl_bench.results.run_tables import needed_trials
 from pfl_bench.results.statistics.transfer import Transferred, transferred
+from pfl_bench.spec.fields import inline_table
 from pfl_bench.text import counted
 
 COLUMNS = ["scenario", "method", "seed", "status", "validation_accuracy", "config"]
@@ -22,11 +23,9 @@ def fragment(found: Sequence[Transferred]) -> str:
     """The settings as lines of a suite's ``[hyperparameters_at."ID"]``."""
     lines = []
     for each in found:
-        values = {name: value for name, value in each.values.items() if value is not None}  # the default, by `tune`
-        pairs = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
         lines.append(
-            f"{each.method} = {{ {pairs} }}  # mean rank {each.mean_rank:.1f} of {counted(each.points, 'point')} over "
-            f"{counted(each.scenarios, 'scenario')}"
+            f"{each.method} = {inline_table(each.values)}  # mean rank {each.mean_rank:.1f} of "
+            f"{counted(each.points, 'point')} over {counted(each.scenarios, 'scenario')}"
         )
     return "\n".join(lines) + "\n"
 
