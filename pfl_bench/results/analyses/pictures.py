@@ -50,6 +50,7 @@ def budget_title(runs: pd.DataFrame) -> str:
 
 
 def counted_seeds(rows: pd.DataFrame) -> str:
-    """``1 seed``, ``3 seeds``."""
-    seeds = rows["seed"].nunique()
-    return counted(seeds, "seed")
+    """``1 seed``, ``3 seeds``, ``1 to 3 seeds`` where entries (column ``method``) have unequal numbers of them."""
+    seeds = rows.groupby("method")["seed"].nunique()
+    fewest, most = int(seeds.min()), int(seeds.max())
+    return counted(most, "seed") if fewest == most else f"{fewest} to {counted(most, 'seed')}"

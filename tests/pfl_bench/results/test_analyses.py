@@ -5,6 +5,7 @@ import pytest
 from pfl_bench.cli.app import run_command_line
 from pfl_bench.errors import RequestError
 from pfl_bench.results.analyses import claims, clusters, communication, curves, embeddings, novel
+from pfl_bench.results.analyses.pictures import counted_seeds
 from pfl_bench.results.frame import finished_runs
 from pfl_bench.results.ledger import Ledger
 from tests.ledgers import folder_with, full_folder, history_rows, record, save
@@ -198,6 +199,14 @@ def test_on_iid_data_nobody_should_beat_fedavg_by_more_than_the_spread(tmp_path)
         ("full", place, "fedavg >= ditto"): "fails",  # 0.3 points, with 0.2 between seeds
         ("full", place, "fedavg >= fedper"): "holds",
     }
+
+
+def test_a_picture_says_how_many_seeds_its_entries_have():
+    """The title of ``paper-table1`` said three seeds where six of eleven entries had one."""
+    three = pd.DataFrame({"method": "fedavg", "seed": [0, 1, 2, 2]})
+    one = pd.DataFrame({"method": ["local"], "seed": [0]})
+    assert counted_seeds(three) == "3 seeds" and counted_seeds(one) == "1 seed"
+    assert counted_seeds(pd.concat([three, one])) == "1 to 3 seeds"
 
 
 def test_a_claim_without_common_seeds_is_left_out(tmp_path):
