@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pfl_bench.actions.words import Names, Seeds, as_names, as_seeds, as_settings, as_suites
+from pfl_bench.actions.words import Names, Seeds, as_names, as_path, as_paths, as_seeds, as_settings, as_suites
 from pfl_bench.errors import RequestError
 from pfl_bench.files import expanded
 from pfl_bench.front_splits import client_tensors, export_split, import_split, make_split, read_split
@@ -61,6 +61,7 @@ def run(
     budget_scale: float = 1.0,
     data_dir: Folder | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    tuned: Sequence[Folder] = (),
     plugins: Sequence[Folder] = (),
     fresh: bool = False,
     track: Sequence[str] = (),
@@ -72,9 +73,9 @@ def run(
 
     ``suite``: a suite by name or a ``.toml`` file; by default ``quick``, or no suite where ``scenarios`` are given
     (globs on scenario ids). ``methods``, ``seeds``: by default the suite's. ``settings``: hyper-parameters by method,
-    as in ``{"fedavg": {"lr": 0.1}}``. ``plugins``: files that register methods, data sets, models and the like.
-    ``progress``: whether bars (on a terminal and in a notebook with ipywidgets) or lines tell how far it is. The other
-    options are those of ``pfl-bench run``.
+    as in ``{"fedavg": {"lr": 0.1}}``; ``tuned``: files of what ``tune`` chose. ``plugins``: files that register
+    methods, data, models and the like. ``progress``: whether bars (on a terminal and in a notebook with ipywidgets) or
+    lines tell how far it is. The other options are those of ``pfl-bench run``.
 
     What failed is in ``Results.failed``; it does not raise. Ctrl-C, or a notebook's stop button, lets the runs write
     checkpoints and raises KeyboardInterrupt; the same call goes on from there.
@@ -85,8 +86,9 @@ def run(
         methods=as_names(methods), suite=None if suite is None else str(suite), scenarios=as_names(scenarios),
         seeds=as_seeds(seeds), out=expanded(out), executor=executor, workers=workers, address=address, device=device,
         backend=backend, lockstep=lockstep, state=state, precision=precision, budget_scale=float(budget_scale),
-        data_dir=None if data_dir is None else expanded(data_dir), settings=as_settings(settings or {}),
-        plugins=tuple(map(expanded, plugins)), fresh=fresh, trackers=tuple(track), keep_models=keep_models, wait=wait,
+        data_dir=as_path(data_dir), settings=as_settings(settings or {}),
+        tuned=as_paths(tuned), plugins=as_paths(plugins), fresh=fresh, trackers=tuple(track),
+        keep_models=keep_models, wait=wait,
     )  # fmt: skip
     wanted, loaded = resolve(request)
     from .actions.run import absences, compute, prepare
@@ -136,8 +138,7 @@ def tune(
     request = TuneRequest(
         as_suites(suite), as_names(methods), as_names(scenarios), trials, as_seeds(seeds) or "", expanded(out),
         float(budget_scale), precision, executor, workers, address, device, lockstep,
-        None if data_dir is None else expanded(data_dir), tuple(map(expanded, plugins)),
-        None if known is None else expanded(known),
+        as_path(data_dir), as_paths(plugins), as_path(known),
     )  # fmt: skip
     wanted, loaded = resolve_tuning(request)
     from .actions.tune import joined, prepare_tuning, run_tuning
@@ -162,6 +163,7 @@ def estimate(
     budget_scale: float = 1.0,
     data_dir: Folder | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    tuned: Sequence[Folder] = (),
     plugins: Sequence[Folder] = (),
     keep_models: bool = False,
 ) -> "Estimate":
@@ -172,8 +174,8 @@ def estimate(
         methods=as_names(methods), suite=None if suite is None else str(suite), scenarios=as_names(scenarios),
         seeds=as_seeds(seeds), out=expanded(out), executor=executor, workers=workers, device=device,
         backend=backend, precision=precision, budget_scale=float(budget_scale),
-        data_dir=None if data_dir is None else expanded(data_dir), settings=as_settings(settings or {}),
-        plugins=tuple(map(expanded, plugins)), keep_models=keep_models,
+        data_dir=as_path(data_dir), settings=as_settings(settings or {}),
+        tuned=as_paths(tuned), plugins=as_paths(plugins), keep_models=keep_models,
     )  # fmt: skip
     wanted, loaded = resolve(request)
     from .actions.estimate import estimate as measure
@@ -197,11 +199,7 @@ def site(folder: Folder | None = None, *, out: Folder = "site", docs: Folder | N
     anything else is there."""
     from .actions.site import SiteRequest, make_site
 
-    return make_site(
-        SiteRequest(
-            None if folder is None else expanded(folder), expanded(out), None if docs is None else expanded(docs)
-        )
-    )
+    return make_site(SiteRequest(as_path(folder), expanded(out), as_path(docs)))
 
 
 def load_model(folder: Folder, client: int) -> "nn.Module":

@@ -23,7 +23,7 @@ from typing import Any, Generic, TypeVar
 from . import global_state, patches, trial
 from .errors import PLUG_IN, RequestError, one_line, registers_nothing, shown, unknown
 from .files import check_name, read_text
-from .shelves import Offer, offers
+from .shelves import Offer, offers, places
 
 T = TypeVar("T")
 _NAME, _DASHED = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[a-z][a-z0-9_-]*")
@@ -86,7 +86,7 @@ class Registry(Generic[T]):
         if self._discovered:
             return
         self._discovered = True
-        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+        for module in pkgutil.iter_modules(map(str, places(self.package))):
             if not module.name.startswith("_"):
                 self._load(module.name, partial(importlib.import_module, f"{self.package}.{module.name}"))
         for point in importlib.metadata.entry_points(group=self.group):

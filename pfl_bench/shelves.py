@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from .errors import RequestError
 from .parameters import Parameter, of_class
 
 
@@ -31,6 +32,24 @@ class Offer:
     parameters: tuple[Parameter, ...] = ()
 
 
+def places(package: str) -> list[Path]:
+    """The folders of a registry's package.
+
+    RequestError where one of ours comes from another checkout than the rest, as it does where ``PYTHONPATH`` names one
+    and the environment has another installed: what runs would then be neither, and a run would name the wrong commit.
+    """
+    spec = importlib.util.find_spec(package)
+    found = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    core = Path(__file__).resolve().parent
+    for place in found if package.startswith("pfl_bench.") else ():
+        if place.resolve().parent not in (core, core.parent):
+            raise RequestError(
+                f"pfl_bench is taken from {core.parent} and {package} from {place}: two checkouts; make an environment "
+                "for each (make in it, or pip install -e . there), instead of PYTHONPATH"
+            )
+    return found
+
+
 def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
     """Every registration in a package's modules, by name; None where reading is not enough.
 
@@ -40,12 +59,11 @@ def offers(package: str, decorator: str, group: str) -> list[Offer] | None:
     """
     if importlib.metadata.entry_points(group=group):
         return None
-    spec = importlib.util.find_spec(package)
     files: list[tuple[Path, int, int]] = []
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if any(path.is_dir() and (path / "__init__.py").exists() for path in Path(place).glob("[!_]*")):
+    for place in places(package):
+        if any(path.is_dir() and (path / "__init__.py").exists() for path in place.glob("[!_]*")):
             return None
-        for path in sorted(Path(place).glob("*.py")):
+        for path in sorted(place.glob("*.py")):
             try:
                 stat = path.stat()
             except OSError:

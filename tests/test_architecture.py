@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "tallies": set(),
     "seeds": set(),
     "parameters": set(),
-    "shelves": {"parameters"},
+    "shelves": {"errors", "parameters"},
     "global_state": set(),
     "patches": set(),
     "trial": {"errors"},

@@ -8,6 +8,7 @@ from pfl_bench.errors import PLUG_IN, RequestError, about, shown, unknown
 from pfl_bench.registry import DATASETS, METHODS, MODELS, PARTITIONS, SHIFTS, Plugin, base_name, load_plugins
 from pfl_bench.results.ledger import check_writable
 from pfl_bench.running.tracking import TRACKERS
+from pfl_bench.spec.choices import Choices, read_choices
 from pfl_bench.spec.options import BACKENDS, EXECUTORS, STATES, check_device, split_address
 from pfl_bench.spec.scenario import Scenario, at_edition
 from pfl_bench.spec.suite import (
@@ -47,6 +48,7 @@ class RunRequest:
     budget_scale: float = 1.0
     data_dir: Path | None = None
     settings: tuple[str, ...] = ()
+    tuned: tuple[Path, ...] = ()
     plugins: tuple[Path, ...] = ()
     fresh: bool = False
     trackers: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class Wanted:
     scenarios: Sequence[Scenario]
     seeds: Sequence[int] | None
     overrides: Overrides
+    choices: tuple[Choices, ...] = ()
 
 
 def resolve(request: RunRequest) -> tuple[Wanted, tuple[Plugin, ...]]:
@@ -137,7 +140,8 @@ def read_request(request: RunRequest) -> Wanted:
     chosen = select_scenarios(suite.scenarios, request.scenarios, "--scenarios")
     scenarios = at_edition(chosen, request.budget_scale, request.precision, "--budget-scale")
     check_names(scenarios)
-    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides)
+    choices = tuple(read_choices(path, suite, methods, known) for path in request.tuned)
+    return Wanted(suite, methods, means_all(asked), scenarios, seeds, overrides, choices)
 
 
 def warnings_of(request: RunRequest, wanted: Wanted, methods: Sequence[str]) -> list[str]:
@@ -147,7 +151,7 @@ def warnings_of(request: RunRequest, wanted: Wanted, methods: Sequence[str]) -> 
     """
     adhoc = request.suite is None and wanted.suite.name == ADHOC
     lines = dropped(wanted.scenarios, methods, list(builtin_suites().values())) if adhoc else []
-    return [*lines, *untuned(wanted.suite, methods, wanted.scenarios, wanted.overrides)]
+    return [*lines, *untuned(wanted.suite, methods, wanted.scenarios, wanted.overrides, wanted.choices)]
 
 
 def _suite(request: RunRequest) -> Suite:

@@ -21,7 +21,7 @@ from pfl_bench.running.runner import Outcome, Plan, execute, make_plan, missing,
 from pfl_bench.running.tracking import Tracking
 from pfl_bench.running.watching import Watch, unwatched
 from pfl_bench.spec.options import Options
-from pfl_bench.spec.run import RunSpec, check_hyperparameters, make_config, plan_runs
+from pfl_bench.spec.run import RunSpec, check_choices, check_hyperparameters, make_config, plan_runs
 from pfl_bench.spec.tuned import origin_of
 from pfl_bench.text import first_few
 
@@ -84,9 +84,12 @@ def plan_request(request: RunRequest, wanted: Wanted, plugins: tuple[Plugin, ...
     check_hyperparameters(wanted.suite)
     for method, values in wanted.overrides.items():
         make_config(method, values, "--set")
+    for choices in wanted.choices:
+        check_choices(choices)
     methods = METHODS.loaded(wanted.methods) if wanted.every_method else wanted.methods
-    runs = plan_runs(methods, wanted.scenarios, wanted.seeds, wanted.suite, wanted.overrides)
-    origins = {run.id: origin_of(wanted.suite, run.method, run.scenario.id, wanted.overrides) for run in runs}
+    runs = plan_runs(methods, wanted.scenarios, wanted.seeds, wanted.suite, wanted.overrides, wanted.choices)
+    given = (wanted.overrides, wanted.choices)
+    origins = {run.id: origin_of(wanted.suite, run.method, run.scenario.id, *given) for run in runs}
     state: Literal["memory", "disk"] = "disk" if request.state == "disk" else "memory"
     options = Options(
         device=device, backend=request.backend, state=state, lockstep=request.lockstep, keep_models=request.keep_models

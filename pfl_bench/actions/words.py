@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterable, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from pfl_bench.errors import RequestError
+from pfl_bench.files import expanded
 
 Names = str | Iterable[str] | None
 Seeds = str | int | Iterable[int] | None
@@ -38,6 +40,20 @@ def as_seeds(seeds: Seeds) -> str | None:
     if seeds is None or isinstance(seeds, str):
         return seeds
     return ",".join(str(seed) for seed in seeds) if isinstance(seeds, Iterable) else str(seeds)
+
+
+def as_path(path: str | Path | None) -> Path | None:
+    """With ``~`` expanded; None stays None.
+
+    >>> as_path("runs"), as_path(None)
+    (PosixPath('runs'), None)
+    """
+    return None if path is None else expanded(path)
+
+
+def as_paths(paths: Iterable[str | Path]) -> tuple[Path, ...]:
+    """Likewise, of several."""
+    return tuple(map(expanded, paths))
 
 
 def as_settings(by_method: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

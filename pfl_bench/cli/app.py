@@ -61,6 +61,7 @@ def run(
     budget_scale: o.BudgetScale = 1.0,
     data_dir: o.DataDir = None,
     set_: o.Settings = None,
+    tuned: o.Tuned = None,
     plugin: o.Plugins = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat finished runs.")] = False,
     track: Annotated[str, typer.Option(help="Comma-separated trackers to feed: tensorboard, mlflow.")] = "",
@@ -82,7 +83,7 @@ def run(
 
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, address, device, backend, lockstep, state, precision,
-        budget_scale, data_dir, tuple(set_ or ()), tuple(plugin or ()), fresh,
+        budget_scale, data_dir, tuple(set_ or ()), tuple(tuned or ()), tuple(plugin or ()), fresh,
         tuple(name.strip() for name in track.split(",")) if track else (), in_process, keep_models, wait,
     )  # fmt: skip
     wanted, plugins = resolve(request)
@@ -110,6 +111,7 @@ def estimate(
     budget_scale: o.BudgetScale = 1.0,
     data_dir: o.DataDir = None,
     set_: o.Settings = None,
+    tuned: o.Tuned = None,
     plugin: o.Plugins = None,
     keep_models: Annotated[bool, typer.Option("--keep-models", help="As in `run`.")] = False,
 ) -> int:
@@ -118,8 +120,8 @@ def estimate(
 
     request = RunRequest(
         methods, suite, scenarios, seeds, out, executor, workers, device=device, backend=backend, precision=precision,
-        budget_scale=budget_scale, data_dir=data_dir, settings=tuple(set_ or ()), plugins=tuple(plugin or ()),
-        keep_models=keep_models,
+        budget_scale=budget_scale, data_dir=data_dir, settings=tuple(set_ or ()), tuned=tuple(tuned or ()),
+        plugins=tuple(plugin or ()), keep_models=keep_models,
     )  # fmt: skip
     wanted, plugins = resolve(request)
     from .estimate import estimate_request  # loads torch

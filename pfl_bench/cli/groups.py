@@ -14,6 +14,12 @@ from .numbers import whole
 data_app = typer.Typer(help="Fetch, check, export and import data sets.", no_args_is_help=True)
 analyse_app = typer.Typer(help="What a suite shows beyond its leaderboard.", no_args_is_help=True)
 results_app = typer.Typer(help="Bring results together or in, and examine them.", no_args_is_help=True)
+
+HeldOutBy = Annotated[
+    str | None,
+    typer.Option("--suite", metavar="FILE", help="The suite's .toml, where it is your own and holds scenarios out."),
+]
+
 add_data_doors(data_app)
 add_results_doors(results_app)
 
@@ -51,7 +57,6 @@ _analysis("embeddings", "Do embeddings know which clients are alike?")
 _analysis("claims", "Which of the paper's claims about orders hold.")
 _analysis("curves", "Pictures of the learning curves.")
 _analysis("clusters", "Do methods that sort clients find those that are alike?")
-_analysis("transfer", "One setting per method for a scenario that nobody tuned on; FOLDER is the tuning's.")
 
 
 @analyse_app.command("board")
@@ -61,15 +66,20 @@ def analyse_board(
         Path | None,
         typer.Option(parser=expanded, metavar="PATH", help="Where it goes. Default: the folder board in FOLDER."),
     ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The suite's .toml, where it is your own and holds scenarios out."),
-    ] = None,
+    suite: HeldOutBy = None,
 ) -> int:
     """Who is ahead over many scenarios, when, for whom, at what cost: tables, and findings in words."""
     from .analyse import analyse_folder
 
     return analyse_folder("board", folder, out=out, suite=suite)
+
+
+@analyse_app.command("transfer")
+def analyse_transfer(folder: o.Folder, suite: HeldOutBy = None) -> int:
+    """One setting per method for the scenarios that nobody tuned on; FOLDER is the tuning's."""
+    from .analyse import analyse_folder
+
+    return analyse_folder("transfer", folder, suite=suite)
 
 
 @results_app.command()

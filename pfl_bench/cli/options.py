@@ -40,6 +40,13 @@ State = Annotated[str, typer.Option(help="Personal state of the clients: memory 
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16; default: the scenario's.")]
 BudgetScale = Annotated[float, typer.Option(parser=number, metavar="NUMBER", help="Multiply the client visits.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="METHOD.FIELD=VALUE. Repeatable.")]
+Tuned = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--tuned", parser=expanded, metavar="FILE",
+        help="Hyper-parameters that tune or analyse transfer chose: tuned.toml, transferred.toml. Repeatable.",
+    ),
+]  # fmt: skip
 Folder = Annotated[
     Path, typer.Argument(parser=expanded, metavar="FOLDER", help="A suite's results folder, such as results/quick.")
 ]

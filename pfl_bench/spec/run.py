@@ -1,6 +1,6 @@
 """A run: method with its hyper-parameters x scenario x seed. Its id is a hash of exactly those."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +9,7 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
+from .choices import Choices, chosen_apart
 from .fields import check_written, read_fields
 from .identity import config_hash, config_identity, run_id
 from .scenario import Scenario
@@ -59,16 +60,17 @@ def plan_runs(
     seeds: Sequence[int] | None,
     suite: Suite,
     overrides: Overrides,
+    choices: Sequence[Choices] = (),
 ) -> list[RunSpec]:
     """Every method x scenario x seed; ``None``: the suite's seeds of each scenario.
 
-    Hyper-parameters: defaults, then the suite's, then the variant's, ``--set``.
+    Hyper-parameters: defaults, then the suite's, then those of ``choices``, then the variant's, ``--set``.
     """
 
     def configs(method: str, scenario: Scenario) -> list[MethodConfig]:
-        of_suite, typed = suite.hyperparameters_of(method, scenario.id), overrides.get(method, {})
-        variants = suite.variants.get(method, [{}])
-        return [make_config(method, {**of_suite, **own, **typed}, "hyper-parameters") for own in variants]
+        chosen = suite.hyperparameters_of(method, scenario.id) | chosen_apart(choices, method, scenario.id)
+        variants, typed = suite.variants.get(method, [{}]), overrides.get(method, {})
+        return [make_config(method, {**chosen, **own, **typed}, "hyper-parameters") for own in variants]
 
     return [
         RunSpec(method, config, scenario, seed)
@@ -86,26 +88,40 @@ def check_hyperparameters(suite: Suite) -> None:
     table it stands, and then what each scenario makes of all of them together.
     """
     loaded = METHODS.loaded(sorted(suite.methods_named()))
-    for where, method, field, value in _said(suite):
-        if method in loaded:
-            try:
-                make_config(method, {field: value}, f"suite {suite.name}: {where}")
-            except RequestError as error:
-                own = f"{method}.{field}"
-                if field not in METHODS.get(method).Config.model_fields:
-                    raise RequestError(f"suite {suite.name}: {where}: {error}") from error
-                if own in str(error):  # else it is refused for what other fields are, which are not given here
-                    raise
+    _check_each(_said(suite), loaded, f"suite {suite.name}")
     plan_runs(loaded, suite.scenarios, [0], suite, {})
 
 
-def _said(suite: Suite) -> Iterator[tuple[str, str, str, Any]]:
-    """Every hyper-parameter that a suite gives: its table, its method, its name and its value."""
-    tables = {"hyperparameters": suite.hyperparameters}
-    tables |= {f"hyperparameters_at.{pattern}": own for pattern, own in suite.hyperparameters_at.items()}
+def check_choices(choices: Choices) -> None:
+    """RequestError for the first value in a file of choices that its method does not take, as for a suite's."""
+    loaded = METHODS.loaded(sorted(choices.methods()))
+    _check_each(_in_tables(choices.everywhere, choices.at), loaded, choices.file)
+
+
+def _check_each(said: Iterable[tuple[str, str, str, Any]], loaded: Sequence[str], place: str) -> None:
+    for where, method, field, value in said:
+        if method in loaded:
+            try:
+                make_config(method, {field: value}, f"{place}: {where}")
+            except RequestError as error:
+                own = f"{method}.{field}"
+                if field not in METHODS.get(method).Config.model_fields:
+                    raise RequestError(f"{place}: {where}: {error}") from error
+                if own in str(error):  # else it is refused for what other fields are, which are not given here
+                    raise
+
+
+def _in_tables(everywhere: Overrides, at: Mapping[str, Overrides]) -> Iterator[tuple[str, str, str, Any]]:
+    """Every hyper-parameter in the two tables of them: its table, its method, its name and its value."""
+    tables = {"hyperparameters": everywhere} | {f"hyperparameters_at.{pattern}": own for pattern, own in at.items()}
     for where, by_method in tables.items():
         for method, values in by_method.items():
             yield from ((where, method, field, value) for field, value in values.items())
+
+
+def _said(suite: Suite) -> Iterator[tuple[str, str, str, Any]]:
+    """Every hyper-parameter that a suite gives, likewise."""
+    yield from _in_tables(suite.hyperparameters, suite.hyperparameters_at)
     for method, variants in suite.variants.items():
         yield from (("variants", method, field, value) for own in variants for field, value in own.items())
     for method, grid in suite.search_space.items():

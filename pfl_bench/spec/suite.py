@@ -48,10 +48,7 @@ class Suite:
 
     def hyperparameters_of(self, method: str, scenario: str) -> dict[str, Any]:
         """The suite's hyper-parameters of a method in the scenario with this id."""
-        chosen = dict(self.hyperparameters.get(method, {}))
-        for by_method in said_of(scenario, self.hyperparameters_at):
-            chosen |= by_method.get(method, {})
-        return chosen
+        return chosen_of(method, scenario, self.hyperparameters, self.hyperparameters_at)
 
     def seeds_of(self, scenario: str) -> list[int]:
         """The seeds of the scenario with this id."""
@@ -78,6 +75,22 @@ def said_of(scenario: str, said: Mapping[str, T]) -> Iterator[T]:
             yield what
 
 
+def chosen_of(method: str, scenario: str, everywhere: Overrides, at: Mapping[str, Overrides]) -> dict[str, Any]:
+    """What two tables of hyper-parameters say of a method in the scenario with this id; ``at``: by glob."""
+    chosen = dict(everywhere.get(method, {}))
+    for by_method in said_of(scenario, at):
+        chosen |= by_method.get(method, {})
+    return chosen
+
+
+def check_globs(said: Mapping[str, Any], scenarios: Sequence[Scenario], where: str) -> None:
+    """RequestError for a glob on scenario ids that none of them matches."""
+    ids = [scenario.id for scenario in scenarios]
+    for pattern in said:
+        if not fnmatch.filter(ids, pattern):
+            raise unknown(f"scenario in {where}", pattern, ids)
+
+
 def parse_suite(text: str, where: str) -> Suite:
     """Read a suite from TOML text; every mistake is a RequestError that says where."""
     try:
@@ -96,9 +109,7 @@ def parse_suite(text: str, where: str) -> Suite:
     if len(set(ids)) < len(ids):
         raise RequestError(f"{where}: scenario id {max(ids, key=ids.count)!r} is used twice")
     for key in ("hyperparameters_at", "seeds_at"):
-        for pattern in table.get(key, {}):
-            if not fnmatch.filter(ids, pattern):
-                raise unknown(f"scenario in {where}, {key}", pattern, ids)
+        check_globs(table.get(key, {}), scenarios, f"{where}, {key}")
     for id in table.get("held_out", ()):
         if id not in ids:
             raise unknown(f"scenario in {where}, held_out", id, ids)

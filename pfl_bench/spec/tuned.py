@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from .choices import Choices, chosen_apart
 from .scenario import Scenario, without_edition
 from .suite import Overrides, Suite
 
@@ -12,18 +13,23 @@ Origin = Literal["suite", "request", "defaults"]
 NAMED = 6
 
 
-def origin_of(suite: Suite, method: str, scenario: str, overrides: Overrides) -> Origin:
-    """Where a method's hyper-parameters in the scenario with this id come from; what was typed counts before."""
-    if overrides.get(method):
+def origin_of(
+    suite: Suite, method: str, scenario: str, overrides: Overrides, choices: Sequence[Choices] = ()
+) -> Origin:  # fmt: skip
+    """Where a method's hyper-parameters in the scenario with this id come from; the request's count before."""
+    if overrides.get(method) or chosen_apart(choices, method, scenario):
         return "request"
     return "suite" if suite.hyperparameters_of(method, scenario) or suite.variants.get(method) else "defaults"
 
 
-def untuned(suite: Suite, methods: Sequence[str], scenarios: Sequence[Scenario], overrides: Overrides) -> list[str]:
+def untuned(
+    suite: Suite, methods: Sequence[str], scenarios: Sequence[Scenario], overrides: Overrides,
+    choices: Sequence[Choices] = (),
+) -> list[str]:  # fmt: skip
     """A line per group of scenarios in which methods run with their defaults; none where none does."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for scenario in scenarios:
-        plain = tuple(name for name in methods if origin_of(suite, name, scenario.id, overrides) == "defaults")
+        plain = tuple(name for name in methods if origin_of(suite, name, scenario.id, overrides, choices) == "defaults")
         if plain:
             groups.setdefault(plain, []).append(scenario.id)
     return [

@@ -142,7 +142,7 @@ def test_functions_take_what_the_commands_take_with_the_same_defaults(function, 
     plain = {
         n
         for n, own in common.items()
-        if n not in ("out", "settings", "plugins", "track") and own.default is not inspect._empty
+        if n not in ("out", "settings", "tuned", "plugins", "track") and own.default is not inspect._empty
     }
     assert {n: api[n].default for n in plain} == {n: common[n].default for n in plain}
 

@@ -2,12 +2,13 @@
 
 import importlib
 import sys
+from importlib.machinery import ModuleSpec
 
 import pytest
 
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import ALL, Registry
-from pfl_bench.shelves import Offer, offers
+from pfl_bench.shelves import Offer, offers, places
 
 BASE = """
 from pfl_bench.api import Method
@@ -120,3 +121,16 @@ def test_a_file_that_will_not_load_is_told_with_its_reason(shelf, monkeypatch):
     assert list(shelf(bad="import no_such_module\n@register_thing('bad')\nclass B: ...")) == ["bad"]
     with pytest.raises(RequestError, match="'bad' could not be loaded: ModuleNotFoundError"):
         Registry("thing", "a_shelf", "a_shelf.things", "register_thing").get("bad")
+
+
+def test_two_checkouts_are_not_mixed(tmp_path, monkeypatch):
+    """With ``PYTHONPATH`` at a clone, the methods came from the one that was installed, and runs named the clone's
+    commit."""
+    (here,) = places("pfl_bench.methods")
+    assert (here / "fedavg.py").is_file()
+    other = ModuleSpec("pfl_bench.methods", None, is_package=True)
+    other.submodule_search_locations = [str(tmp_path / "methods")]
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: other)
+    with pytest.raises(RequestError, match=rf"pfl_bench\.methods from {tmp_path}/methods: two checkouts"):
+        places("pfl_bench.methods")
+    assert places("somebody.methods") == [tmp_path / "methods"]

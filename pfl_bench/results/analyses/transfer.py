@@ -4,39 +4,59 @@ Reads ``tuning.csv`` and writes ``transferred.csv`` and ``transferred.toml``, th
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from pfl_bench.errors import RequestError
 from pfl_bench.results.board.tables import TRIALS
 from pfl_bench.results.files import write_text
 from pfl_bench.results.run_tables import needed_trials
 from pfl_bench.results.statistics.transfer import Transferred, transferred
 from pfl_bench.spec.fields import inline_table
+from pfl_bench.spec.scenario import without_edition
+from pfl_bench.spec.suite import builtin_suites, load_suite
 from pfl_bench.text import counted
 
 COLUMNS = ["scenario", "method", "seed", "status", "validation_accuracy", "config"]
+NAMED = 3
 
 
-def fragment(found: Sequence[Transferred]) -> str:
-    """The settings as lines of a suite's ``[hyperparameters_at."ID"]``."""
-    lines = []
-    for each in found:
-        lines.append(
-            f"{each.method} = {inline_table(each.values)}  # mean rank {each.mean_rank:.1f} of "
-            f"{counted(each.points, 'point')} over {counted(each.scenarios, 'scenario')}"
-        )
-    return "\n".join(lines) + "\n"
+def fragment(found: Sequence[Transferred], held_out: Sequence[str]) -> str:
+    """The settings as a suite and ``run --tuned`` take them: a ``[hyperparameters_at."ID"]`` for each scenario that is
+    held out, ``[hyperparameters]`` where none is."""
+    lines = [
+        f"{each.method} = {inline_table(each.values)}  # mean rank {each.mean_rank:.1f} of "
+        f"{counted(each.points, 'point')} over {counted(each.scenarios, 'scenario')}"
+        for each in found
+    ]
+    heads = [f'[hyperparameters_at."{scenario}"]' for scenario in held_out] or ["[hyperparameters]"]
+    return "\n".join("\n".join([head, *lines, ""]) for head in heads)
 
 
-def main(folder: Path) -> list[Path]:
-    """Write them into the tuning's folder; where. RequestError without trials."""
-    found = transferred(needed_trials(folder / TRIALS, COLUMNS))
+def held_out_beside(scenarios: Iterable[str], suite: str | None) -> tuple[str, ...]:
+    """What the suite of these scenarios (with ids as their runs have them) holds out; nothing of one that is unknown.
+
+    ``suite``: its .toml, where it does not ship; RequestError if it has not all of them, or holds nothing out.
+    """
+    tuned_on = {without_edition(scenario) for scenario in scenarios}
+    for own in builtin_suites().values() if suite is None else [load_suite(suite)]:
+        if own.held_out and tuned_on <= {scenario.id for scenario in own.scenarios}:
+            return own.held_out
+    if suite is not None:
+        raise RequestError(f"--suite: {suite} holds no scenario out beside {', '.join(sorted(tuned_on)[:NAMED])}")
+    return ()
+
+
+def main(folder: Path, suite: str | None = None) -> list[Path]:
+    """Write them into the tuning's folder; where. ``suite``: as in ``held_out_beside``. RequestError without trials."""
+    trials = needed_trials(folder / TRIALS, COLUMNS)
+    held_out, found = held_out_beside(trials["scenario"].map(str), suite), transferred(trials)
     rows = [(t.method, json.dumps(t.values), t.mean_rank, t.points, t.scenarios) for t in found]
     table = pd.DataFrame(rows, columns=["method", "hyperparameters", "mean_rank", "points", "scenarios"])
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return [
         write_text(folder / "transferred.csv", text),
-        write_text(folder / "transferred.toml", fragment(found)),
+        write_text(folder / "transferred.toml", fragment(found, held_out)),
     ]

@@ -1,7 +1,8 @@
 """What a board found, in sentences: each says which table it was read from, and none says more than its test allows."""
 
+from .said_of_basis import compared
 from .said_of_entries import WATCHED, controls, held_out, standing, watched
-from .said_of_ideas import compared, costs, factors, hurt, limits, unhelpful
+from .said_of_ideas import costs, factors, hurt, limits, unhelpful
 from .words import Tables
 
 CHAPTERS = (

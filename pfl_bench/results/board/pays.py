@@ -110,8 +110,9 @@ def costs_table(
 
     ``verdict``: ``pays`` if it is better than the control over scenarios; ``pays in places`` if it is ``above`` it in
     one where clients differ; ``never pays`` if it is dearer in something, cheaper by as much in nothing, in no such
-    scenario even ``perhaps_above``, and the interval over scenarios ends below ``MARGIN`` points; ``cannot tell`` of
-    other dearer ones; "" of those that are not. All of finished runs only.
+    scenario even ``perhaps_above``, and the interval over scenarios ends below ``MARGIN`` points; ``worse`` of other
+    dearer ones that are worse than the control over scenarios; ``cannot tell`` of those that are left of the dearer;
+    "" of those that are not dearer. All of finished runs only.
     """
     ratios = _ratios(basis.runs, control)
     above = _above(basis, control).reindex(ratios.index, fill_value=0)
@@ -136,7 +137,9 @@ def costs_table(
         if not dearer[entry]:
             return ""
         never = not cheaper[entry] and not above.loc[entry, "perhaps_above"] and own["high"] < MARGIN
-        return "never pays" if never else "cannot tell"
+        if never:
+            return "never pays"
+        return "worse" if own["verdict"] == "worse" else "cannot tell"
 
     table = ratios.assign(
         family=[basis.families[str(entry)] for entry in ratios.index],

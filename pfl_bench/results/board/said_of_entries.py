@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from pfl_bench.results.statistics.best import LEVEL
 from pfl_bench.results.statistics.paired import holm
@@ -193,6 +194,19 @@ def _rising(tables: Tables) -> Iterator[str]:
            f"it was rising by {RISING:g} point or more nowhere")
         + ": its place is that at this budget.",
         "plateau",
+    )  # fmt: skip
+    gains = tables["gains"][tables["gains"]["entry"] == WATCHED].set_index("scenario")["difference"]
+    both = own.set_index("scenario").join(gains, how="inner")[["gained_late", "difference"]].dropna()
+    if len(both) < FEWEST_TO_AGREE or (both.nunique() < 2).any():
+        return
+    found = scipy.stats.spearmanr(both["gained_late"], both["difference"])
+    short = found.pvalue <= 1 - LEVEL and found.statistic < 0
+    yield said(
+        f"Over {scenarios(len(both))} its difference to FedAvg-FT and what it gains in that quarter have a Spearman "
+        f"correlation of {found.statistic:.2f} (p {found.pvalue:.2g}): "
+        + ("it is further behind where it was still rising." if short else
+           "that its budget was too short is not shown to be why it is behind, and no other reason was tested."),
+        "plateau", "gains",
     )  # fmt: skip
 
 

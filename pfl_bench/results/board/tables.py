@@ -219,9 +219,9 @@ def trials_of(folder: Path) -> pd.DataFrame | None:
 
 def trials_table(trials: pd.DataFrame | None, seeds: Collection[int] = ()) -> pd.DataFrame:
     """A row per method: in how many scenarios it was tuned (of editions one counts), the fewest and the most points
-    that it had in one, tuning seeds, how many of these are among ``seeds``, the runs' own, and trials that did not
-    finish. ``tune`` has points beyond the edges of grids where these are best."""
-    columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "seeds_of_runs", "unfinished"]
+    that it had in one, tuning seeds, how many of these are among ``seeds``, the runs' own, its trials (a point at a
+    seed), and those that did not finish. ``tune`` has points beyond the edges of grids where these are best."""
+    columns = ["method", "scenarios", "fewest_points", "most_points", "seeds", "seeds_of_runs", "trials", "unfinished"]
     if trials is None or trials.empty:
         return pd.DataFrame(columns=columns)
     trials = in_one_edition(trials)
@@ -234,6 +234,7 @@ def trials_table(trials: pd.DataFrame | None, seeds: Collection[int] = ()) -> pd
             "most_points": points.groupby("method").max(),
             "seeds": own["seed"].nunique(),
             "seeds_of_runs": own["seed"].agg(lambda used: len(set(used) & set(seeds))),
+            "trials": own.size(),
             "unfinished": own["status"].agg(lambda states: int((states != "finished").sum())),
         }
     )

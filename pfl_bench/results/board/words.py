@@ -14,9 +14,9 @@ Tables = Mapping[str, pd.DataFrame]
 _NAMES = {"fedavg_ft": "FedAvg-FT", "local": "Local"}
 
 
-def said(sentence: str, table: str) -> str:
+def said(sentence: str, *tables: str) -> str:
     """A sentence, and where it was read."""
-    return f"{sentence} (`{table}.csv`)"
+    return f"{sentence} ({', '.join(f'`{table}.csv`' for table in tables)})"
 
 
 def name_of(control: object) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from pfl_bench.results.ledger import Ledger
 from tests.ledgers import record, save
+from tests.pfl_bench.cli.tiny import SUITE, assert_refused
 
 
 @pytest.fixture
@@ -75,9 +76,30 @@ def test_transferred_settings_are_a_fragment_that_a_suite_takes(tmp_path, cli):
     status, _, error = cli("analyse", "transfer", str(folder))
     assert status == 0, error
     assert (folder / "transferred.toml").read_text() == (
-        "fedavg = { lr = 0.1 }  # mean rank 1.0 of 2 points over 2 scenarios\n"
+        "[hyperparameters]\nfedavg = { lr = 0.1 }  # mean rank 1.0 of 2 points over 2 scenarios\n"
     )
     assert pd.read_csv(folder / "transferred.csv")["mean_rank"].tolist() == [1.0]
+
+
+def test_transferred_settings_are_for_what_the_suite_holds_out(tmp_path, cli):
+    """So that ``run --tuned`` takes them as they are."""
+    own = SUITE.replace('name = "tiny"', 'name = "tiny"\nheld_out = ["held-v1"]')
+    scenario = SUITE[SUITE.index("[[scenario]]") :].replace("synthetic-classes2-n6-v1", "held-v1")
+    (tmp_path / "own.toml").write_text(own + scenario)
+    columns = "run_id,scenario,method,seed,status,validation_accuracy,config\n"
+    for name, tuned_on in (("shipped", "board-watch-n10-v1@0.5x"), ("own", "synthetic-classes2-n6-v1")):
+        rows = [f'{name}{k},{tuned_on},fedavg,1000,finished,{60 + k},"{{""lr"": {k + 1}}}"\n' for k in range(2)]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tuning.csv").write_text(columns + "".join(rows))
+    status, _, error = cli("analyse", "transfer", "shipped")
+    head, line = (tmp_path / "shipped" / "transferred.toml").read_text().splitlines()
+    assert status == 0 and head == '[hyperparameters_at."heldout-digits-n20-v1"]', error
+    assert line.startswith("fedavg = { lr = 2 }")
+    status, _, error = cli("analyse", "transfer", "own", "--suite", "own.toml")
+    assert status == 0, error
+    assert (tmp_path / "own" / "transferred.toml").read_text().startswith('[hyperparameters_at."held-v1"]\nfedavg = ')
+    assert_refused(cli, tmp_path, "holds no scenario out beside board-watch", "analyse", "transfer", "shipped",
+                   "--suite", "own.toml")  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n1,2\n", "lacks the column scenario")])

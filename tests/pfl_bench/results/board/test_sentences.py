@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pfl_bench.results.analyses.board import tables_of
 from pfl_bench.results.board.basis import Basis, make_basis
 from pfl_bench.results.board.findings import findings
-from pfl_bench.results.board.said_of_entries import _agreement
+from pfl_bench.results.board.said_of_entries import WATCHED, _agreement, watched
 
 from .frames import IID, LABEL_SKEW, board
 from .test_tables import NINE, clear
@@ -106,7 +107,29 @@ def test_seeds_of_tuning_that_are_the_runs_own_are_told():
     told = "Tuned with 8 settings per entry and scenario at 2 seeds "
     assert told + "that are seeds of the runs below, too, on validation data. (" in page(board(clear, NINE), trials)
     apart = trials.assign(seed=trials["seed"] + 1000)
-    assert told + "of their own, on validation data. (" in page(board(clear, NINE), apart)
+    text = page(board(clear, NINE), apart)
+    assert told + "of their own, on validation data. (" in text and "or were skipped" not in text
+    status = np.where((apart["method"] == "local") & (apart["config"] > 5), "diverged", "finished")
+    text = page(board(clear, NINE), apart.assign(status=status))
+    assert "Of 288 trials (a setting at a seed) 36 diverged, failed or were skipped: local (36)." in text
+
+
+@pytest.mark.parametrize(("late", "told"), [(-1.0, "further behind where it was still rising"),
+                                            (1.0, "and no other reason was tested")])  # fmt: skip
+def test_whether_the_watched_method_is_behind_for_its_budget_is_told(late, told):
+    """Of ten scenarios; it is behind more and more, and gains late where it is, or the other way round."""
+    tables = dict(tables_of(board(clear, NINE)))
+    names = [f"s{k}" for k in range(10)]
+    gains = [-float(k) for k in range(10)]
+    tables["gains"] = pd.DataFrame(
+        {"scenario": names, "entry": WATCHED, "difference": gains, "low": 0.0, "high": 0.0, "kind": "none"}
+    )
+    tables["plateau"] = pd.DataFrame({"entry": WATCHED, "scenario": names, "gained_late": [late * g for g in gains]})
+    tables["standing"] = tables["standing"].assign(entry=WATCHED)
+    text = " ".join(watched(tables))
+    assert f"correlation of {late:.2f} (p " in text and told in text and "(`plateau.csv`, `gains.csv`)" in text
+    few = {**tables, "gains": tables["gains"].head(9)}
+    assert "Spearman" not in " ".join(watched(few))
 
 
 def test_who_broke_down_is_not_the_one_whose_clients_are_hurt_least():

@@ -1,6 +1,7 @@
 """The tables of a board, on frames whose answers are known."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -98,6 +99,17 @@ def test_who_is_dearer_and_no_better_never_pays_unless_that_cannot_be_told():
     assert verdicts(here_and_there, 0.1, shifted)["ditto"] == "pays in places"
 
 
+def test_of_who_is_worse_over_scenarios_nothing_is_left_to_tell():
+    """FedProto was behind FedAvg-FT in every scenario, and the page could not tell whether it pays: it moves little."""
+    basis = board(lambda entry, position: 60 + 2 * position - 9 * (entry == "ditto"), NINE, noise=0.1)
+    thrifty = basis.runs["local_steps"].where(basis.runs["entry"] != "ditto", basis.runs["local_steps"] // 10)
+    basis = replace(basis, runs=basis.runs.assign(local_steps=thrifty))
+    tables = tables_of(basis)
+    assert tables["costs"].set_index("entry").loc["ditto", ["dearer_in", "verdict"]].tolist() == ["bytes", "worse"]
+    text = findings("made-up", tables)
+    assert "shown to be worse over scenarios: ditto." in text and "whether they pay: no entry." in text
+
+
 @pytest.mark.parametrize(
     ("lead", "noise", "found"), [(2.0, 0.3, [1, 1, "pays in places"]), (1.0, 0.3, [0, 1, "cannot tell"]),
                                  (1.0, 0.5, [0, 0, "never pays"])],
@@ -192,5 +204,6 @@ def test_how_many_settings_each_was_tuned_with_is_told():
     rows += [("a", "local", k, 1000, "diverged" if k else "finished") for k in range(8)]
     trials = pd.DataFrame(rows, columns=["scenario", "method", "config", "seed", "status"])
     own = tables_of(board(clear, NINE), trials)["trials"].set_index("method")
-    assert own.loc["ditto"].tolist() == [2, 8, 10, 2, 0, 0] and own.loc["local"].tolist() == [1, 8, 8, 1, 0, 7]
+    assert own.loc["ditto"].tolist() == [2, 8, 10, 2, 0, 36, 0]
+    assert own.loc["local"].tolist() == [1, 8, 8, 1, 0, 8, 7]
     assert tables_of(board(clear, NINE))["trials"].empty
