@@ -220,8 +220,11 @@ def test_who_pays_on_the_board_is_what_the_page_says():
     assert f"{places} entries are above FedAvg-FT in one or two scenarios where clients differ" in page
     assert who["never pays"]["entry"].tolist() == ["scaffold"]
     assert who["never pays"]["perhaps_above"].tolist() == [0]
-    assert "SCAFFOLD alone is dearer, cheaper by 5 % in nothing, and above in no scenario even by that" in page
-    untold = who["cannot tell"].set_index("entry").loc[["knn_per", "feddbe", "fedselect", "fedcac"]]
+    assert "SCAFFOLD alone is dearer, cheaper by 5 % in nothing, and above in no scenario even by its own" in page
+    assert who["worse"][["entry", "dearer_in"]].to_numpy().tolist() == [["fedproto", "forward_samples"]]
+    assert "FedProto, dearer in forward passes and cheaper in bytes, is worse" in page
+    untold = who["cannot tell"].set_index("entry")
+    assert untold.index.tolist() == ["knn_per", "feddbe", "fedselect", "fedcac"]
     assert set(untold["above"]) == {0} and untold["dearer_in"].notna().all()
 
 
