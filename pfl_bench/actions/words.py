@@ -51,9 +51,13 @@ def as_path(path: str | Path | None) -> Path | None:
     return None if path is None else expanded(path)
 
 
-def as_paths(paths: Iterable[str | Path]) -> tuple[Path, ...]:
-    """Likewise, of several."""
-    return tuple(map(expanded, paths))
+def as_paths(paths: str | Path | Iterable[str | Path] | None) -> tuple[Path, ...]:
+    """Likewise, of one or several.
+
+    >>> as_paths("a.py"), as_paths(["a.py", "b.py"]), as_paths(None)
+    ((PosixPath('a.py'),), (PosixPath('a.py'), PosixPath('b.py')), ())
+    """
+    return tuple(map(expanded, [paths] if isinstance(paths, str | Path) else paths or ()))
 
 
 def as_settings(by_method: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

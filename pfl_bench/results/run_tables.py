@@ -138,7 +138,10 @@ def needed_trials(place: Path, columns: Collection[str], asked_by: str = "") -> 
 
 
 def _with_figures(trials: pd.DataFrame, place: Path) -> pd.DataFrame:
-    """Seeds are whole numbers, accuracies finite or absent."""
+    """Scenarios and methods are named, seeds are whole numbers, accuracies finite or absent."""
+    for column in ("scenario", "method"):
+        if column in trials and trials[column].isna().any():
+            raise Unreadable(f"{place.name}: a row has no {column}")
     for column in {"seed", "validation_accuracy"} & set(trials.columns):
         texts = trials[column]
         is_truth = texts.map(lambda text: isinstance(text, bool | np.bool_))

@@ -39,8 +39,9 @@ def read_choices(path: Path, suite: Suite, methods: Sequence[str], known: Sequen
     ``known``: the names of all methods there are. Values are checked by ``run.check_choices``.
     """
     where = f"{OPTION}: {path}"
+    text = read_text(path, f"{OPTION} file")
     try:
-        table = tomllib.loads(read_text(path, f"{OPTION} file"))
+        table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{where} is not TOML: {one_line(error)}") from error
     for key, value in table.items():

@@ -9,7 +9,7 @@ from pfl_bench.errors import RequestError, unknown
 from pfl_bench.registry import METHODS
 from pfl_bench.spec.config import MethodConfig
 
-from .choices import Choices, chosen_apart
+from .choices import OPTION, Choices, chosen_apart
 from .fields import check_written, read_fields
 from .identity import config_hash, config_identity, run_id
 from .scenario import Scenario
@@ -95,7 +95,7 @@ def check_hyperparameters(suite: Suite) -> None:
 def check_choices(choices: Choices) -> None:
     """RequestError for the first value in a file of choices that its method does not take, as for a suite's."""
     loaded = METHODS.loaded(sorted(choices.methods()))
-    _check_each(_in_tables(choices.everywhere, choices.at), loaded, choices.file)
+    _check_each(_in_tables(choices.everywhere, choices.at), loaded, f"{OPTION}: {choices.file}")
 
 
 def _check_each(said: Iterable[tuple[str, str, str, Any]], loaded: Sequence[str], place: str) -> None:

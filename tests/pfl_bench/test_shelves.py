@@ -6,6 +6,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
+from pfl_bench import shelves
 from pfl_bench.errors import RequestError
 from pfl_bench.registry import ALL, Registry
 from pfl_bench.shelves import Offer, offers, places
@@ -134,3 +135,15 @@ def test_two_checkouts_are_not_mixed(tmp_path, monkeypatch):
     with pytest.raises(RequestError, match=rf"pfl_bench\.methods from {tmp_path}/methods: two checkouts"):
         places("pfl_bench.methods")
     assert places("somebody.methods") == [tmp_path / "methods"]
+
+
+def test_an_installation_whose_files_are_links_is_one_checkout(tmp_path, monkeypatch):
+    """As pip's strict editable mode makes one: real folders, every file a link into the checkout."""
+    folder = tmp_path / "site" / "pfl_bench"
+    (folder / "methods").mkdir(parents=True)
+    (folder / "shelves.py").symlink_to(shelves.__file__)
+    there = ModuleSpec("pfl_bench.methods", None, is_package=True)
+    there.submodule_search_locations = [str(folder / "methods")]
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: there)
+    monkeypatch.setattr(shelves, "__file__", str(folder / "shelves.py"))
+    assert places("pfl_bench.methods") == [folder / "methods"]

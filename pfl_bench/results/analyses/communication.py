@@ -59,6 +59,6 @@ def main(folder: Path) -> list[Path]:
     for scenario, part in rows.groupby("scenario"):
         own, drawn = runs[runs["scenario"] == scenario], folder / f"communication-{scenario}.png"
         written.append(write_frame(folder / f"communication-{scenario}.csv", totals(part)))
-        draw(part, budget_title(own), drawn, ylabel(own))
+        draw(part, budget_title(own.assign(method=entries(own))), drawn, ylabel(own))
         written.append(drawn)
     return written

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pfl_bench.errors import RequestError
+from pfl_bench.errors import RequestError, unknown
 from pfl_bench.results.board.tables import TRIALS
 from pfl_bench.results.files import write_text
 from pfl_bench.results.run_tables import needed_trials
@@ -20,7 +20,6 @@ from pfl_bench.spec.suite import builtin_suites, load_suite
 from pfl_bench.text import counted
 
 COLUMNS = ["scenario", "method", "seed", "status", "validation_accuracy", "config"]
-NAMED = 3
 
 
 def fragment(found: Sequence[Transferred], held_out: Sequence[str]) -> str:
@@ -35,24 +34,31 @@ def fragment(found: Sequence[Transferred], held_out: Sequence[str]) -> str:
     return "\n".join("\n".join([head, *lines, ""]) for head in heads)
 
 
-def held_out_beside(scenarios: Iterable[str], suite: str | None) -> tuple[str, ...]:
-    """What the suite of these scenarios (with ids as their runs have them) holds out; nothing of one that is unknown.
+def held_out_by(folder: Path, scenarios: Iterable[str], suite: str | None) -> tuple[str, ...]:
+    """What a tuning's suite holds out: of the one that ships and that the folder is named after, or of ``suite``, the
+    .toml of another; nothing of one that is unknown.
 
-    ``suite``: its .toml, where it does not ship; RequestError if it has not all of them, or holds nothing out.
+    RequestError if ``suite`` lacks one of the ``scenarios``, given with ids as their runs have them, or holds none out.
     """
-    tuned_on = {without_edition(scenario) for scenario in scenarios}
-    for own in builtin_suites().values() if suite is None else [load_suite(suite)]:
-        if own.held_out and tuned_on <= {scenario.id for scenario in own.scenarios}:
-            return own.held_out
-    if suite is not None:
-        raise RequestError(f"--suite: {suite} holds no scenario out beside {', '.join(sorted(tuned_on)[:NAMED])}")
-    return ()
+    if suite is None:
+        shipped = builtin_suites().get(folder.resolve().name.removesuffix("-tuning"))
+        return shipped.held_out if shipped else ()
+    own = load_suite(suite)
+    if not own.held_out:
+        raise RequestError(f"--suite: {suite} has no held_out scenario; without --suite the choices are for any")
+    ids = [scenario.id for scenario in own.scenarios]
+    for scenario in map(without_edition, scenarios):
+        if scenario not in ids:
+            raise unknown(f"scenario of {folder / TRIALS} in --suite {suite}", scenario, ids)
+    return own.held_out
 
 
 def main(folder: Path, suite: str | None = None) -> list[Path]:
-    """Write them into the tuning's folder; where. ``suite``: as in ``held_out_beside``. RequestError without trials."""
+    """Write them into the tuning's folder; where. ``suite``: as in ``held_out_by``. RequestError without trials."""
     trials = needed_trials(folder / TRIALS, COLUMNS)
-    held_out, found = held_out_beside(trials["scenario"].map(str), suite), transferred(trials)
+    if trials.empty:
+        raise RequestError(f"{folder / TRIALS} has no trials")
+    held_out, found = held_out_by(folder, trials["scenario"].map(str), suite), transferred(trials)
     rows = [(t.method, json.dumps(t.values), t.mean_rank, t.points, t.scenarios) for t in found]
     table = pd.DataFrame(rows, columns=["method", "hyperparameters", "mean_rank", "points", "scenarios"])
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -197,7 +197,7 @@ def _rising(tables: Tables) -> Iterator[str]:
     )  # fmt: skip
     gains = tables["gains"][tables["gains"]["entry"] == WATCHED].set_index("scenario")["difference"]
     both = own.set_index("scenario").join(gains, how="inner")[["gained_late", "difference"]].dropna()
-    if len(both) < FEWEST_TO_AGREE or (both.nunique() < 2).any():
+    if len(both) < FEWEST_TO_AGREE or (both.nunique() < 2).any() or both["difference"].mean() >= 0:
         return
     found = scipy.stats.spearmanr(both["gained_late"], both["difference"])
     short = found.pvalue <= 1 - LEVEL and found.statistic < 0

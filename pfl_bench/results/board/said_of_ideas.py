@@ -102,8 +102,7 @@ def costs(tables: Tables) -> Iterator[str]:
         "never pays": f"Dearer than FedAvg-FT in bytes, gradients or forward passes ({DEARER:g} times and more), "
         "cheaper by as much in none of them, above it in no scenario where clients differ (even with Holm's correction "
         f"over its own scenarios only), and with an interval over scenarios that ends below {MARGIN:g} point",
-        "worse": "Dearer than FedAvg-FT in something by as much, cheaper in something else, and shown to be worse over "
-        "scenarios",
+        "worse": "Others dearer than FedAvg-FT in something by as much, and shown to be worse over scenarios",
         "cannot tell": "Dearer than FedAvg-FT in something by as much, and it cannot be told whether they pay",
     }
     for verdict, words in told.items():

@@ -72,7 +72,7 @@ def test_a_file_that_says_nothing_of_the_suite_is_refused(text, said, tmp_path):
 def test_a_value_that_the_method_does_not_take_is_named_with_its_table(tuned):
     tuned.write_text(TUNED.replace("0.3", "-1"))
     suite = parse_suite(TWO, "s")
-    with pytest.raises(RequestError, match=r"tuned\.toml: hyperparameters_at\.other-v1 fedavg\.lr=-1"):
+    with pytest.raises(RequestError, match=r"^--tuned: .*tuned\.toml: hyperparameters_at\.other-v1 fedavg\.lr=-1"):
         check_choices(read_choices(tuned, suite, ["fedavg"], METHODS.names()))
 
 
@@ -92,4 +92,5 @@ def test_what_tune_wrote_is_what_runs(cli, tmp_path):
         id: choices.of("fedavg", id)["lr"] for id in (FIRST, "other-v1")
     }
     assert {r["config_from"] for r in records} == {"request"}
-    assert_refused(cli, tmp_path, "none.toml", *run, "--tuned", "none.toml")
+    for name, said in (("none.toml", "there is no such file"), ("results", "")):
+        assert_refused(cli, tmp_path, f"error: --tuned file '{name}' cannot be read: {said}", *run, "--tuned", name)

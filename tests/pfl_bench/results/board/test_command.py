@@ -7,6 +7,8 @@ from pfl_bench.results.ledger import Ledger
 from tests.ledgers import record, save
 from tests.pfl_bench.cli.tiny import SUITE, assert_refused
 
+HEADER = "run_id,scenario,method,seed,status,validation_accuracy,config\n"
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -86,20 +88,29 @@ def test_transferred_settings_are_for_what_the_suite_holds_out(tmp_path, cli):
     own = SUITE.replace('name = "tiny"', 'name = "tiny"\nheld_out = ["held-v1"]')
     scenario = SUITE[SUITE.index("[[scenario]]") :].replace("synthetic-classes2-n6-v1", "held-v1")
     (tmp_path / "own.toml").write_text(own + scenario)
-    columns = "run_id,scenario,method,seed,status,validation_accuracy,config\n"
-    for name, tuned_on in (("shipped", "board-watch-n10-v1@0.5x"), ("own", "synthetic-classes2-n6-v1")):
+    for name, tuned_on in (("board-v1-tuning", "board-watch-n10-v1@0.5x"), ("own", "synthetic-classes2-n6-v1")):
         rows = [f'{name}{k},{tuned_on},fedavg,1000,finished,{60 + k},"{{""lr"": {k + 1}}}"\n' for k in range(2)]
         (tmp_path / name).mkdir()
-        (tmp_path / name / "tuning.csv").write_text(columns + "".join(rows))
-    status, _, error = cli("analyse", "transfer", "shipped")
-    head, line = (tmp_path / "shipped" / "transferred.toml").read_text().splitlines()
+        (tmp_path / name / "tuning.csv").write_text(HEADER + "".join(rows))
+    status, _, error = cli("analyse", "transfer", "board-v1-tuning")
+    head, line = (tmp_path / "board-v1-tuning" / "transferred.toml").read_text().splitlines()
     assert status == 0 and head == '[hyperparameters_at."heldout-digits-n20-v1"]', error
     assert line.startswith("fedavg = { lr = 2 }")
     status, _, error = cli("analyse", "transfer", "own", "--suite", "own.toml")
     assert status == 0, error
     assert (tmp_path / "own" / "transferred.toml").read_text().startswith('[hyperparameters_at."held-v1"]\nfedavg = ')
-    assert_refused(cli, tmp_path, "holds no scenario out beside board-watch", "analyse", "transfer", "shipped",
+    assert_refused(cli, tmp_path, "in --suite own.toml 'board-watch-n10-v1'", "analyse", "transfer", "board-v1-tuning",
                    "--suite", "own.toml")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(HEADER, "has no trials"), (HEADER + "r,,fedavg,1,finished,60,{}\n", "a row has no scenario")]
+)
+def test_trials_of_nothing_are_refused(text, said, tmp_path, cli):
+    """A table of a header alone was taken for the board's, and a row without a scenario ended in a traceback."""
+    (tmp_path / "board-v1-tuning").mkdir()
+    (tmp_path / "board-v1-tuning" / "tuning.csv").write_text(text)
+    assert_refused(cli, tmp_path, said, "analyse", "transfer", "board-v1-tuning")
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "is not readable"), ("a,b\n1,2\n", "lacks the column scenario")])

@@ -129,7 +129,8 @@ def test_whether_the_watched_method_is_behind_for_its_budget_is_told(late, told)
     text = " ".join(watched(tables))
     assert f"correlation of {late:.2f} (p " in text and told in text and "(`plateau.csv`, `gains.csv`)" in text
     few = {**tables, "gains": tables["gains"].head(9)}
-    assert "Spearman" not in " ".join(watched(few))
+    ahead = {**tables, "gains": tables["gains"].assign(difference=[10 + g for g in gains])}
+    assert "Spearman" not in " ".join(watched(few)) + " ".join(watched(ahead))
 
 
 def test_who_broke_down_is_not_the_one_whose_clients_are_hurt_least():
