@@ -10,7 +10,7 @@ from pfl_bench.errors import PLUG_IN, RequestError, one_line, shown, unknown
 from pfl_bench.files import read_text
 
 from .suite import Overrides, Suite, check_globs, chosen_of
-from .tables import check_by_method
+from .tables import check_chosen
 
 OPTION = "--tuned"
 
@@ -52,9 +52,7 @@ def read_choices(path: Path, suite: Suite, methods: Sequence[str], known: Sequen
             )
         if not isinstance(value, dict):
             raise RequestError(f"{where}: {key}={shown(value)} is of the wrong type; it must be a table")
-    check_by_method(table.get("hyperparameters", {}), f"{where}: hyperparameters")
-    for pattern, by_method in table.get("hyperparameters_at", {}).items():
-        check_by_method(by_method, f"{where}: hyperparameters_at.{pattern}")
+    check_chosen(table, where)
     read = Choices(str(path), table.get("hyperparameters", {}), table.get("hyperparameters_at", {}))
     check_globs(read.at, suite.scenarios, f"{where}, hyperparameters_at")
     for name in sorted(read.methods() - set(known)):

@@ -43,9 +43,7 @@ def check_tables(table: Mapping[str, Any], where: str) -> None:
             raise RequestError(f"{where}: {key}={shown(table[key])} is of the wrong type; it must be a table")
     for pattern, seeds in table.get("seeds_at", {}).items():
         _check_list(seeds, int, f"{where}: seeds_at.{pattern}", SEEDS)
-    check_by_method(table.get("hyperparameters", {}), f"{where}: hyperparameters")
-    for pattern, by_method in table.get("hyperparameters_at", {}).items():
-        check_by_method(by_method, f"{where}: hyperparameters_at.{pattern}")
+    check_chosen(table, where)
     for method, variants in table.get("variants", {}).items():
         if not isinstance(variants, list) or not variants or not all(isinstance(own, dict) for own in variants):
             raise RequestError(
@@ -77,7 +75,14 @@ def _check_list(value: Any, kind: type[str] | type[int], where: str, example: st
         raise RequestError(f"{where}={shown(value)} is of the wrong type; it must be such as {example}")
 
 
-def check_by_method(by_method: Any, where: str) -> None:
+def check_chosen(table: Mapping[str, Any], where: str) -> None:
+    """RequestError unless ``hyperparameters``, and each glob's of ``hyperparameters_at``, are tables of tables."""
+    _check_by_method(table.get("hyperparameters", {}), f"{where}: hyperparameters")
+    for pattern, by_method in table.get("hyperparameters_at", {}).items():
+        _check_by_method(by_method, f"{where}: hyperparameters_at.{pattern}")
+
+
+def _check_by_method(by_method: Any, where: str) -> None:
     """RequestError unless this is a table of tables."""
     for method, values in by_method.items() if isinstance(by_method, dict) else [("", by_method)]:
         if not isinstance(values, dict):

@@ -201,6 +201,19 @@ def test_on_iid_data_nobody_should_beat_fedavg_by_more_than_the_spread(tmp_path)
     }
 
 
+def test_the_picture_of_bytes_counts_the_seeds_of_each_entry(tmp_path, monkeypatch):
+    """Two entries of one method are two lines."""
+    ledger = Ledger(tmp_path)
+    with ledger.lock():
+        for hidden, seed in ((50, 0), (50, 1), (400, 0)):
+            run = record("pfedhn", seed=seed, accuracy=60.0, config={"hidden": hidden})
+            save(ledger, run, history=history_rows(60.0))
+    titles = []
+    monkeypatch.setattr(communication, "draw", lambda rows, title, *_: titles.append(title))
+    communication.main(tmp_path)
+    assert len(titles) == 1 and titles[0].endswith("1 to 2 seeds")
+
+
 def test_a_picture_says_how_many_seeds_its_entries_have():
     """The title of ``paper-table1`` said three seeds where six of eleven entries had one."""
     three = pd.DataFrame({"method": "fedavg", "seed": [0, 1, 2, 2]})
